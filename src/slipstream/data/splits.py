@@ -1,0 +1,174 @@
+"""Data as values: a split is inputs, targets and weights; a data set is up to three splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from slipstream.errors import DataError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# One array, or several: by position for a model with several inputs or outputs, or by name.
+Arrays = Any
+
+VALIDATION_SHARE = 0.2
+VALIDATION_SEED = 20_240_101
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set.
+
+    Args:
+        x: Inputs: an array of shape (N, ...), or a tuple, list or dict of them.
+        y: Targets, in the same forms.
+        sample_weight: Weights of shape (N,), or None.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: Arrays = None
+
+    @property
+    def num_examples(self) -> int:
+        """The number of examples; 0 when there is no array."""
+        return next((len(array) for array in leaves(self.x)), 0)
+
+    def take(self, indices: Array) -> Split:
+        """Return the split with only the examples at the indices, in their order."""
+        return Split(
+            map_arrays(lambda array: array[indices], self.x),
+            map_arrays(lambda array: array[indices], self.y),
+            map_arrays(lambda array: array[indices], self.sample_weight),
+        )
+
+    def parts(self) -> tuple[Arrays, Arrays, Arrays]:
+        """Return inputs, targets and weights, as Keras takes them."""
+        return self.x, self.y, self.sample_weight
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: choices are made on validation; test is read once, at the end."""
+
+    train: Split
+    validation: Split
+    test: Split | None = None
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal characters that are equal for equal data."""
+        digest = hashlib.blake2b(digest_size=8)
+        for split in (self.train, self.validation, self.test):
+            for array in leaves(split.parts()) if split else ():
+                digest.update(str((array.dtype.str, array.shape)).encode())
+                digest.update(_bytes(array))
+        return digest.hexdigest()
+
+
+def to_data(loaded: Any) -> Data:
+    """Turn what a task's loader returned into Data.
+
+    Accepts Data; a pair (x, y); two or three such pairs (train, validation, test); or a dict
+    with the keys train, validation and test. Where validation is missing, a fixed, shuffled
+    20 % of the training examples is set apart.
+
+    Raises:
+        DataError: The loader returned something else.
+    """
+    if isinstance(loaded, Data):
+        return loaded
+    if isinstance(loaded, Mapping) and "train" in loaded:
+        parts = [loaded.get(name) for name in ("train", "validation", "test")]
+    elif _is_list_of_splits(loaded):
+        parts = [*loaded, None, None][:3]
+    elif isinstance(loaded, Split) or (isinstance(loaded, tuple) and len(loaded) in (2, 3)):
+        parts = [loaded, None, None]
+    else:
+        raise DataError(
+            "the data loader to return (x, y), or (x_train, y_train), (x_val, y_val)",
+            f"{type(loaded).__name__}",
+            "Return a tuple of pairs of arrays, or a slipstream.Data.",
+        )
+    train, validation, test = (None if part is None else _to_split(part) for part in parts)
+    if train is None:
+        raise DataError("training data", "none", "Return it under 'train'.")
+    if validation is None:
+        train, validation = set_apart(train, VALIDATION_SHARE)
+    return Data(train, validation, test)
+
+
+def set_apart(split: Split, share: float) -> tuple[Split, Split]:
+    """Split off a share of the examples, drawn once and for all; returns (rest, apart)."""
+    check_equal_lengths(split, "training")
+    order = np.random.default_rng(VALIDATION_SEED).permutation(split.num_examples)
+    num_apart = round(split.num_examples * share)
+    return split.take(order[num_apart:]), split.take(order[:num_apart])
+
+
+def check_equal_lengths(split: Split, name: str) -> None:
+    """Raise DataError when inputs, targets and weights differ in their number of examples."""
+    lengths = {len(array) if array.ndim else 0 for array in leaves(split.parts())}
+    if len(lengths) > 1:
+        raise DataError(
+            f"as many inputs as targets in the {name} split",
+            f"arrays of {', '.join(str(n) for n in sorted(lengths))} examples",
+            "Load them from the same rows.",
+        )
+
+
+def leaves(arrays: Arrays) -> Iterator[Array]:
+    """Yield every array in the nest; None holds no array."""
+    if arrays is None:
+        return
+    if isinstance(arrays, Mapping):
+        for name in arrays:
+            yield from leaves(arrays[name])
+    elif isinstance(arrays, tuple | list):
+        for part in arrays:
+            yield from leaves(part)
+    else:
+        yield arrays
+
+
+def map_arrays(function: Callable[[Array], Any], arrays: Arrays) -> Any:
+    """Apply a function to every array in the nest, keeping its shape."""
+    if arrays is None:
+        return None
+    if isinstance(arrays, Mapping):
+        return {name: map_arrays(function, part) for name, part in arrays.items()}
+    if isinstance(arrays, tuple | list):
+        return tuple(map_arrays(function, part) for part in arrays)
+    return function(arrays)
+
+
+def _is_list_of_splits(loaded: Any) -> bool:
+    return (
+        isinstance(loaded, tuple | list)
+        and len(loaded) in (2, 3)
+        and all(
+            isinstance(part, Split) or (isinstance(part, tuple | list) and len(part) in (2, 3))
+            for part in loaded
+        )
+    )
+
+
+def _to_split(part: Split | Sequence[Arrays]) -> Split:
+    if isinstance(part, Split):
+        return replace(
+            part,
+            **{
+                name: map_arrays(np.asarray, getattr(part, name))
+                for name in ("x", "y", "sample_weight")
+            },
+        )
+    return Split(*(map_arrays(np.asarray, arrays) for arrays in part))
+
+
+def _bytes(array: Array) -> bytes | memoryview:
+    if array.dtype.hasobject:
+        return repr(array.tolist()).encode()
+    return memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b""

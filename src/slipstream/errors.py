@@ -1,0 +1,61 @@
+"""Every error Slipstream raises on purpose: what was expected, what came, how to mend it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SlipstreamError(Exception):
+    """The base of all errors that Slipstream raises on purpose.
+
+    Args:
+        expected: What was expected, without a full stop.
+        came: What came instead, without a full stop.
+        mend: One sentence that says what to do.
+
+    Example:
+        >>> error = SlipstreamError("labels from 0 to 9", "a label 10 in row 3", "Subtract 1.")
+        >>> print(error)
+        Expected labels from 0 to 9; got a label 10 in row 3. Subtract 1.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, expected: str, came: str, mend: str) -> None:
+        super().__init__(expected, came, mend)
+        self.expected = expected
+        self.came = came
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"Expected {self.expected}; got {self.came}. {self.mend}"
+
+
+class InputError(SlipstreamError):
+    """Something that the user gave cannot be used. The command exits with 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class PlanError(InputError):
+    """A plan that is misspelt, out of range, or contradicts itself."""
+
+
+class TaskError(InputError):
+    """A task that cannot be imported, built or loaded."""
+
+
+class DataError(InputError):
+    """Data that cannot be trained on as they are."""
+
+
+class BackendError(InputError):
+    """A backend that is not installed, or not the one this process runs on."""
+
+
+class RecordError(InputError):
+    """A run folder that cannot be read, or records that must not be compared."""
+
+
+class TrainingError(SlipstreamError):
+    """A training that began and could not go on. The command exits with 1."""

@@ -1,0 +1,115 @@
+"""Plan: every training decision as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from slipstream.errors import PlanError
+from slipstream.plan import parts
+from slipstream.plan.clashes import find_clash
+from slipstream.plan.spelling import explain_validation_error, nearest_key
+
+Value = str | int | float | bool
+
+
+class Plan(parts.Section):
+    """Every training decision of one run.
+
+    Example:
+        >>> plan = Plan().edit({"schedule.peak": 3e-3, "batch.size": 128})
+        >>> plan.schedule.peak, plan.batch.size
+        (0.003, 128)
+        >>> plan == Plan.from_dict(plan.to_dict())
+        True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    optimizer: parts.Optimizer = Field(default_factory=parts.Optimizer)
+    schedule: parts.Schedule = Field(default_factory=parts.Schedule)
+    batch: parts.Batch = Field(default_factory=parts.Batch)
+    clipping: parts.Clipping = Field(default_factory=parts.Clipping)
+    precision: parts.Precision = Field(default_factory=parts.Precision)
+    regularization: parts.Regularization = Field(default_factory=parts.Regularization)
+    augmentation: parts.Augmentation = Field(default_factory=parts.Augmentation)
+    data: parts.DataPipeline = Field(default_factory=parts.DataPipeline)
+    runtime: parts.Runtime = Field(default_factory=parts.Runtime)
+    duration: parts.Duration = Field(default_factory=parts.Duration)
+    seeds: parts.Seeds = Field(default_factory=parts.Seeds)
+
+    @model_validator(mode="after")
+    def _refuse_clashes(self) -> Self:
+        clash = find_clash(self)
+        if clash is not None:
+            raise ValueError(clash)
+        return self
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """Build a plan from nested mappings; raises PlanError that names the key."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise explain_validation_error(error, all_keys()) from None
+
+    def to_dict(self) -> dict[str, dict[str, Value]]:
+        """Return the plan as nested plain values, section by section."""
+        return self.model_dump(mode="json")
+
+    def flat(self) -> dict[str, Value]:
+        """Return the plan as one mapping from dotted keys, like "schedule.peak", to values."""
+        return {
+            f"{section}.{key}": value
+            for section, values in self.to_dict().items()
+            for key, value in values.items()
+        }
+
+    def edit(self, changes: Mapping[str, Value]) -> Plan:
+        """Return a plan with the dotted keys changed; raises PlanError for an unknown key."""
+        values = self.to_dict()
+        for dotted, value in changes.items():
+            section, _, key = dotted.partition(".")
+            if section not in values or key not in values[section]:
+                raise PlanError(
+                    "a key of a plan, like schedule.peak",
+                    f"'{dotted}'",
+                    f"Did you mean '{nearest_key(dotted, all_keys())}'?",
+                )
+            values[section][key] = value
+        return Plan.from_dict(values)
+
+    def difference(self, other: Plan) -> dict[str, tuple[Value, Value]]:
+        """Return the dotted keys whose values differ, each with (this value, the other's)."""
+        theirs = other.flat()
+        return {
+            key: (mine, theirs[key]) for key, mine in self.flat().items() if mine != theirs[key]
+        }
+
+    def digest(self) -> str:
+        """Return 12 hexadecimal characters that are equal for equal plans."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def all_keys() -> list[str]:
+    """Return every dotted key that a plan has, in the order in which a plan is written.
+
+    Example:
+        >>> all_keys()[0]
+        'optimizer.name'
+    """
+    return [
+        f"{section}.{key}"
+        for section, field in Plan.model_fields.items()
+        for key in _section_class(field.annotation).model_fields
+    ]
+
+
+def _section_class(annotation: Any) -> type[parts.Section]:
+    assert isinstance(annotation, type) and issubclass(annotation, parts.Section)
+    return annotation

@@ -1,0 +1,104 @@
+"""Plans as TOML: written with a comment for every section and key, read with line numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from slipstream.errors import PlanError
+from slipstream.plan.plan import Plan, Value, all_keys
+from slipstream.plan.spelling import explain_validation_error
+
+
+def to_toml(plan: Plan) -> str:
+    """Write a plan as TOML text; `from_toml` of it is the same plan.
+
+    Example:
+        >>> from_toml(to_toml(Plan())) == Plan()
+        True
+    """
+    lines = ["# A Slipstream plan: every training decision. Edit it, then: slipstream fit --plan"]
+    for name, _ in Plan.model_fields.items():
+        section = getattr(plan, name)
+        lines += ["", f"# {type(section).__doc__}", f"[{name}]"]
+        for key, field in type(section).model_fields.items():
+            lines.append(f"{key} = {_value(getattr(section, key))}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def from_toml(text: str, source: str = "the plan") -> Plan:
+    """Read a plan; raises PlanError with the key, the line and the nearest valid key."""
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(
+            f"{source} to be TOML", str(error), "Mend that line; strings need quotes."
+        ) from None
+    for name, section in values.items():
+        if name in Plan.model_fields and not isinstance(section, dict):
+            raise PlanError(
+                f"[{name}] in {source} to be a section",
+                f"the value {section!r}",
+                f"Write [{name}] on a line of its own, and its keys below.",
+            )
+    try:
+        return Plan.model_validate(values)
+    except ValidationError as error:
+        location = error.errors()[0]["loc"]
+        line = _line_of(text, [str(part) for part in location[:2]])
+        where = f" in {source}" + (f", line {line}" if line else "")
+        raise explain_validation_error(error, all_keys(), where) from None
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan from a file; raises PlanError when it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(
+            f"a plan in {path}",
+            f"{type(error).__name__}: {error}",
+            "Name a TOML file; 'slipstream optimize' and 'slipstream plan' write one.",
+        ) from None
+    return from_toml(text, str(path))
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan beside its place, then rename it: a reader never sees half a plan."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(to_toml(plan))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _value(value: Value) -> str:
+    # JSON's strings, numbers and booleans are TOML's too; floats keep every digit through repr.
+    if isinstance(value, float):
+        text = repr(value)
+        return text if any(mark in text for mark in ".e") else text + ".0"
+    return json.dumps(value)
+
+
+def _line_of(text: str, location: list[str]) -> int | None:
+    """Return the line (from 1) on which a section or one of its keys stands."""
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
+        if header:
+            section = header.group(1)
+            if location == [section]:
+                return number
+        key = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line)
+        if key:
+            dotted = f"{section}.{key.group(1)}" if section else key.group(1)
+            if dotted == ".".join(location):
+                return number
+    return None

@@ -1,0 +1,183 @@
+"""Record: the facts of one run, as one folder on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipstream.errors import RecordError
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "record.json"
+METRICS_FILE = "metrics.jsonl"
+WEIGHTS_FILE = "best.weights.h5"
+
+Outcome = Literal["completed", "stopped_early", "reached_target", "failed", "interrupted"]
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Timings(_Fact):
+    """Where the time went, in seconds. `clock_seconds` is what a user waits for.
+
+    Imports and the loading of data happen before the clock starts; building, compiling, training
+    and evaluating (the held-out test split excepted) are on it.
+    """
+
+    import_seconds: float = 0.0
+    load_seconds: float = 0.0
+    build_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    clock_seconds: float = 0.0
+
+
+class Environment(_Fact):
+    """What must be equal for two runs to be compared: machine and versions."""
+
+    machine: dict[str, str | int]
+    versions: dict[str, str]
+
+
+class Point(_Fact):
+    """One validation: after `step` updates and `seconds` on the clock."""
+
+    step: int
+    epoch: float
+    seconds: float
+    values: dict[str, float]
+
+
+class Failure(_Fact):
+    """Why a run failed: the kind of error and its message."""
+
+    kind: str
+    message: str
+
+
+class Record(_Fact):
+    """The facts of one run. Immutable once written.
+
+    `applied` states what the engine did of the plan, and `notes` what a reader should know
+    (a fallback, a skipped part and why).
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    task: str
+    reference: str
+    fingerprint: str
+    data_hash: str
+    plan: dict[str, dict[str, Any]]
+    plan_digest: str
+    backend: str
+    seed: int
+    monitor: str
+    mode: Literal["min", "max"]
+    target: float | None
+    started_at: str
+    environment: Environment
+    timings: Timings
+    outcome: Outcome
+    failure: Failure | None = None
+    updates: int
+    epochs: float
+    examples_per_second: float
+    peak_memory_bytes: int
+    parameters: int
+    best_value: float | None
+    best_epoch: float | None
+    final_values: dict[str, float]
+    test_values: dict[str, float] | None = None
+    applied: dict[str, str] = {}
+    notes: list[str] = []
+    points: list[Point] = []
+
+    def seconds_to(self, target: float) -> float:
+        """Return the clock's seconds at which the monitor first met the target.
+
+        Infinity when it never did: such a run counts, it is not missing.
+        """
+        for point in self.points:
+            value = point.values.get(self.monitor, math.nan)
+            if value <= target if self.mode == "min" else value >= target:
+                return point.seconds
+        return math.inf
+
+    def best_within(self, seconds: float) -> float | None:
+        """Return the monitor's best value within the first seconds of the clock, or None."""
+        values = [
+            point.values[self.monitor]
+            for point in self.points
+            if point.seconds <= seconds and math.isfinite(point.values.get(self.monitor, math.nan))
+        ]
+        if not values:
+            return None
+        return min(values) if self.mode == "min" else max(values)
+
+
+def write_record(record: Record, folder: Path) -> Path:
+    """Write record.json beside its place, sync it and rename it; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # The points stand in metrics.jsonl, written as they came.
+    return write_json(folder / RECORD_FILE, record.model_dump(mode="json", exclude={"points"}))
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write JSON beside its place, sync it and rename it: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    return path
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run folder; raises RecordError when it is not one."""
+    try:
+        values = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        version = values.get("schema_version") if isinstance(values, Mapping) else None
+        if version != SCHEMA_VERSION:
+            raise RecordError(
+                f"a record of schema version {SCHEMA_VERSION} in {folder}",
+                f"version {version}",
+                "Read it with the version of Slipstream that wrote it.",
+            )
+        return Record.model_validate({**values, "points": list(_read_points(folder))})
+    except (OSError, ValueError, ValidationError) as error:
+        raise RecordError(
+            f"a run folder with {RECORD_FILE} at {folder}",
+            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            "Name a folder that 'slipstream fit' or 'slipstream optimize' wrote.",
+        ) from None
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Yield the record of every run folder directly below, in the order of their names."""
+    for file in sorted(folder.glob(f"*/{RECORD_FILE}")):
+        yield read_record(file.parent)
+
+
+def point_to_line(point: Point) -> str:
+    """Return a point as one line of metrics.jsonl."""
+    return point.model_dump_json() + "\n"
+
+
+def _read_points(folder: Path) -> Iterator[Point]:
+    file = folder / METRICS_FILE
+    if not file.exists():
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        yield Point.model_validate_json(line)

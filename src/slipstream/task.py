@@ -1,0 +1,161 @@
+"""Task: the unchanged problem, and the facts about it that can be known without Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from slipstream.errors import TaskError
+from slipstream.plan import Plan
+
+Mode = Literal["min", "max"]
+
+# What a person gets who calls Keras' compile and fit and leaves everything else alone.
+AS_GIVEN = Plan().edit({"runtime.loop": "keras"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """The unchanged problem: model, data, loss, metrics, and what to watch.
+
+    Args:
+        model: Called without arguments in a fresh process; returns an uncompiled Keras model.
+        data: Called without arguments; returns what `slipstream.Data` takes: (x, y) pairs for
+            train, validation and test.
+        loss: What `Model.compile` takes: a name, a serialised Keras loss (a dict with
+            class_name and config), a function, or one of these for each output, by name.
+        metrics: What `Model.compile` takes.
+        monitor: The validation metric to watch, like "val_accuracy".
+        target: The value of it that ends the race, or None: what the tuned baseline reaches.
+        mode: Whether a smaller or a larger value is better; told from the name where it can be.
+        loss_weights: What `Model.compile` takes, for several outputs.
+        plan: How the task is trained as given: the first baseline.
+        name: What to call it.
+
+    Example:
+        >>> task = Task(model=lambda: None, data=lambda: None, loss="mse", monitor="val_loss")
+        >>> task.better
+        'min'
+    """
+
+    model: Callable[[], Any]
+    data: Callable[[], Any]
+    loss: Any
+    metrics: Sequence[Any] | Mapping[str, Any] = ()
+    monitor: str = "val_loss"
+    target: float | None = None
+    mode: Mode | Literal["auto"] = "auto"
+    loss_weights: Mapping[str, float] | Sequence[float] | None = None
+    plan: Plan = field(default=AS_GIVEN)
+    name: str = "task"
+
+    def __post_init__(self) -> None:
+        for name in ("model", "data"):
+            if not callable(getattr(self, name)):
+                raise TaskError(
+                    f"Task({name}=...) to be a function without arguments",
+                    f"{type(getattr(self, name)).__name__}",
+                    "Give the function itself, so that a fresh process can call it.",
+                )
+        if not self.monitor.startswith("val_"):
+            raise TaskError(
+                "Task(monitor=...) to be a validation metric",
+                f"'{self.monitor}'",
+                f"Write 'val_{self.monitor}': choices are made on held-out data.",
+            )
+
+    @property
+    def better(self) -> Mode:
+        """Whether a smaller or a larger value of the monitor is better."""
+        if self.mode != "auto":
+            return self.mode
+        return "min" if _looks_like_an_error(self.monitor) else "max"
+
+
+class TaskFacts(BaseModel):
+    """What is known of a task after one look at it; pure data, readable without Keras.
+
+    Shapes are without the batch axis. `as_given` is the plan of the first baseline.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reference: str
+    name: str
+    fingerprint: str
+    data_hash: str
+    monitor: str
+    mode: Mode
+    target: float | None
+    as_given: Plan
+    kind: Literal["classification", "regression", "other"]
+    num_train: int
+    num_validation: int
+    num_test: int
+    num_classes: int | None
+    input_shapes: dict[str, tuple[int | None, ...]]
+    input_dtypes: dict[str, str]
+    output_shapes: dict[str, tuple[int | None, ...]]
+    parameters: int
+    multiply_adds: int
+    layers: dict[str, int]
+
+    @property
+    def has_image_input(self) -> bool:
+        """Whether an input is (height, width, channels)."""
+        return any(len(shape) == 3 for shape in self.input_shapes.values())
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether one value of the monitor is better than another; NaN is never better."""
+        return value < than if self.mode == "min" else value > than
+
+    def meets(self, value: float, target: float) -> bool:
+        """Whether a value of the monitor meets the target; NaN never does."""
+        return value <= target if self.mode == "min" else value >= target
+
+
+@dataclass(frozen=True)
+class InputFacts:
+    """One input of a built model; the shape is without the batch axis."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """One output of a built model and the loss that judges it.
+
+    `activation` is the name of the last layer's activation, "linear" for none, "unknown" where it
+    cannot be told. `loss` is the class name of the Keras loss, like
+    "SparseCategoricalCrossentropy", or "custom". `from_logits` is None where the loss has no such
+    setting.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    activation: str
+    loss: str
+    from_logits: bool | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What checks need to know of a built model: inputs, outputs, and the names it logs.
+
+    `logged` are the names without "val_", like ("loss", "accuracy").
+    """
+
+    inputs: tuple[InputFacts, ...]
+    outputs: tuple[OutputFacts, ...]
+    logged: tuple[str, ...]
+
+
+def _looks_like_an_error(monitor: str) -> bool:
+    name = monitor.lower()
+    words = ("loss", "error", "mse", "mae", "mape", "msle", "rmse", "divergence", "deviance")
+    return any(word in name for word in words)
