@@ -171,4 +171,5 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
 def _bytes(array: Array) -> bytes | memoryview:
     if array.dtype.hasobject:
         return repr(array.tolist()).encode()
-    return memoryview(np.ascontiguousarray(array)).cast("B") if array.size else b""
+    # As plain bytes: dates have no buffer of their own.
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b""

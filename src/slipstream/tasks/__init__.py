@@ -1,0 +1,5 @@
+"""Built-in tasks, and the references from which a fresh process rebuilds any task."""
+
+from slipstream.tasks._references import absolute, describe, names, resolve
+
+__all__ = ["absolute", "describe", "names", "resolve"]
