@@ -1,0 +1,1 @@
+"""Pieces that Keras lacks: schedules, losses, metrics, layers."""
