@@ -132,8 +132,11 @@ class OutputFacts:
 
     `activation` is the name of the last layer's activation, "linear" for none, "unknown" where it
     cannot be told. `loss` is the class name of the Keras loss, like
-    "SparseCategoricalCrossentropy", or "custom". `from_logits` is None where the loss has no such
-    setting.
+    "SparseCategoricalCrossentropy", "function" for a function of the user's own (Keras aligns what
+    it is given), or "custom" for a class of the user's own. `from_logits` is None where the loss
+    has no such setting. `metrics` are the class names of the Keras metrics of this output, each
+    "custom" where it is the user's own function or class. `ignore_class` is the label that the
+    loss leaves out.
     """
 
     name: str
@@ -141,6 +144,8 @@ class OutputFacts:
     activation: str
     loss: str
     from_logits: bool | None
+    metrics: tuple[str, ...] = ()
+    ignore_class: int | None = None
 
 
 @dataclass(frozen=True)
