@@ -3,62 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from slipstream.plan.plan import Plan
 
-Clash = tuple[Callable[["Plan"], bool], str]
+
+class Clash(NamedTuple):
+    """A contradiction: the keys that take part in it, when it holds, and what to say then."""
+
+    keys: tuple[str, ...]
+    holds: Callable[[Plan], bool]
+    sentence: str
+
 
 CLASHES: tuple[Clash, ...] = (
-    (
+    Clash(
+        ("optimizer.nesterov", "optimizer.name", "optimizer.momentum"),
         lambda p: p.optimizer.nesterov and (p.optimizer.name != "sgd" or not p.optimizer.momentum),
         "optimizer.nesterov needs optimizer.name = 'sgd' and optimizer.momentum above 0",
     ),
-    (
+    Clash(
+        ("optimizer.momentum", "optimizer.name"),
         lambda p: p.optimizer.momentum > 0 and p.optimizer.name not in ("sgd", "rmsprop"),
         "optimizer.momentum is for optimizer.name = 'sgd' or 'rmsprop'; "
         "the others keep their own mean (optimizer.beta_1)",
     ),
-    (
+    Clash(
+        ("schedule.name", "schedule.warmup"),
         lambda p: p.schedule.name == "one_cycle" and p.schedule.warmup == 0,
         "schedule.name = 'one_cycle' needs schedule.warmup above 0: its rising part",
     ),
-    (
+    Clash(
+        ("optimizer.name", "schedule.name"),
         lambda p: (
             p.optimizer.name == "schedule_free_adamw" and p.schedule.name not in ("constant",)
         ),
         "optimizer.name = 'schedule_free_adamw' needs schedule.name = 'constant': "
         "its averaging takes the place of a decay",
     ),
-    (
+    Clash(
+        ("optimizer.name", "optimizer.ema"),
         lambda p: p.optimizer.name == "schedule_free_adamw" and p.optimizer.ema > 0,
         "optimizer.name = 'schedule_free_adamw' averages the weights itself: set optimizer.ema = 0",
     ),
-    (
+    Clash(
+        ("precision.policy", "runtime.backend"),
         lambda p: p.precision.policy == "graph_bfloat16" and p.runtime.backend != "tensorflow",
         "precision.policy = 'graph_bfloat16' needs runtime.backend = 'tensorflow'; "
         "elsewhere use 'mixed_bfloat16'",
     ),
-    (
+    Clash(
+        ("precision.policy", "runtime.jit"),
         lambda p: p.precision.policy == "graph_bfloat16" and p.runtime.jit != "off",
         "precision.policy = 'graph_bfloat16' needs runtime.jit = 'off': "
         "the rewrite happens in TensorFlow's graph, which XLA replaces",
     ),
-    (
+    Clash(
+        ("runtime.backend", "runtime.jit"),
         lambda p: p.runtime.backend == "jax" and p.runtime.jit == "off",
         "runtime.backend = 'jax' always compiles: set runtime.jit = 'auto' or 'on'",
     ),
-    (
+    Clash(
+        ("runtime.backend", "runtime.jit"),
         lambda p: p.runtime.backend == "torch" and p.runtime.jit == "on",
         "runtime.backend = 'torch' runs its kernels as they are: set runtime.jit = 'auto' or 'off'",
     ),
-    (
+    Clash(
+        ("data.cache", "augmentation.shift", "augmentation.flip"),
         lambda p: p.data.cache == "device" and (p.augmentation.shift > 0 or p.augmentation.flip),
-        "data.cache = 'device' and augmentation do not go together: "
+        "data.cache = 'device' does not go with augmentation.shift or augmentation.flip: "
         "augmentation draws new examples on the host; set data.cache = 'host'",
     ),
-    (
+    Clash(
+        ("runtime.loop", "runtime.backend", "runtime.steps_per_execution"),
         lambda p: (
             p.runtime.loop == "keras"
             and p.runtime.backend == "torch"
@@ -67,32 +85,37 @@ CLASHES: tuple[Clash, ...] = (
         "runtime.loop = 'keras' with runtime.backend = 'torch' has one step per execution: "
         "set runtime.steps_per_execution = 1",
     ),
-    (
+    Clash(
+        ("runtime.loop", "batch.accumulation"),
         lambda p: p.runtime.loop == "keras" and p.batch.accumulation > 1,
         "runtime.loop = 'keras' and batch.accumulation do not go together: Keras lets schedules "
         "count micro-batches and carries remainders over; set runtime.loop = 'slipstream'",
     ),
-    (
+    Clash(
+        ("runtime.loop", "data.cache"),
         lambda p: p.runtime.loop == "keras" and p.data.cache == "device",
         "runtime.loop = 'keras' and data.cache = 'device' do not go together: "
         "set runtime.loop = 'slipstream'",
     ),
-    (
+    Clash(
+        ("runtime.loop", "duration.evaluations_per_epoch"),
         lambda p: p.runtime.loop == "keras" and p.duration.evaluations_per_epoch > 1,
         "runtime.loop = 'keras' validates once an epoch: set duration.evaluations_per_epoch = 1",
     ),
-    (
+    Clash(
+        ("runtime.loop", "augmentation.shift", "augmentation.flip"),
         lambda p: p.runtime.loop == "keras" and (p.augmentation.shift > 0 or p.augmentation.flip),
-        "runtime.loop = 'keras' and augmentation do not go together: "
+        "runtime.loop = 'keras' does not go with augmentation.shift or augmentation.flip: "
         "set runtime.loop = 'slipstream'",
     ),
-    (
+    Clash(
+        ("runtime.loop", "batch.remainder"),
         lambda p: p.runtime.loop == "keras" and p.batch.remainder == "drop",
         "runtime.loop = 'keras' keeps the last batch: set batch.remainder = 'keep'",
     ),
 )
 
 
-def find_clash(plan: Plan) -> str | None:
-    """Return the sentence of the first pair of keys that contradict each other, or None."""
-    return next((sentence for clashes, sentence in CLASHES if clashes(plan)), None)
+def find_clash(plan: Plan) -> Clash | None:
+    """Return the first pair of keys that contradict each other, or None."""
+    return next((clash for clash in CLASHES if clash.holds(plan)), None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -26,47 +28,70 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Python takes True for 1, so `size = true` would pass as a batch of one.
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:
+            raise PydanticCustomError("truth_for_a_number", "Neither true nor false fits here")
+        return value
+
 
 class Optimizer(Section):
     """How a gradient becomes an update. The learning rate is schedule.peak."""
 
-    name: OptimizerName = Field("adam", description="the update rule")
-    momentum: Fraction = Field(0.0, description="sgd and rmsprop: share of the last update kept")
-    nesterov: bool = Field(False, description="sgd: look ahead along the momentum")
-    beta_1: Fraction = Field(0.9, description="adam family, lion, muon: decay of the mean gradient")
-    beta_2: Fraction = Field(0.999, description="adam family, lion: decay of the mean square")
-    rho: Fraction = Field(0.9, description="rmsprop: decay of the mean square")
-    epsilon: Positive = Field(1e-7, description="added to the denominator")
-    weight_decay: NonNegative = Field(0.0, description="decoupled: weights shrink by rate * decay")
-    decay_norm_and_bias: bool = Field(False, description="whether biases and norm scales decay too")
-    ema: Fraction = Field(0.0, description="decay of the averaged weights; 0 is off")
+    name: OptimizerName = Field(default="adam", description="the update rule")
+    momentum: BelowOne = Field(
+        default=0.0, description="sgd and rmsprop: share of the last update kept"
+    )
+    nesterov: bool = Field(default=False, description="sgd: look ahead along the momentum")
+    beta_1: BelowOne = Field(
+        default=0.9, description="adam family, lion, muon: decay of the mean gradient"
+    )
+    beta_2: BelowOne = Field(
+        default=0.999, description="adam family, lion: decay of the mean square"
+    )
+    rho: BelowOne = Field(default=0.9, description="rmsprop: decay of the mean square")
+    epsilon: Positive = Field(default=1e-7, description="added to the denominator")
+    weight_decay: NonNegative = Field(
+        default=0.0, description="decoupled: weights shrink by rate * decay"
+    )
+    decay_norm_and_bias: bool = Field(
+        default=False, description="whether biases and norm scales decay too"
+    )
+    ema: BelowOne = Field(default=0.0, description="decay of the averaged weights; 0 is off")
 
 
 class Schedule(Section):
     """The learning rate at each optimizer update. Lengths are fractions of the whole run."""
 
-    name: ScheduleName = Field("constant", description="shape of the curve after the warm-up")
-    peak: Positive = Field(1e-3, description="the highest learning rate")
-    warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.0, description="fraction of the run that climbs linearly to the peak"
+    name: ScheduleName = Field(
+        default="constant", description="shape of the curve after the warm-up"
     )
-    floor: Fraction = Field(0.0, description="where a decay ends, as a fraction of the peak")
+    peak: Positive = Field(default=1e-3, description="the highest learning rate")
+    warmup: BelowOne = Field(
+        default=0.0, description="fraction of the run that climbs linearly to the peak"
+    )
+    floor: Fraction = Field(
+        default=0.0, description="where a decay ends, as a fraction of the peak"
+    )
     decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.1, description="exponential, step_decay: factor applied every decay_every"
+        default=0.1, description="exponential, step_decay: factor applied every decay_every"
     )
     decay_every: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.3, description="exponential, step_decay: fraction of the run between factors"
+        default=0.3, description="exponential, step_decay: fraction of the run between factors"
     )
-    cycles: Count = Field(3, description="warm_restarts: number of equal cosine cycles")
+    cycles: Count = Field(default=3, description="warm_restarts: number of equal cosine cycles")
 
 
 class Batch(Section):
     """How many examples make one update."""
 
-    size: Count = Field(32, description="examples per forward pass")
-    accumulation: Count = Field(1, description="batches whose gradients make one update")
+    size: Count = Field(default=32, description="examples per forward pass")
+    accumulation: Count = Field(default=1, description="batches whose gradients make one update")
     remainder: Literal["keep", "drop"] = Field(
-        "keep", description="what happens to an epoch's last, smaller batch"
+        default="keep", description="what happens to an epoch's last, smaller batch"
     )
 
 
@@ -74,7 +99,7 @@ class Clipping(Section):
     """Bounds on the gradient."""
 
     global_norm: NonNegative = Field(
-        0.0, description="largest norm of the whole gradient; 0 is off"
+        default=0.0, description="largest norm of the whole gradient; 0 is off"
     )
 
 
@@ -82,7 +107,7 @@ class Precision(Section):
     """Number formats. Weights, outputs and losses stay in float32."""
 
     policy: PrecisionPolicy = Field(
-        "float32",
+        default="float32",
         description="float32, Keras' mixed policies, or graph_bfloat16 (TensorFlow's own rewrite)",
     )
 
@@ -90,57 +115,68 @@ class Precision(Section):
 class Regularization(Section):
     """What keeps the model from learning the training set by heart."""
 
-    l2: NonNegative = Field(0.0, description="penalty l2 * sum(w**2) on every kernel")
-    dropout: Fraction | Literal["as_model"] = Field(
-        "as_model",
+    l2: NonNegative = Field(default=0.0, description="penalty l2 * sum(w**2) on every kernel")
+    dropout: BelowOne | Literal["as_model"] = Field(
+        default="as_model",
         description="rate of every Dropout layer; one is added before the output if none",
     )
-    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
-        0.0, description="share of each label spread evenly over all classes"
+    label_smoothing: BelowOne = Field(
+        default=0.0, description="share of each label spread evenly over all classes"
     )
 
 
 class Augmentation(Section):
     """New examples from old ones, drawn anew in every epoch. Images only."""
 
-    shift: Annotated[int, Field(ge=0)] = Field(0, description="move by up to this many pixels")
-    flip: bool = Field(False, description="mirror left and right, every second time")
+    shift: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="move by up to this many pixels"
+    )
+    flip: bool = Field(default=False, description="mirror left and right, every second time")
 
 
 class DataPipeline(Section):
     """How examples reach the model."""
 
     cache: Literal["host", "device"] = Field(
-        "host", description="where the training set rests; device gathers batches inside the step"
+        default="host",
+        description="where the training set rests; device gathers batches inside the step",
     )
 
 
 class Runtime(Section):
     """What executes the plan."""
 
-    backend: BackendName = Field("tensorflow", description="the framework under Keras")
-    jit: Literal["auto", "on", "off"] = Field("auto", description="compile the step with XLA")
-    steps_per_execution: Count = Field(1, description="updates per call into the backend")
+    backend: BackendName = Field(default="tensorflow", description="the framework under Keras")
+    jit: Literal["auto", "on", "off"] = Field(
+        default="auto", description="compile the step with XLA"
+    )
+    steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
     loop: Literal["slipstream", "keras"] = Field(
-        "slipstream", description="whose training loop runs; keras is there to be compared with"
+        default="slipstream",
+        description="whose training loop runs; keras is there to be compared with",
     )
 
 
 class Duration(Section):
     """How long, and what ends it."""
 
-    epochs: Count = Field(20, description="passes over the training set")
-    evaluations_per_epoch: Count = Field(1, description="validations in each epoch")
+    epochs: Count = Field(default=20, description="passes over the training set")
+    evaluations_per_epoch: Count = Field(default=1, description="validations in each epoch")
     patience: Annotated[int, Field(ge=0)] = Field(
-        0, description="stop after this many evaluations without a better one; 0 is off"
+        default=0, description="stop after this many evaluations without a better one; 0 is off"
     )
-    stop_at_target: bool = Field(False, description="stop as soon as the task's target is met")
-    restore_best: bool = Field(True, description="end with the weights of the best evaluation")
+    stop_at_target: bool = Field(
+        default=False, description="stop as soon as the task's target is met"
+    )
+    restore_best: bool = Field(
+        default=True, description="end with the weights of the best evaluation"
+    )
 
 
 class Seeds(Section):
     """What makes a run repeatable."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        0, description="initial weights, data order, dropout and augmentation follow from it"
+        default=0,
+        description="initial weights, data order, dropout and augmentation follow from it",
     )

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, ValidationError, model_validator
 
 from slipstream.errors import PlanError
 from slipstream.plan import parts
@@ -30,23 +30,23 @@ class Plan(parts.Section):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    optimizer: parts.Optimizer = Field(default_factory=parts.Optimizer)
-    schedule: parts.Schedule = Field(default_factory=parts.Schedule)
-    batch: parts.Batch = Field(default_factory=parts.Batch)
-    clipping: parts.Clipping = Field(default_factory=parts.Clipping)
-    precision: parts.Precision = Field(default_factory=parts.Precision)
-    regularization: parts.Regularization = Field(default_factory=parts.Regularization)
-    augmentation: parts.Augmentation = Field(default_factory=parts.Augmentation)
-    data: parts.DataPipeline = Field(default_factory=parts.DataPipeline)
-    runtime: parts.Runtime = Field(default_factory=parts.Runtime)
-    duration: parts.Duration = Field(default_factory=parts.Duration)
-    seeds: parts.Seeds = Field(default_factory=parts.Seeds)
+    optimizer: parts.Optimizer = parts.Optimizer()
+    schedule: parts.Schedule = parts.Schedule()
+    batch: parts.Batch = parts.Batch()
+    clipping: parts.Clipping = parts.Clipping()
+    precision: parts.Precision = parts.Precision()
+    regularization: parts.Regularization = parts.Regularization()
+    augmentation: parts.Augmentation = parts.Augmentation()
+    data: parts.DataPipeline = parts.DataPipeline()
+    runtime: parts.Runtime = parts.Runtime()
+    duration: parts.Duration = parts.Duration()
+    seeds: parts.Seeds = parts.Seeds()
 
     @model_validator(mode="after")
     def _refuse_clashes(self) -> Self:
         clash = find_clash(self)
         if clash is not None:
-            raise ValueError(clash)
+            raise ValueError(clash.sentence)
         return self
 
     @classmethod

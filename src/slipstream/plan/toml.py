@@ -24,7 +24,7 @@ def to_toml(plan: Plan) -> str:
         True
     """
     lines = ["# A Slipstream plan: every training decision. Edit it, then: slipstream fit --plan"]
-    for name, _ in Plan.model_fields.items():
+    for name in Plan.model_fields:
         section = getattr(plan, name)
         lines += ["", f"# {type(section).__doc__}", f"[{name}]"]
         for key, field in type(section).model_fields.items():
