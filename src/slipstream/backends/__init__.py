@@ -1,0 +1,22 @@
+"""All that must know a framework: one module for each, behind one protocol."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, cast
+
+from slipstream.backends._protocol import Program, State, restore_state, state_of
+
+__all__ = ["Program", "State", "open_program", "restore_state", "set_graph_bfloat16", "state_of"]
+
+
+def open_program(model: Any, backend: str, *, jit: bool) -> Program:
+    """Return the program of a compiled and built Keras model on the backend that Keras runs on."""
+    module = importlib.import_module(f"slipstream.backends.{backend}")
+    return cast(Program, module.open_program(model, jit=jit))
+
+
+def set_graph_bfloat16(on: bool) -> None:
+    """Switch TensorFlow's own rewrite of float32 graphs to bfloat16 kernels on or off."""
+    module = importlib.import_module("slipstream.backends.tensorflow")
+    module.set_graph_bfloat16(on)

@@ -1,0 +1,74 @@
+"""What the engine asks of a backend: the one interface behind which a framework hides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipstream.data.splits import Arrays, Split
+
+State = dict[str, NDArray[Any]]
+
+
+class Program(Protocol):
+    """A compiled Keras model that can be stepped.
+
+    A *block* is a nest of arrays of shape (updates, micro-batches, examples, ...): several
+    optimizer updates that go to the backend in one call. Where the training set rests on the
+    device, the block is one array of example indices of shape (updates, micro-batches, examples).
+    """
+
+    def place(self, split: Split) -> None:
+        """Keep a training set on the device; blocks are indices from now on."""
+        ...
+
+    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
+        """Make the first `count` updates of a block, one at each learning rate.
+
+        The rest of the block is padding: it spares the backend a second compilation.
+        """
+        ...
+
+    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+        """Make one update from batches of unequal sizes, weighted by their number of examples."""
+        ...
+
+    def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
+        """Return the loss and all metrics over all examples of the batches, exactly."""
+        ...
+
+    def read_metrics(self) -> dict[str, float]:
+        """Return the training loss and metrics since the last reset, and reset them."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all it was given, and hand its state to Keras."""
+        ...
+
+    def resume(self) -> None:
+        """Take the state back from Keras' variables, after somebody has changed them."""
+        ...
+
+
+def state_of(model: Any) -> State:
+    """Return a copy of every variable of a compiled, built model, optimizer included."""
+    return {name: np.array(variable) for name, variable in _variables(model).items()}
+
+
+def restore_state(model: Any, state: State) -> None:
+    """Give every variable of the model the value that `state_of` returned."""
+    for name, variable in _variables(model).items():
+        variable.assign(state[name])
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    # Paths alone are not unique; the position is, for the same model and plan.
+    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {
+        f"{group}/{position}/{variable.path}": variable
+        for group, variables in groups.items()
+        for position, variable in enumerate(variables)
+    }

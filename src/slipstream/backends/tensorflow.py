@@ -1,0 +1,127 @@
+"""Stepping a Keras model on TensorFlow: one tf.function, many updates in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from slipstream.data.splits import Arrays, Split, leaves, map_arrays
+
+
+def set_graph_bfloat16(on: bool) -> None:
+    """Let TensorFlow rewrite float32 graphs so that oneDNN's bfloat16 kernels run them."""
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": on})
+
+
+def open_program(model: Any, *, jit: bool) -> TensorflowProgram:
+    """Return the program of a compiled, built model; jit lets XLA compile the step."""
+    return TensorflowProgram(model, jit)
+
+
+@final
+class TensorflowProgram:
+    """See `slipstream.backends.Program`."""
+
+    def __init__(self, model: Any, jit: bool) -> None:
+        self._model = model
+        self._placed: Arrays = None
+        self._run = tf.function(self._run_block, jit_compile=jit, reduce_retracing=not jit)
+        self._test = tf.function(
+            tf.autograph.experimental.do_not_convert(model.test_step),
+            jit_compile=jit,
+            reduce_retracing=not jit,
+        )
+        self._ragged = tf.function(self._one_ragged_update, jit_compile=jit)
+
+    def place(self, split: Split) -> None:
+        self._placed = map_arrays(tf.convert_to_tensor, split.parts())
+
+    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
+        self._run(map_arrays(tf.convert_to_tensor, block), tf.constant(rates), tf.constant(count))
+
+    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+        tensors = [map_arrays(tf.convert_to_tensor, batch) for batch in batches]
+        self._ragged(tensors, tf.constant(rate, tf.float32))
+
+    def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
+        self._model.reset_metrics()
+        for batch in batches:
+            self._test(map_arrays(tf.convert_to_tensor, batch))
+        return self.read_metrics()
+
+    def read_metrics(self) -> dict[str, float]:
+        values = {
+            name: float(value) for name, value in self._model.get_metrics_result().items()
+        }
+        self._model.reset_metrics()
+        return values
+
+    def synchronize(self) -> None:
+        # Reading a variable waits for the calls that write it.
+        self._model.optimizer.iterations.numpy()
+
+    def resume(self) -> None:
+        """Keras' variables are the state itself: nothing is to be taken back."""
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def _run_block(self, block: Arrays, rates: Any, count: Any) -> None:
+        num_updates, num_micro_batches = next(leaves(block)).shape[:2]
+
+        def one_update(index: Any) -> Any:
+            self._set_rate(rates[index])
+            batches = [
+                self._gather(map_arrays(lambda array, m=micro: array[index, m], block))  # type: ignore[misc]
+                for micro in range(num_micro_batches)
+            ]
+            self._update(batches)
+            return index + 1
+
+        if num_updates == 1:
+            one_update(0)
+        else:
+            tf.while_loop(lambda index: index < count, one_update, [tf.constant(0)])
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def _one_ragged_update(self, batches: Sequence[Arrays], rate: Any) -> None:
+        self._set_rate(rate)
+        self._update(list(batches))
+
+    def _update(self, batches: list[Arrays]) -> None:
+        model = self._model
+        if len(batches) == 1:
+            model.train_step(batches[0])
+            return
+        sizes = [next(leaves(batch)).shape[0] for batch in batches]
+        total: list[Any] | None = None
+        for batch, size in zip(batches, sizes, strict=True):
+            new = [gradient * (size / sum(sizes)) for gradient in self._micro_batch(batch, size)]
+            total = new if total is None else [a + b for a, b in zip(total, new, strict=True)]
+        model.optimizer.apply(total, model.trainable_variables)
+
+    def _micro_batch(self, batch: Arrays, size: int) -> list[Any]:
+        model = self._model
+        x, y, weights = batch
+        with tf.GradientTape() as tape:
+            predictions = model(x, training=True)
+            loss = model.compute_loss(
+                x=x, y=y, y_pred=predictions, sample_weight=weights, training=True
+            )
+            scaled = model.optimizer.scale_loss(loss)
+        model._loss_tracker.update_state(loss, sample_weight=size)
+        model.compute_metrics(x, y, predictions, sample_weight=weights)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    def _set_rate(self, rate: Any) -> None:
+        optimizer = self._model.optimizer
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        inner._learning_rate.assign(tf.cast(rate, inner._learning_rate.dtype))
+
+    def _gather(self, chosen: Arrays) -> Arrays:
+        if self._placed is None:
+            return chosen
+        return map_arrays(lambda array: tf.gather(array, chosen), self._placed)

@@ -1,0 +1,215 @@
+"""From (task, plan) to a built and compiled Keras model, ready to be stepped."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from slipstream.backends import set_graph_bfloat16
+from slipstream.data.splits import Data, Split
+from slipstream.engine.optimizers import build_optimizer
+from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
+from slipstream.ops.losses import SmoothedSparseCategoricalCrossentropy
+from slipstream.plan import Plan
+from slipstream.rewrite.dropout import set_dropout
+from slipstream.rewrite.penalty import Penalty
+from slipstream.task import Task
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled model, with what the engine needs to judge it by the task's own loss.
+
+    `applied` states what was done of the plan, by plan key.
+    """
+
+    model: Any
+    penalty: Penalty
+    task_loss: Any
+    applied: Mapping[str, str]
+
+    @contextmanager
+    def judged_by_the_task(self) -> Iterator[None]:
+        """Within it the model's loss is the task's: no smoothing, no penalty of the plan's."""
+        training_loss = self.model._compile_loss
+        self.model._compile_loss = self.task_loss
+        try:
+            with self.penalty.lifted():
+                yield
+        finally:
+            self.model._compile_loss = training_loss
+
+
+def check_backend(plan: Plan) -> None:
+    """Raise BackendError when this process does not run on the plan's backend."""
+    current = keras.backend.backend()
+    if plan.runtime.backend != current:
+        raise BackendError(
+            f"a process on the plan's backend, {plan.runtime.backend}",
+            f"one in which Keras runs on {current}",
+            "Start it with KERAS_BACKEND set, or use the slipstream command, which does.",
+        )
+
+
+def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
+    """Build the task's model, change it as the plan says, and compile it.
+
+    Raises:
+        BackendError: Keras runs on another backend than the plan's.
+        TaskError: The task's function fails, or returns no Keras model.
+        PlanError: A part of the plan has no place in this model.
+    """
+    check_backend(plan)
+    keras.utils.set_random_seed(plan.seeds.seed)
+    _set_precision(plan)
+    model = build_model(task, data.train)
+    applied: dict[str, str] = {}
+    if plan.precision.policy.startswith("mixed"):
+        applied["precision.policy"] = _keep_outputs_in_float32(model, plan.precision.policy)
+    if plan.regularization.dropout != "as_model":
+        model = set_dropout(model, plan.regularization.dropout)
+        applied["regularization.dropout"] = f"rate {plan.regularization.dropout}"
+    penalty = Penalty(model, plan.regularization.l2)
+    if plan.regularization.l2 > 0:
+        applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
+    _compile(task, plan, model, learning_rate)
+    task_loss = model._compile_loss
+    _build_state(model, data.train)
+    if plan.regularization.label_smoothing > 0:
+        smoothed = _smoothed(task.loss, plan.regularization.label_smoothing)
+        model._compile_loss = keras.src.trainers.compile_utils.CompileLoss(
+            smoothed, task.loss_weights, output_names=getattr(model, "output_names", None)
+        )
+        _build_state(model, data.train)
+        applied["regularization.label_smoothing"] = str(plan.regularization.label_smoothing)
+    return Built(model, penalty, task_loss, applied)
+
+
+def build_model(task: Task, train: Split) -> Any:
+    """Call the task's model function and build what it returns on the shapes of the data."""
+    try:
+        model = task.model()
+    except SlipstreamError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f"the model function of task '{task.name}' to return a model",
+            f"{type(error).__name__}: {error}",
+            "Call it by itself in a Python prompt to see where it fails.",
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise TaskError(
+            f"the model function of task '{task.name}' to return a keras.Model",
+            type(model).__name__,
+            "Return the uncompiled model itself.",
+        )
+    if not model.built:
+        few = train.take(np.arange(min(2, train.num_examples)))
+        model(few.x)
+    return model
+
+
+def resolve_loss(loss: Any) -> Any:
+    """Return what `Model.compile` takes: serialised losses become Keras objects."""
+    if isinstance(loss, Mapping) and "class_name" in loss:
+        return keras.losses.get(dict(loss))
+    if isinstance(loss, Mapping):
+        return {name: resolve_loss(part) for name, part in loss.items()}
+    if isinstance(loss, list | tuple):
+        return [resolve_loss(part) for part in loss]
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def jit_setting(plan: Plan) -> bool | str:
+    """Return the plan's jit as `Model.compile` takes it."""
+    return {"auto": "auto", "on": True, "off": False}[plan.runtime.jit]
+
+
+def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any) -> None:
+    metrics = task.metrics
+    try:
+        model.compile(
+            optimizer=build_optimizer(plan, model, learning_rate),
+            loss=resolve_loss(task.loss),
+            loss_weights=task.loss_weights,
+            metrics=dict(metrics) if isinstance(metrics, Mapping) else list(metrics) or None,
+            jit_compile=jit_setting(plan),
+            steps_per_execution=plan.runtime.steps_per_execution
+            if plan.runtime.loop == "keras"
+            else 1,
+        )
+    except (ValueError, TypeError) as error:
+        raise TaskError(
+            f"loss and metrics of task '{task.name}' that Keras can compile",
+            str(error).splitlines()[0],
+            "Use names and settings that Model.compile takes.",
+        ) from error
+
+
+def _build_state(model: Any, train: Split) -> None:
+    """Make every variable of optimizer, loss and metrics, so that a step makes none."""
+    few = train.take(np.arange(min(2, train.num_examples)))
+    model._symbolic_build(data_batch=few.parts())
+
+
+def _set_precision(plan: Plan) -> None:
+    if plan.precision.policy == "graph_bfloat16":
+        set_graph_bfloat16(True)
+    keras.config.set_dtype_policy(
+        plan.precision.policy if plan.precision.policy.startswith("mixed") else "float32"
+    )
+
+
+def _keep_outputs_in_float32(model: Any, policy: str) -> str:
+    """Put the policy on layers that did not take it themselves; outputs stay in float32."""
+    leaves = [layer for layer in model._flatten_layers() if not list(layer._layers)]
+    if not any(layer.dtype_policy.name == policy for layer in leaves):
+        # A model that was loaded carries its own policies: the global one passed it by.
+        for layer in leaves:
+            layer.dtype_policy = policy
+    outputs = [tensor._keras_history.operation for tensor in getattr(model, "outputs", None) or []]
+    for layer in outputs:
+        if hasattr(layer, "dtype_policy"):
+            layer.dtype_policy = "float32"
+    return f"{policy}, {len(outputs)} output layers in float32"
+
+
+def _smoothed(loss: Any, smoothing: float) -> Any:
+    """Return the loss with smoothed labels, for each output that has a cross-entropy."""
+    resolved = resolve_loss(loss)
+    if isinstance(resolved, Mapping):
+        return {name: _smoothed_or_same(part, smoothing) for name, part in resolved.items()}
+    if isinstance(resolved, list):
+        return [_smoothed_or_same(part, smoothing) for part in resolved]
+    smoothed = _smoothed_or_same(resolved, smoothing)
+    if smoothed is resolved:
+        raise PlanError(
+            "a cross-entropy loss for regularization.label_smoothing",
+            getattr(resolved, "name", None) or getattr(resolved, "__name__", "another loss"),
+            "Set regularization.label_smoothing = 0.",
+        )
+    return smoothed
+
+
+def _smoothed_or_same(loss: Any, smoothing: float) -> Any:
+    name = getattr(loss, "__name__", type(loss).__name__)
+    if name in ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"):
+        from_logits = bool(getattr(loss, "from_logits", False))
+        return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits)
+    classes = {
+        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+        "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    }
+    if name in classes:
+        return classes[name](label_smoothing=smoothing)
+    if isinstance(loss, tuple(classes.values())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return type(loss).from_config({**loss.get_config(), "label_smoothing": smoothing})
+    return loss

@@ -1,0 +1,148 @@
+"""Slipstream's own training loop: blocks of updates, and validations between them."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipstream.backends import Program
+from slipstream.data.splits import Data, leaves
+from slipstream.engine.build import Built
+from slipstream.engine.evaluation import named, weights_for_evaluation
+from slipstream.engine.events import Progress
+from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
+from slipstream.engine.limits import Limits
+from slipstream.engine.recorder import Recorder
+from slipstream.errors import TrainingError
+from slipstream.plan import Plan
+from slipstream.record import Point
+
+
+class OwnLoop:
+    """Trains a built model on one backend's program.
+
+    Args:
+        built: The compiled model.
+        program: The backend's program for it.
+        feed: The training split, cut into updates.
+        rates: The learning rate of each update of the run, shape (total updates,).
+        data: The data set; its validation split is evaluated.
+        plan: The plan.
+        recorder: Where events go.
+    """
+
+    def __init__(
+        self,
+        built: Built,
+        program: Program,
+        feed: Feed,
+        rates: NDArray[np.float64],
+        data: Data,
+        plan: Plan,
+        recorder: Recorder,
+    ) -> None:
+        self._built = built
+        self._program = program
+        self._feed = feed
+        self._rates = rates.astype(np.float32)
+        self._plan = plan
+        self._recorder = recorder
+        self._validation = evaluation_batches(
+            data.validation, evaluation_batch_size(plan.batch.size)
+        )
+        self._first_seconds: dict[str, float] = {}
+        self.update = 0
+        self.examples = 0
+
+    def run(self, limits: Limits) -> str:
+        """Train until the plan, an observer or a limit ends it; returns the outcome."""
+        for epoch in range(self._plan.duration.epochs):
+            points = self._feed.evaluation_points()
+            done = 0
+            for block in self._feed.epoch(epoch):
+                self._step(block)
+                done += block.count
+                self._tell(epoch + done / self._feed.updates_per_epoch)
+                if done in points:
+                    self._evaluate(epoch + done / self._feed.updates_per_epoch)
+                if self._recorder.stop:
+                    return self._recorder.stop
+                if limits.are_met(self.update, self._recorder.clock.seconds):
+                    return "stopped_early"
+        return "completed"
+
+    def _step(self, block: Block | Ragged) -> None:
+        start = time.perf_counter()
+        if isinstance(block, Ragged):
+            self._program.train_ragged(block.batches, float(self._rates[self.update]))
+            kind = "ragged"
+        else:
+            size = len(next(leaves(block.arrays)))
+            rates = self._rates[self.update : self.update + block.count]
+            padded = np.pad(rates, (0, size - len(rates)), mode="edge")
+            self._program.train(block.arrays, padded, block.count)
+            kind = "block"
+        self._book("train", kind, time.perf_counter() - start)
+        self.update += block.count
+        self.examples += block.num_examples
+
+    def _evaluate(self, epoch: float) -> None:
+        clock = self._recorder.clock
+        start = time.perf_counter()
+        self._program.synchronize()
+        training = self._program.read_metrics()
+        clock.add("train", time.perf_counter() - start)
+        start = time.perf_counter()
+        model = self._built.model
+        with self._built.judged_by_the_task(), weights_for_evaluation(model):
+            values = {**training, **named(self._program.evaluate(self._validation), "val_")}
+            self._book("evaluate", "evaluate", time.perf_counter() - start)
+            point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
+            self._recorder.evaluated(point, model, float(self._rates[self.update - 1]))
+        self._program.resume()
+        self._refuse_divergence(training, epoch)
+
+    def _refuse_divergence(self, training: dict[str, float], epoch: float) -> None:
+        # Under float16 an overflow is skipped by the loss scale, yet its loss is logged.
+        if math.isfinite(training.get("loss", 0.0)) or "float16" in self._plan.precision.policy:
+            return
+        raise TrainingError(
+            "a finite training loss",
+            f"{training['loss']} by update {self.update} (epoch {epoch:.2f})",
+            "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0.",
+        )
+
+    def _book(self, what: str, kind: str, seconds: float) -> None:
+        """Book seconds; the first call of a kind compiles.
+
+        What the second call takes, the first took too for its work: only the rest is compilation.
+        """
+        clock = self._recorder.clock
+        if kind not in self._first_seconds:
+            self._first_seconds[kind] = seconds
+            clock.add("compile", seconds)
+            return
+        work = min(self._first_seconds[kind], seconds)
+        self._first_seconds[kind] = 0.0
+        clock.add("compile", -work)
+        clock.add(what, seconds + work)
+
+    def _tell(self, epoch: float) -> None:
+        seconds = self._recorder.clock.seconds
+        self._recorder.tell(
+            Progress(
+                update=self.update,
+                total_updates=len(self._rates),
+                epoch=epoch,
+                seconds=seconds,
+                examples_per_second=self.examples / max(seconds, 1e-9),
+            )
+        )
+
+
+def evaluation_batch_size(batch_size: int) -> int:
+    """Return how many examples are evaluated at a time, at most: no gradients, so more."""
+    return max(1024, 4 * batch_size) if batch_size <= 1024 else batch_size

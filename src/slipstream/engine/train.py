@@ -1,0 +1,256 @@
+"""The engine: runs (task, plan) in this process and returns a record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from slipstream.backends import open_program
+from slipstream.data.splits import Data, to_data
+from slipstream.engine.build import Built, build, jit_setting
+from slipstream.engine.evaluation import weights_for_evaluation
+from slipstream.engine.events import Finished, Observer, Started
+from slipstream.engine.feed import Feed, evaluation_batches
+from slipstream.engine.fingerprint import fingerprint
+from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
+from slipstream.engine.limits import Limits
+from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
+from slipstream.engine.recorder import Recorder
+from slipstream.environment import environment, peak_memory_bytes
+from slipstream.errors import InputError, PlanError, TrainingError
+from slipstream.ops.schedules import learning_rates
+from slipstream.plan import Plan
+from slipstream.record import (
+    WEIGHTS_FILE,
+    Failure,
+    Outcome,
+    Record,
+    Timings,
+    write_record,
+)
+from slipstream.task import Task
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What happened before the clock starts, and where the task comes from.
+
+    Args:
+        reference: From which a fresh process rebuilds the task.
+        import_seconds: Starting the process and importing Keras and the backend.
+        load_seconds: Loading the data.
+    """
+
+    reference: str = ""
+    import_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+
+@dataclass
+class _Run:
+    """What has been reached so far: enough to write a record at any moment."""
+
+    built: Built | None = None
+    loop: OwnLoop | KerasLoop | None = None
+    test_values: dict[str, float] | None = None
+    failure: Failure | None = None
+
+
+def train(
+    task: Task,
+    plan: Plan,
+    *,
+    data: Data | None = None,
+    folder: Path | None = None,
+    observers: Sequence[Observer] = (),
+    limits: Limits | None = None,
+    evaluate_test: bool = False,
+    origin: Origin | None = None,
+) -> Record:
+    """Train a task as a plan says, in this process, on the backend Keras runs on.
+
+    Args:
+        task: The task.
+        plan: The plan.
+        data: The task's data, where they are loaded already.
+        folder: Where record, metrics and best weights are written; None writes nothing.
+        observers: Called with every event; True asks to stop.
+        limits: What may end the run before its plan does.
+        evaluate_test: Whether the test split is read, once, after the last update.
+        origin: What the record says of the time before.
+
+    Returns:
+        The record. A run that failed has the outcome "failed" and says why.
+
+    Raises:
+        InputError: Task, data or plan cannot be used. Nothing was trained.
+        KeyboardInterrupt: After the record of the interrupted run was written.
+    """
+    origin = origin or Origin()
+    if data is None:
+        start = time.perf_counter()
+        data = to_data(task.data())
+        load_seconds = time.perf_counter() - start
+        origin = Origin(origin.reference, origin.import_seconds, load_seconds)
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    recorder = Recorder(task, plan, folder, observers)
+    run = _Run()
+
+    def record(outcome: str) -> Record:
+        recorder.close()
+        facts = _record(task, plan, data, recorder, run, origin, started_at, outcome)
+        if folder is not None:
+            write_record(facts, folder)
+        recorder.tell(Finished(facts))
+        return facts
+
+    try:
+        outcome = _train(task, plan, data, recorder, run, limits or Limits())
+        if evaluate_test:
+            run.test_values = _evaluate_test(run, data, plan)
+        if folder is not None:
+            _save_weights(run, folder)
+    except InputError:
+        recorder.close()
+        raise
+    except KeyboardInterrupt:
+        record("interrupted")
+        raise
+    except TrainingError as error:
+        run.failure = Failure(kind="Diverged", message=str(error))
+        return record("failed")
+    except Exception as error:
+        # Whatever the model or the backend raises is a fact of this run, not the end of a study.
+        message = str(error).strip().splitlines()
+        run.failure = Failure(kind=type(error).__name__, message=message[0] if message else "")
+        return record("failed")
+    return record(outcome)
+
+
+def _train(
+    task: Task, plan: Plan, data: Data, recorder: Recorder, run: _Run, limits: Limits
+) -> str:
+    _check_monitor(task, plan)
+    feed = Feed(data.train, plan)
+    rates = learning_rates(plan.schedule, feed.updates_per_epoch * plan.duration.epochs)
+    own = plan.runtime.loop == "slipstream"
+    built = build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates))
+    run.built = built
+    if own:
+        jit = jit_setting(plan)
+        program = open_program(
+            built.model, plan.runtime.backend, jit=built.model.jit_compile if jit == "auto" else jit
+        )
+        if feed.is_placed:
+            program.place(data.train)
+        loop: OwnLoop | KerasLoop = OwnLoop(built, program, feed, rates, data, plan, recorder)
+    else:
+        loop = KerasLoop(built, rates, data, plan, recorder)
+    run.loop = loop
+    recorder.clock.add("build", recorder.clock.seconds)
+    recorder.tell(Started(plan, len(rates), feed.updates_per_epoch))
+    outcome = loop.run(limits)
+    recorder.clock.add("total", recorder.clock.seconds)
+    if own:
+        program.synchronize()
+        _leave_final_weights(built.model, recorder)
+    elif recorder.best_weights is not None:
+        built.model.set_weights(recorder.best_weights)
+    return outcome
+
+
+def _leave_final_weights(model: Any, recorder: Recorder) -> None:
+    """Leave the best weights in the model, or the averaged ones, or those of the last update."""
+    if recorder.best_weights is not None:
+        model.set_weights(recorder.best_weights)
+        return
+    with weights_for_evaluation(model):
+        judged = [np.array(variable) for variable in model.weights]
+    model.set_weights(judged)
+
+
+def _evaluate_test(run: _Run, data: Data, plan: Plan) -> dict[str, float] | None:
+    if data.test is None or run.built is None:
+        return None
+    model = run.built.model
+    with run.built.judged_by_the_task():
+        program = open_program(model, plan.runtime.backend, jit=False)
+        return program.evaluate(evaluation_batches(data.test, evaluation_batch_size(32)))
+
+
+def _save_weights(run: _Run, folder: Path) -> None:
+    assert run.built is not None
+    # Keras writes in place and wants this ending: write beside, then rename.
+    beside = folder / f"part.{WEIGHTS_FILE}"
+    run.built.model.save_weights(beside)
+    beside.replace(folder / WEIGHTS_FILE)
+
+
+def _check_monitor(task: Task, plan: Plan) -> None:
+    changes_loss = plan.regularization.l2 > 0 or plan.regularization.label_smoothing > 0
+    if plan.runtime.loop == "keras" and task.monitor == "val_loss" and changes_loss:
+        raise PlanError(
+            "runtime.loop = 'slipstream' where regularization changes the loss that is watched",
+            "runtime.loop = 'keras', which adds penalty and smoothing to val_loss",
+            "Set runtime.loop = 'slipstream', or watch another metric.",
+        )
+
+
+def _record(
+    task: Task,
+    plan: Plan,
+    data: Data,
+    recorder: Recorder,
+    run: _Run,
+    origin: Origin,
+    started_at: str,
+    outcome: str,
+) -> Record:
+    spent = recorder.clock.spent
+    total = spent.get("total", recorder.clock.seconds)
+    trained = spent.get("train", 0.0) + spent.get("compile", 0.0)
+    examples = run.loop.examples if run.loop else 0
+    best = recorder.best
+    return Record(
+        task=task.name,
+        reference=origin.reference,
+        fingerprint=fingerprint(task),
+        data_hash=data.digest(),
+        plan=plan.to_dict(),
+        plan_digest=plan.digest(),
+        backend=plan.runtime.backend,
+        seed=plan.seeds.seed,
+        monitor=task.monitor,
+        mode=task.better,
+        target=task.target,
+        started_at=started_at,
+        environment=environment(),
+        timings=Timings(
+            import_seconds=origin.import_seconds,
+            load_seconds=origin.load_seconds,
+            build_seconds=spent.get("build", 0.0),
+            compile_seconds=spent.get("compile", 0.0),
+            train_seconds=spent.get("train", 0.0),
+            evaluate_seconds=spent.get("evaluate", 0.0),
+            clock_seconds=total,
+        ),
+        outcome=cast(Outcome, outcome),
+        failure=run.failure,
+        updates=run.loop.update if run.loop else 0,
+        epochs=examples / max(1, data.train.num_examples),
+        examples_per_second=examples / trained if trained > 0 else 0.0,
+        peak_memory_bytes=peak_memory_bytes(),
+        parameters=run.built.model.count_params() if run.built else 0,
+        best_value=best.values[task.monitor] if best else None,
+        best_epoch=best.epoch if best else None,
+        final_values=recorder.points[-1].values if recorder.points else {},
+        test_values=run.test_values,
+        applied=dict(run.built.applied) if run.built else {},
+        points=recorder.points,
+    )
