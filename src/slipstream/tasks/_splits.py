@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,26 @@ def fixed_splits(x: Array, y: Array, *, stratify: Array | None) -> Data:
         stratify=None if stratify is None else stratify[rest],
     )
     return Data(*(Split(x[indices], y[indices]) for indices in (train, validation, test)))
+
+
+def standardised(data: Data) -> Data:
+    """Return the data with every feature at mean 0 and variance 1 on the training split.
+
+    Each feature becomes (x - mean) / deviation, with the training split's mean and deviation in
+    all three splits: nothing is learnt from held-out examples.
+
+    Example:
+        >>> x = np.arange(20, dtype=np.float64).reshape(10, 2)
+        >>> train = standardised(fixed_splits(x, x, stratify=None)).train.x
+        >>> bool(np.allclose(train.mean(axis=0), 0) and np.allclose(train.std(axis=0), 1))
+        True
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(data.train.x)
+
+    def scale(split: Split) -> Split:
+        return replace(split, x=scaler.transform(split.x).astype(np.float32))
+
+    assert data.test is not None
+    return Data(scale(data.train), scale(data.validation), scale(data.test))
