@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -9,7 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from slipstream.errors import RecordError
 
@@ -21,11 +28,26 @@ WEIGHTS_FILE = "best.weights.h5"
 Outcome = Literal["completed", "stopped_early", "reached_target", "failed", "interrupted"]
 
 
-class _Fact(BaseModel):
+class JsonModel(BaseModel):
+    """A frozen value that reads back from its JSON; JSON has no infinity, so it is a string."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
+    # ser_json_inf_nan alone leaves bare infinities in model_dump(mode="json").
+    @model_serializer(mode="wrap", when_used="json")
+    def _spell_non_finite(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: _spelt(value) for name, value in dump(self).items()}
 
-class Timings(_Fact):
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {name: _spelt(inner) for name, inner in value.items()}
+    return [_spelt(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+class Timings(JsonModel):
     """Where the time went, in seconds. `clock_seconds` is what a user waits for.
 
     Imports and the loading of data happen before the clock starts; building, compiling, training
@@ -41,14 +63,14 @@ class Timings(_Fact):
     clock_seconds: float = 0.0
 
 
-class Environment(_Fact):
+class Environment(JsonModel):
     """What must be equal for two runs to be compared: machine and versions."""
 
     machine: dict[str, str | int]
     versions: dict[str, str]
 
 
-class Point(_Fact):
+class Point(JsonModel):
     """One validation: after `step` updates and `seconds` on the clock."""
 
     step: int
@@ -57,14 +79,14 @@ class Point(_Fact):
     values: dict[str, float]
 
 
-class Failure(_Fact):
+class Failure(JsonModel):
     """Why a run failed: the kind of error and its message."""
 
     kind: str
     message: str
 
 
-class Record(_Fact):
+class Record(JsonModel):
     """The facts of one run. Immutable once written.
 
     `applied` states what the engine did of the plan, and `notes` what a reader should know
@@ -135,12 +157,16 @@ def write_json(path: Path, value: Any) -> Path:
     """Write JSON beside its place, sync it and rename it: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    # Encoded before anything is opened: a value that is no JSON leaves no file behind.
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     return path
 
 
@@ -159,7 +185,7 @@ def read_record(folder: Path) -> Record:
     except (OSError, ValueError, ValidationError) as error:
         raise RecordError(
             f"a run folder with {RECORD_FILE} at {folder}",
-            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            _first_of(error),
             "Name a folder that 'slipstream fit' or 'slipstream optimize' wrote.",
         ) from None
 
@@ -179,5 +205,16 @@ def _read_points(folder: Path) -> Iterator[Point]:
     file = folder / METRICS_FILE
     if not file.exists():
         return
-    for line in file.read_text(encoding="utf-8").splitlines():
+    *lines, rest = file.read_text(encoding="utf-8").split("\n")
+    for line in lines:
         yield Point.model_validate_json(line)
+    # A run that was killed while it wrote leaves half a line, and that line alone, behind.
+    with contextlib.suppress(ValidationError):
+        yield Point.model_validate_json(rest)
+
+
+def _first_of(error: OSError | ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
