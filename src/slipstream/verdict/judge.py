@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from slipstream.verdict.interval import Interval, paired_interval
-from slipstream.verdict.values import Bound, Outcome, Pair, Quality, Rules, Verdict
-
-MIN_PAIRS = 3
+from slipstream.verdict.values import MIN_PAIRS, Bound, Outcome, Pair, Quality, Rules, Verdict
 
 
 def judge(pairs: Sequence[Pair], rules: Rules, unpaired_seeds: Sequence[int] = ()) -> Verdict:
@@ -69,8 +67,8 @@ def judge(pairs: Sequence[Pair], rules: Rules, unpaired_seeds: Sequence[int] = (
 
 def _estimate(pairs: Sequence[Pair], rules: Rules) -> tuple[Bound, Interval]:
     baseline_missed, candidate_missed = _num_missed(pairs)
-    baseline = [min(pair.baseline_seconds, pair.baseline_clock_seconds) for pair in pairs]
-    candidate = [min(pair.candidate_seconds, pair.candidate_clock_seconds) for pair in pairs]
+    baseline = [pair.baseline_at_least_seconds for pair in pairs]
+    candidate = [pair.candidate_at_least_seconds for pair in pairs]
     # A run that failed before its clock ran bounds nothing.
     if (baseline_missed and candidate_missed) or min(*baseline, *candidate) <= 0:
         return "exact", Interval(math.nan, 0.0, math.inf)

@@ -34,8 +34,7 @@ def payback(tuning_seconds: float, verdict: Verdict) -> float:
     if verdict.outcome != "faster":
         return math.inf
     saved = [
-        min(pair.baseline_seconds, pair.baseline_clock_seconds) - pair.candidate_seconds
-        for pair in verdict.pairs
+        pair.baseline_at_least_seconds - pair.candidate_at_least_seconds for pair in verdict.pairs
     ]
     mean_saved = math.fsum(saved) / len(saved)
     # A geometric mean above 1 may go with an arithmetic saving of nothing.

@@ -13,6 +13,9 @@ Outcome = Literal["faster", "slower", "no_difference", "undecided"]
 Bound = Literal["exact", "at_least", "at_most"]
 Mode = Literal["min", "max"]
 
+# With fewer pairs nothing is decided, however clear it looks.
+MIN_PAIRS = 3
+
 
 class Rules(JsonModel):
     """What was agreed before the comparison.
@@ -52,6 +55,20 @@ class Pair(JsonModel):
     candidate_test: float | None = None
     baseline_validation: float | None = None
     candidate_validation: float | None = None
+
+    @property
+    def baseline_at_least_seconds(self) -> float:
+        """The time to the target, or how long the run was watched where it never met it."""
+        return _or_clock(self.baseline_seconds, self.baseline_clock_seconds)
+
+    @property
+    def candidate_at_least_seconds(self) -> float:
+        """The time to the target, or how long the run was watched where it never met it."""
+        return _or_clock(self.candidate_seconds, self.candidate_clock_seconds)
+
+
+def _or_clock(seconds: float, clock_seconds: float) -> float:
+    return clock_seconds if math.isinf(seconds) else seconds
 
 
 class Quality(JsonModel):

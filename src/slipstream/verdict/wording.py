@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from slipstream.verdict.values import Quality, Verdict
+from slipstream.verdict.values import MIN_PAIRS, Quality, Verdict
 
 # Metrics that are shares of examples: their differences are read in percentage points.
 _SHARES = ("accuracy", "precision", "recall")
@@ -20,12 +20,16 @@ def sentence(verdict: Verdict) -> str:
 
 def of_quality(quality: Quality) -> str:
     """Return a difference in quality with its interval, like "test accuracy +0.2 ..."."""
-    scale, unit = (100.0, " percentage points") if _is_share(quality.name) else (1.0, "")
-    values = [_signed(scale * x) for x in (quality.difference, quality.low, quality.high)]
-    text = f"{quality.split} {quality.name} {values[0]}{unit} ({values[1]} to {values[2]})"
-    if quality.outcome == "undecided" and quality.num_pairs >= 3:
+    share = any(name in quality.name for name in _SHARES)
+    unit = " percentage points" if share else ""
+    difference, low, high, worst = (
+        _signed(value, share)
+        for value in (quality.difference, quality.low, quality.high, quality.not_worse_than)
+    )
+    text = f"{quality.split} {quality.name} {difference}{unit} ({low} to {high})"
+    if quality.outcome == "undecided" and quality.num_pairs >= MIN_PAIRS:
         lower = "lower" if quality.mode == "max" else "higher"
-        text += f", not {lower} by more than {_plain(scale * quality.not_worse_than)}{unit}"
+        text += f", not {lower} by more than {worst.removeprefix('+')}{unit}"
     return text
 
 
@@ -86,21 +90,13 @@ def _missed(verdict: Verdict) -> list[str]:
     ]
 
 
-def _is_share(name: str) -> bool:
-    return any(share in name for share in _SHARES)
-
-
 def _factor(value: float) -> str:
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 2 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 1.95 else f"{value:.2f}"
 
 
-def _signed(value: float) -> str:
-    # Without a sign on zero: -0.0 is no loss.
-    text = f"{value:+.2g}" if abs(value) < 10 else f"{value:+.0f}"
-    return text if float(text) else "0"
-
-
-def _plain(value: float) -> str:
-    return _signed(value).removeprefix("+")
+def _signed(value: float, is_share: bool) -> str:
+    text = f"{100 * value:+.2f}" if is_share else f"{value:+.3g}"
+    # Zero has no sign: -0.00 is no loss.
+    return text if float(text) else text[1:]
