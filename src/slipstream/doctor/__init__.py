@@ -1,0 +1,73 @@
+"""What is wrong with a task, told before its first step: one check per file of this folder."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+
+from slipstream.doctor._case import Case, Check, Finding
+from slipstream.errors import DataError, InputError, PlanError, TaskError
+
+__all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
+
+_ERRORS: dict[str, type[InputError]] = {"data": DataError, "plan": PlanError, "task": TaskError}
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Return the function `check` of every file of this folder, in the order of their names."""
+    names = sorted(
+        module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"
+    )
+    return tuple(importlib.import_module(f"{__name__}.{name}").check for name in names)
+
+
+def examine(case: Case) -> tuple[Finding, ...]:
+    """Put a case through every check; errors come first.
+
+    Args:
+        case: Data, model facts, plan and monitor.
+
+    Returns:
+        All findings; none for a healthy case.
+
+    Example:
+        >>> import numpy as np
+        >>> from slipstream.data import Data, Split
+        >>> from slipstream.plan import Plan
+        >>> from slipstream.task import InputFacts, ModelFacts, OutputFacts
+        >>> model = ModelFacts(
+        ...     inputs=(InputFacts("x", (2,), "float32"),),
+        ...     outputs=(OutputFacts("y", (3,), "softmax", "SparseCategoricalCrossentropy", False),),
+        ...     logged=("loss",),
+        ... )
+        >>> split = Split(np.ones((40, 2)), np.arange(40) % 3 + 1)
+        >>> for finding in examine(Case(Data(split, split), model, Plan())):
+        ...     print(finding.where)
+        13 of 40 examples (rows 2, 5, 8, ...) out of range and labels from 1 to 3 in the targets \
+of the training split
+        13 of 40 examples (rows 2, 5, 8, ...) out of range and labels from 1 to 3 in the targets \
+of the validation split
+    """
+    found = [finding for check in all_checks() for finding in check(case)]
+    return tuple(sorted(found, key=lambda finding: finding.severity))
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raise the first finding that is an error; the sentence counts the further ones.
+
+    Raises:
+        DataError: The data must be mended.
+        PlanError: The plan must be mended.
+        TaskError: The task must be mended.
+    """
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return
+    first, num_more = errors[0], len(errors) - 1
+    more = ""
+    if num_more:
+        more = f" {num_more} more problem{'s were' if num_more > 1 else ' was'} found."
+    raise _ERRORS[first.about](first.what, first.where, first.mend + more)

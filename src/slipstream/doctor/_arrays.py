@@ -1,0 +1,202 @@
+"""The arrays of a case by name, matched to the model, and scanned in pieces that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slipstream.data import Split, leaves
+from slipstream.data.splits import Array, Arrays
+from slipstream.doctor._case import Case
+from slipstream.task import InputFacts, OutputFacts
+
+CHUNK_ELEMENTS = 1 << 18
+NUM_ROWS_SHOWN = 3
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array of a case and the words for its place."""
+
+    split: str
+    role: str
+    name: str
+    # Any, for what came may not be an array; `usable` tells.
+    array: Any
+
+    @property
+    def place(self) -> str:
+        """Like "the targets 'age' of the validation split"."""
+        name = f" '{self.name}'" if self.name else ""
+        return f"the {self.role}{name} of the {self.split} split"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return tuple(self.array.shape[1:])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows in which something is wrong: how many of how many, and the first few."""
+
+    num_bad: int
+    num_rows: int
+    first: tuple[int, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(row) for row in self.first)
+        more = ", ..." if self.num_bad > len(self.first) else ""
+        rows = "row" if self.num_bad == 1 else "rows"
+        return f"{self.num_bad} of {self.num_rows} examples ({rows} {shown}{more})"
+
+
+def splits(case: Case) -> Iterator[tuple[str, Split]]:
+    """Yield the splits that exist, with their names."""
+    yield "training", case.data.train
+    yield "validation", case.data.validation
+    if case.data.test is not None:
+        yield "test", case.data.test
+
+
+def roles(split: Split) -> Iterator[tuple[str, Arrays]]:
+    """Yield inputs, targets and weights, with the words for them."""
+    yield "inputs", split.x
+    yield "targets", split.y
+    yield "sample weights", split.sample_weight
+
+
+def all_leaves(case: Case) -> Iterator[Part]:
+    """Yield every leaf of the data as it came, be it an array that can be trained on or not."""
+    for split_name, split in splits(case):
+        for role, arrays in roles(split):
+            yield from _named(split_name, role, arrays)
+
+
+def usable(part: Part) -> bool:
+    """Whether a leaf is an array of numbers with an axis of examples; the rest is refused once."""
+    array = part.array
+    return isinstance(array, np.ndarray) and array.ndim > 0 and is_number(array.dtype)
+
+
+def is_number(dtype: np.dtype[Any]) -> bool:
+    """Whether values of the dtype are real numbers; bfloat16 is, though NumPy calls it void."""
+    return dtype.kind in "biuf" or dtype.name == "bfloat16"
+
+
+def is_floating(dtype: np.dtype[Any]) -> bool:
+    """Whether a value of the dtype can be NaN, infinite or a fraction."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def inputs_of(case: Case) -> Iterator[tuple[Part, InputFacts]]:
+    """Yield every usable input array beside the model's input that it feeds."""
+    for split_name, split in splits(case):
+        for facts, array in _match(split.x, case.model.inputs):
+            part = Part(split_name, "inputs", _label(facts, case.model.inputs), array)
+            if usable(part):
+                yield part, facts
+
+
+def targets_of(case: Case) -> Iterator[tuple[Part, OutputFacts]]:
+    """Yield every usable, non-empty target array beside the model's output it is compared with."""
+    for split_name, split in splits(case):
+        for facts, array in _match(split.y, case.model.outputs):
+            part = Part(split_name, "targets", _label(facts, case.model.outputs), array)
+            if usable(part) and part.array.size:
+                yield part, facts
+
+
+def weights_of(case: Case) -> Iterator[tuple[Part, OutputFacts]]:
+    """Yield every usable array of weights beside each output whose loss it weighs."""
+    for split_name, split in splits(case):
+        outputs = case.model.outputs
+        weights = split.sample_weight
+        single = not isinstance(weights, Mapping | tuple | list)
+        pairs = [(facts, weights) for facts in outputs] if single else _match(weights, outputs)
+        for facts, array in pairs:
+            part = Part(split_name, "sample weights", _label(facts, outputs), array)
+            if usable(part):
+                yield part, facts
+
+
+def chunks(array: Array) -> Iterator[tuple[int, Array]]:
+    """Yield (first row, rows) pieces of an array."""
+    per_row = max(1, array[:1].size)
+    step = max(1, CHUNK_ELEMENTS // per_row)
+    for start in range(0, len(array), step):
+        yield start, array[start : start + step]
+
+
+def bad_rows(array: Array, is_bad: Callable[[Array], Array]) -> Rows:
+    """Find the rows of an array in which a mask holds anywhere.
+
+    Example:
+        >>> print(bad_rows(np.array([0, 5, 1, 7]), lambda labels: labels > 4))
+        2 of 4 examples (rows 1, 3)
+    """
+    count, first = 0, list[int]()
+    for start, rows in chunks(array):
+        mask = is_bad(rows)
+        if not mask.any():
+            continue
+        found = np.flatnonzero(mask.reshape(len(rows), -1).any(axis=1))
+        count += len(found)
+        first += [int(row) + start for row in found[: NUM_ROWS_SHOWN - len(first)]]
+    return Rows(count, len(array), tuple(first))
+
+
+def value_range(array: Array) -> tuple[float, float]:
+    """Return the smallest and the largest finite value; (inf, -inf) where there is none."""
+    low, high = np.inf, -np.inf
+    for _, rows in chunks(array):
+        values = rows[np.isfinite(rows)] if is_floating(rows.dtype) else rows
+        if values.size:
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+    return low, high
+
+
+def fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether two shapes are equal; None is free."""
+    return len(shape) == len(wanted) and all(
+        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
+
+
+def in_words(shape: Sequence[int | None]) -> str:
+    """Write the shape of a batch: (N, 28, 28); free axes are '?'.
+
+    Example:
+        >>> in_words((28, None)), in_words(())
+        ('(N, 28, ?)', '(N,)')
+    """
+    sizes = ["?" if size is None else str(size) for size in shape]
+    return f"({', '.join(['N', *sizes])})" if sizes else "(N,)"
+
+
+def _label(facts: InputFacts | OutputFacts, siblings: Sequence[Any]) -> str:
+    return facts.name if len(siblings) > 1 else ""
+
+
+def _match(arrays: Arrays, facts: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Pair arrays with inputs or outputs by name or position; nothing where that cannot be."""
+    if isinstance(arrays, Mapping):
+        return [(fact, arrays[fact.name]) for fact in facts if fact.name in arrays]
+    found = list(leaves(arrays))
+    return list(zip(facts, found, strict=True)) if len(found) == len(facts) else []
+
+
+def _named(split: str, role: str, arrays: Arrays) -> Iterator[Part]:
+    if isinstance(arrays, Mapping):
+        for name, inner in arrays.items():
+            for array in leaves(inner):
+                yield Part(split, role, str(name), array)
+        return
+    found = list(leaves(arrays))
+    for position, array in enumerate(found):
+        yield Part(split, role, str(position) if len(found) > 1 else "", array)

@@ -1,0 +1,54 @@
+"""What is examined, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from slipstream.data import Data
+from slipstream.plan import Plan
+from slipstream.task import ModelFacts
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task before its first step: the data, the facts of the built model, and the plan.
+
+    Args:
+        data: Two or three splits of arrays.
+        model: What is known of the built model, its losses and metrics.
+        plan: The plan that would be trained.
+        monitor: The watched metric, like "val_accuracy".
+        task: The name of the task.
+    """
+
+    data: Data
+    model: ModelFacts
+    plan: Plan
+    monitor: str = "val_loss"
+    task: str = "task"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and the one change that mends it.
+
+    Args:
+        check: The name of the check that found it: its file.
+        severity: "error" when training would be wrong, "warning" when it may be meant.
+        what: What was expected, without a full stop.
+        where: What came instead: where, and how many; without a full stop.
+        mend: What to change, as sentences.
+        about: Whether data, plan or task are to be mended.
+    """
+
+    check: str
+    severity: Literal["error", "warning"]
+    what: str
+    where: str
+    mend: str
+    about: Literal["data", "plan", "task"] = "data"
+
+
+Check = Callable[[Case], Iterator[Finding]]

@@ -1,0 +1,31 @@
+"""Warns of bytes that reach the first layer as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from slipstream.doctor._arrays import inputs_of
+from slipstream.doctor._case import Case, Finding
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Warn of uint8 inputs above 1 that feed a floating-point input.
+
+    No backend minds: values up to 255 make the first updates 255 times too large, and training is
+    slow or stays at chance. A model that begins with Rescaling is fine, which is why it is only a
+    warning; integers for an Embedding are left alone.
+    """
+    for part, facts in inputs_of(case):
+        if part.split != "training" or not facts.dtype.startswith(("float", "bfloat")):
+            continue
+        array = part.array
+        if array.dtype == np.uint8 and array.size and array.max() > 1:
+            yield Finding(
+                "unscaled_inputs",
+                "warning",
+                "inputs of about unit size",
+                f"bytes (uint8) up to {array.max()} in {part.place}",
+                "Divide by 255, or begin the model with keras.layers.Rescaling(1 / 255).",
+            )
