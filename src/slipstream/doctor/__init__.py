@@ -27,6 +27,9 @@ def all_checks() -> tuple[Check, ...]:
 def examine(case: Case) -> tuple[Finding, ...]:
     """Put a case through every check; errors come first.
 
+    It costs one pass over the arrays and needs neither Keras nor a backend, so that the same
+    sentence comes on all of them.
+
     Args:
         case: Data, model facts, plan and monitor.
 
@@ -38,18 +41,15 @@ def examine(case: Case) -> tuple[Finding, ...]:
         >>> from slipstream.data import Data, Split
         >>> from slipstream.plan import Plan
         >>> from slipstream.task import InputFacts, ModelFacts, OutputFacts
-        >>> model = ModelFacts(
-        ...     inputs=(InputFacts("x", (2,), "float32"),),
-        ...     outputs=(OutputFacts("y", (3,), "softmax", "SparseCategoricalCrossentropy", False),),
-        ...     logged=("loss",),
-        ... )
+        >>> output = OutputFacts("y", (3,), "softmax", "SparseCategoricalCrossentropy", False)
+        >>> model = ModelFacts((InputFacts("x", (2,), "float32"),), (output,), ("loss",))
         >>> split = Split(np.ones((40, 2)), np.arange(40) % 3 + 1)
-        >>> for finding in examine(Case(Data(split, split), model, Plan())):
-        ...     print(finding.where)
-        13 of 40 examples (rows 2, 5, 8, ...) out of range and labels from 1 to 3 in the targets \
-of the training split
-        13 of 40 examples (rows 2, 5, 8, ...) out of range and labels from 1 to 3 in the targets \
-of the validation split
+        >>> finding, _ = examine(Case(Data(split, split), model, Plan()))
+        >>> print(finding.where.replace(", out", ",\\nout"))
+        labels from 1 to 3 in the targets of the training split,
+        out of range in 13 of 40 examples (rows 2, 5, 8, ...)
+        >>> finding.mend
+        'Labels start at 0: subtract 1, so that they run from 0 to 2.'
     """
     found = [finding for check in all_checks() for finding in check(case)]
     return tuple(sorted(found, key=lambda finding: finding.severity))

@@ -28,7 +28,7 @@ def check(case: Case) -> Iterator[Finding]:
             "binary_labels",
             "error",
             f"targets from 0 to 1 for the loss {output.loss}",
-            f"{rows} outside and values from {low:g} to {high:g} in {part.place}",
+            f"values from {low:g} to {high:g} in {part.place}, outside in {rows}",
             _mend(low, high),
         )
 

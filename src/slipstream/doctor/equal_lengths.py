@@ -18,7 +18,7 @@ def check(case: Case) -> Iterator[Finding]:
         parts = [part for part in all_leaves(case) if part.split == split_name and usable(part)]
         if len({len(part.array) for part in parts}) > 1:
             lengths = ", ".join(
-                f"{_name(part.role, part.name)}: {len(part.array)}" for part in parts
+                f"{len(part.array)} {_name(part.role, part.name)}" for part in parts
             )
             yield Finding(
                 "equal_lengths",

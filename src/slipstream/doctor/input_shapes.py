@@ -21,7 +21,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield Finding(
             "input_shapes",
             "error",
-            f"inputs of shape {in_words(facts.shape)}, as the model's input '{facts.name}' takes them",
+            f"inputs of shape {in_words(facts.shape)} for the model's input '{facts.name}'",
             f"{in_words(part.shape)} in {part.place}",
             "Reshape the array, or change the shape of the model's input.",
         )

@@ -75,6 +75,6 @@ def _out_of_range(part: Part, output: OutputFacts, classes: int, rows: Rows) -> 
         "sparse_labels",
         "error",
         f"labels from 0 to {classes - 1} for the {classes} classes of '{output.name}'",
-        f"{rows} out of range and labels from {low:g} to {high:g} in {part.place}",
+        f"labels from {low:g} to {high:g} in {part.place}, out of range in {rows}",
         mend,
     )
