@@ -1,0 +1,135 @@
+"""Taking a technique out of a plan, and putting one alone onto a baseline."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slipstream.errors import PlanError
+from slipstream.plan import Plan, Value
+from slipstream.plan.clashes import find_clash
+from slipstream.techniques._base import Technique
+from slipstream.techniques._registry import found_in
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """A plan with one technique moved, and all that had to move with it.
+
+    Args:
+        plan: The result; it agrees with itself.
+        together: The names of the techniques that moved, the one that was asked for first. More
+            than one where the plan would have contradicted itself otherwise.
+    """
+
+    plan: Plan
+    together: tuple[str, ...]
+
+
+def take_out(technique: Technique, plan: Plan, baseline: Plan) -> Ablated:
+    """Return the plan without one technique: its keys go back to the baseline's values.
+
+    Where that would contradict itself, the fewest further techniques go with it. A batch that
+    changes takes the learning rate along by its scaling rule, unless the two plans share one rate.
+
+    Raises:
+        PlanError: The plan does not hold the technique beyond the baseline, or no set of
+            techniques can be taken out with it.
+
+    Example:
+        >>> from slipstream.techniques import get
+        >>> winner = Plan().edit({"runtime.backend": "jax", "runtime.jit": "on"})
+        >>> take_out(get("backend"), winner, Plan()).plan.flat()["runtime.jit"]
+        'on'
+        >>> torch = Plan().edit({"runtime.backend": "torch"})
+        >>> take_out(get("backend"), winner, torch).together
+        ('backend', 'jit')
+    """
+    return _exchange(technique, found_in(plan, baseline), source=baseline, target=plan)
+
+
+def put_in(technique: Technique, plan: Plan, baseline: Plan) -> Ablated:
+    """Return the baseline with one technique of the plan: its keys take the plan's values.
+
+    The fewest further techniques of the plan come with it where it cannot stand alone; the
+    learning rate follows a batch as in `take_out`.
+
+    Raises:
+        PlanError: The plan does not hold the technique beyond the baseline, or it cannot be put
+            onto it.
+
+    Example:
+        >>> from slipstream.techniques import get
+        >>> winner = Plan().edit({"schedule.name": "cosine", "schedule.warmup": 0.1})
+        >>> alone = put_in(get("warmup"), winner, Plan()).plan
+        >>> alone.schedule.name, alone.schedule.warmup
+        ('constant', 0.1)
+    """
+    return _exchange(technique, found_in(plan, baseline), source=plan, target=baseline)
+
+
+def _exchange(
+    technique: Technique, found: Sequence[Technique], source: Plan, target: Plan
+) -> Ablated:
+    """Move a technique's keys from one plan to another, with the fewest others that it needs."""
+    if technique not in found:
+        raise PlanError(
+            "a technique in which the two plans differ",
+            f"'{technique.name}', in which they do not",
+            f"Choose from: {', '.join(t.name for t in found) or 'none, the plans are equal'}.",
+        )
+    # Breadth first: the first group that agrees is the smallest.
+    groups: deque[tuple[Technique, ...]] = deque([(technique,)])
+    seen = {frozenset((technique.name,))}
+    first_clash = ""
+    while groups:
+        group = groups.popleft()
+        moved = _with_keys(group, source, target)
+        clash = find_clash(moved)
+        if clash is None:
+            return Ablated(Plan.from_dict(moved.to_dict()), tuple(t.name for t in group))
+        first_clash = first_clash or clash.sentence
+        # Only a technique that owns a key of the contradiction can end it.
+        for other in found:
+            names = frozenset(t.name for t in (*group, other))
+            if names not in seen and set(other.moved) & set(clash.keys):
+                seen.add(names)
+                groups.append((*group, other))
+    raise PlanError(
+        f"a plan that agrees with itself when '{technique.name}' is moved",
+        "a contradiction",
+        f"{first_clash}.",
+    )
+
+
+def _with_keys(group: Sequence[Technique], source: Plan, target: Plan) -> Plan:
+    """Return the target with the source's values of a group's keys; it may contradict itself."""
+    theirs = source.flat()
+    moved = _unchecked(target, {key: theirs[key] for t in group for key in t.moved})
+    for technique in group:
+        follows = technique.rescale(target, moved) if technique.rescale else {}
+        mine = moved.flat()
+        # Once, though a batch and its accumulation both ask for it; and not where the value is
+        # the source's own already: it was chosen for the source's batch.
+        changes = {
+            key: value
+            for key, value in follows.items()
+            if mine[key] == target.flat()[key] != theirs[key]
+        }
+        moved = _unchecked(moved, changes)
+    return moved
+
+
+def _unchecked(plan: Plan, changes: dict[str, Value]) -> Plan:
+    # Both plans are valid key by key; only what keys say together may fail, and that is asked.
+    sections: dict[str, dict[str, Value]] = {}
+    for dotted, value in changes.items():
+        section, _, key = dotted.partition(".")
+        sections.setdefault(section, {})[key] = value
+    return plan.model_copy(
+        update={
+            section: getattr(plan, section).model_copy(update=values)
+            for section, values in sections.items()
+        }
+    )

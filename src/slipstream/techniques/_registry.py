@@ -1,0 +1,114 @@
+"""The list of all techniques, and what can be done with several of them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+
+import slipstream.techniques
+from slipstream.errors import InputError, PlanError
+from slipstream.plan import Plan
+from slipstream.task import TaskFacts
+from slipstream.techniques._base import Technique
+
+
+@cache
+def all_techniques() -> tuple[Technique, ...]:
+    """Return every technique, sorted by name: one per file of this folder.
+
+    Example:
+        >>> "warmup" in [technique.name for technique in all_techniques()]
+        True
+    """
+    names = sorted(
+        module.name
+        for module in pkgutil.iter_modules(slipstream.techniques.__path__)
+        if not module.name.startswith("_")
+    )
+    modules = [importlib.import_module(f"slipstream.techniques.{name}") for name in names]
+    return tuple(module.TECHNIQUE for module in modules if hasattr(module, "TECHNIQUE"))
+
+
+def get(name: str) -> Technique:
+    """Return one technique by name; raises InputError with the nearest name.
+
+    Example:
+        >>> get("warmup").keys
+        ('schedule.warmup',)
+    """
+    by_name = {technique.name: technique for technique in all_techniques()}
+    if name not in by_name:
+        nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)[0]
+        raise InputError(
+            "the name of a technique",
+            f"'{name}'",
+            f"Did you mean '{nearest}'? 'slipstream techniques' lists all.",
+        )
+    return by_name[name]
+
+
+def apply_all(names: Iterable[str], plan: Plan, facts: TaskFacts) -> Plan:
+    """Return the plan with these techniques, applied in the order that they declare.
+
+    Raises:
+        InputError: A name is unknown.
+        PlanError: Two of them clash, or one does not apply.
+    """
+    for technique in in_order([get(name) for name in dict.fromkeys(names)]):
+        plan = technique.apply(plan, facts)
+    return plan
+
+
+def in_order(techniques: Sequence[Technique]) -> list[Technique]:
+    """Return techniques so that each comes after those it declares; raises PlanError on a clash."""
+    _refuse_clashes(techniques)
+    by_name = {technique.name: technique for technique in techniques}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for technique in techniques:
+        sorter.add(
+            technique.name,
+            *(
+                t.name
+                for t in techniques
+                if t.name in technique.after or t.one_of in technique.after
+            ),
+        )
+    try:
+        return [by_name[name] for name in sorter.static_order()]
+    except CycleError as error:  # two files that each want to be the later one
+        raise AssertionError(f"techniques wait for each other: {error.args[1]}") from error
+
+
+def clash_between(one: Technique, other: Technique) -> bool:
+    """Whether two techniques must not be combined."""
+    alternatives = bool(one.one_of) and one.one_of == other.one_of
+    return alternatives or other.name in one.clashes or one.name in other.clashes
+
+
+def found_in(plan: Plan, baseline: Plan) -> tuple[Technique, ...]:
+    """Return the techniques that tell a plan from a baseline, sorted by name.
+
+    Every key in which the two differ belongs to exactly one of them, apart from seeds, epochs and
+    stopping at the target, which are the conditions of a run.
+
+    Example:
+        >>> plan = Plan().edit({"schedule.name": "cosine", "schedule.warmup": 0.1})
+        >>> [technique.name for technique in found_in(plan, Plan())]
+        ['cosine', 'warmup']
+    """
+    return tuple(t for t in all_techniques() if t.is_in(plan, baseline))
+
+
+def _refuse_clashes(techniques: Sequence[Technique]) -> None:
+    for index, one in enumerate(techniques):
+        for other in techniques[index + 1 :]:
+            if clash_between(one, other):
+                raise PlanError(
+                    "techniques that go together",
+                    f"both '{one.name}' and '{other.name}'",
+                    "Keep one of them.",
+                )

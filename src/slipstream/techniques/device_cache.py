@@ -1,0 +1,35 @@
+"""Data on the device."""
+
+from __future__ import annotations
+
+from slipstream.plan import Plan
+from slipstream.task import TaskFacts
+from slipstream.techniques._base import Choice, Technique, set_keys
+
+
+def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+    if plan.runtime.loop == "keras":
+        return "runtime.loop = 'keras' feeds batches from the host"
+    if plan.augmentation.shift or plan.augmentation.flip:
+        return "augmentation draws new examples on the host"
+    return None
+
+
+TECHNIQUE = Technique(
+    name="device_cache",
+    title="Data on the device",
+    summary="The training set rests where the model is, and the step gathers its own batches.",
+    formula="",
+    helps="Data sets that fit into the device's memory: no batch is copied in each step.",
+    hurts="Data that do not fit, and augmentation, which happens on the host.",
+    reference=(
+        "Mohan, Phanishayee, Raniwala and Chidambaram, Analyzing and mitigating data stalls in "
+        "DNN training, 2021, arXiv:2007.06775"
+    ),
+    keys=("data.cache",),
+    edit=set_keys({"data.cache": "device"}),
+    applies=_applies,
+    after=("own_loop",),
+    clashes=("shift", "flip"),
+    search={"data.cache": Choice(("host", "device"))},
+)

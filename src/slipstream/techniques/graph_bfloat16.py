@@ -1,0 +1,41 @@
+"""bfloat16 by graph rewrite."""
+
+from __future__ import annotations
+
+from slipstream.plan import Plan
+from slipstream.task import TaskFacts
+from slipstream.techniques._base import Choice, Technique, found_value, set_keys
+
+
+def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+    if plan.runtime.backend != "tensorflow":
+        return f"runtime.backend = '{plan.runtime.backend}' has no such rewrite"
+    return None
+
+
+TECHNIQUE = Technique(
+    name="graph_bfloat16",
+    title="bfloat16 by graph rewrite",
+    summary=(
+        "TensorFlow itself turns the products and convolutions of its graph to bfloat16 and "
+        "leaves the rest."
+    ),
+    formula="",
+    helps=(
+        "TensorFlow on processors with bfloat16 units: it converts less to and fro than a "
+        "mixed policy."
+    ),
+    hurts="Every other backend, and compilation with XLA: there it does nothing.",
+    reference=(
+        "TensorFlow documentation, "
+        "tf.config.optimizer.set_experimental_options(auto_mixed_precision_onednn_bfloat16)"
+    ),
+    keys=("precision.policy",),
+    edit=set_keys({"precision.policy": "graph_bfloat16", "runtime.jit": "off"}),
+    applies=_applies,
+    after=("backend",),
+    clashes=("jit",),
+    search={"precision.policy": Choice(("float32", "graph_bfloat16"))},
+    one_of="precision",
+    found=found_value("precision.policy", "graph_bfloat16"),
+)
