@@ -1,0 +1,24 @@
+"""Measuring in processes of their own: the manager never imports Keras, each worker does once."""
+
+from slipstream.measure.interleave import Job, Run, interleave, run_interleaved
+from slipstream.measure.manager import (
+    Failed,
+    Launch,
+    Worker,
+    WorkerPool,
+    installed_backends,
+    require_backend,
+)
+
+__all__ = [
+    "Failed",
+    "Job",
+    "Launch",
+    "Run",
+    "Worker",
+    "WorkerPool",
+    "installed_backends",
+    "interleave",
+    "require_backend",
+    "run_interleaved",
+]

@@ -1,0 +1,256 @@
+"""Worker: one fresh process on one backend that answers the manager's questions.
+
+Run as `python -m slipstream.measure.worker`, with KERAS_BACKEND set by the manager.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, final
+
+from slipstream.environment import peak_memory_bytes
+from slipstream.errors import BackendError
+from slipstream.measure import messages
+from slipstream.measure.messages import Happening, Message, Reply
+
+PROGRESS_INTERVAL_SECONDS = 0.2
+
+
+@final
+class Channel:
+    """The way to the manager, kept apart from what libraries and the user's code print.
+
+    The standard output becomes the log, the standard input becomes empty. When the manager is
+    gone, so is this process, with all that it started.
+    """
+
+    def __init__(self, requests: IO[str], replies: IO[str]) -> None:
+        self._requests = requests
+        self._replies = replies
+        self._queue: queue.SimpleQueue[messages.Numbered] = queue.SimpleQueue()
+        self._writing = threading.Lock()
+        self.stop_asked = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @classmethod
+    def take_over(cls) -> Channel:
+        """Take the process's standard input and output for the protocol alone."""
+        requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+        replies = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
+        return cls(requests, replies)
+
+    def next_request(self) -> messages.Numbered:
+        """Wait for the next request."""
+        numbered = self._queue.get()
+        self.stop_asked.clear()
+        return numbered
+
+    def say(self, number: int, body: Any) -> None:
+        """Send one reply or happening."""
+        line = messages.write_line(Reply(number=number, body=body))
+        with self._writing:
+            self._replies.write(line)
+            self._replies.flush()
+
+    def _listen(self) -> None:
+        for line in self._requests:
+            numbered = messages.read_request(line)
+            if isinstance(numbered.request, messages.StopTraining):
+                self.stop_asked.set()
+            else:
+                self._queue.put(numbered)
+        # The end of the requests is the end of the manager, however it ended.
+        _end_group()
+
+
+@final
+class Session:
+    """What a worker holds between requests: the task, its data, the probe that is open."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._number = 0
+        self._reference = ""
+        self._task: Any = None
+        self._data: Any = None
+        self._probe: Any = None
+        self._import_seconds = 0.0
+        self._load_seconds = 0.0
+
+    def answer(self, numbered: messages.Numbered) -> Message:
+        """Do what was asked; an error becomes a Problem."""
+        self._number = numbered.number
+        handlers: dict[str, Callable[[Any], Message]] = {
+            "open": self._open,
+            "look": lambda _: self._look(),
+            "probe": self._build_probe,
+            "measure": self._measure,
+            "train": self._train,
+            "range_test": self._range_test,
+        }
+        try:
+            return handlers[numbered.request.do](numbered.request)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            # SystemExit too: the user's file may call sys.exit().
+            return messages.to_problem(error, traceback.format_exc())
+
+    def _open(self, request: messages.Open) -> messages.Opened:
+        start = time.perf_counter()
+        backend = _import_everything()
+        self._import_seconds = time.perf_counter() - start
+
+        from slipstream import tasks
+        from slipstream.data import to_data
+
+        start = time.perf_counter()
+        self._reference = request.reference
+        self._task = tasks.resolve(request.reference)
+        self._data = to_data(self._task.data())
+        self._load_seconds = time.perf_counter() - start
+        return messages.Opened(
+            backend=backend,
+            import_seconds=self._import_seconds,
+            load_seconds=self._load_seconds,
+        )
+
+    def _look(self) -> messages.Looked:
+        from slipstream import engine
+
+        facts, model = engine.look(self._task, self._reference, data=self._data)
+        return messages.Looked(task=facts, model=model)
+
+    def _build_probe(self, request: messages.BuildProbe) -> messages.Probed:
+        from slipstream import engine
+
+        self._probe = None
+        self._probe = engine.Probe(self._task, request.plan, self._data)
+        return messages.Probed(compile_seconds=self._probe.compile_seconds)
+
+    def _measure(self, request: messages.MeasureProbe) -> messages.Measured:
+        windows = self._probe.measure(request.seconds)
+        return messages.Measured(
+            examples_per_second=tuple(windows), peak_memory_bytes=peak_memory_bytes()
+        )
+
+    def _train(self, request: messages.Train) -> messages.Trained:
+        from slipstream import engine
+
+        self._probe = None
+        record = engine.train(
+            self._task,
+            request.plan,
+            reference=self._reference,
+            folder=Path(request.folder) if request.folder else None,
+            observers=(Teller(self._channel, self._number),),
+            limits=engine.Limits(seconds=request.limit_seconds, updates=request.limit_updates),
+            evaluate_test=request.evaluate_test,
+            import_seconds=self._import_seconds,
+            data=self._data,
+        )
+        return messages.Trained(record=record)
+
+    def _range_test(self, request: messages.RangeTest) -> messages.Ranged:
+        from slipstream import engine
+
+        points = engine.learning_rate_range(
+            self._task, request.plan, self._data, request.lowest, request.highest, request.updates
+        )
+        return messages.Ranged(points=tuple((float(rate), float(loss)) for rate, loss in points))
+
+
+@final
+class Teller:
+    """Observer that tells the manager what happens, progress a few times a second at most."""
+
+    def __init__(self, channel: Channel, number: int) -> None:
+        self._channel = channel
+        self._number = number
+        self._told_at = -1.0
+
+    def __call__(self, event: Any) -> bool:
+        """Tell it; returns whether the manager asked to stop."""
+        happening = self._happening(event)
+        if happening is not None:
+            self._channel.say(self._number, happening)
+        return self._channel.stop_asked.is_set()
+
+    def _happening(self, event: Any) -> Happening | None:
+        from slipstream.engine import events
+
+        if isinstance(event, events.Progress):
+            if time.perf_counter() - self._told_at < PROGRESS_INTERVAL_SECONDS:
+                return None
+            self._told_at = time.perf_counter()
+            return messages.TrainingProgress(
+                update=event.update,
+                total_updates=event.total_updates,
+                epoch=event.epoch,
+                seconds=event.seconds,
+                examples_per_second=event.examples_per_second,
+            )
+        if isinstance(event, events.Evaluated):
+            return messages.TrainingEvaluated(
+                point=event.point, is_best=event.is_best, learning_rate=event.learning_rate
+            )
+        if isinstance(event, events.Started):
+            return messages.TrainingStarted(
+                total_updates=event.total_updates, updates_per_epoch=event.updates_per_epoch
+            )
+        return None
+
+
+def main() -> None:
+    """Answer requests until the manager says quit or is gone."""
+    channel = Channel.take_over()
+    session = Session(channel)
+    while True:
+        numbered = channel.next_request()
+        if isinstance(numbered.request, messages.Quit):
+            channel.say(numbered.number, messages.Done())
+            # Interpreters with three frameworks' threads are slow to end and may crash at it.
+            _end_at_once()
+        channel.say(numbered.number, session.answer(numbered))
+
+
+def _import_everything() -> str:
+    """Import Keras, the backend and the engine; returns the backend's name."""
+    wanted = os.environ.get("KERAS_BACKEND", "")
+    try:
+        import keras
+    except ImportError as error:
+        raise BackendError(
+            f"the backend '{wanted}' to be importable",
+            f"{type(error).__name__}: {error}",
+            f"Run: pip install 'slipstream[{wanted}]'",
+        ) from None
+    from slipstream import engine  # noqa: F401
+
+    return str(keras.backend.backend())
+
+
+def _end_at_once() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _end_group() -> None:
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
