@@ -1,0 +1,88 @@
+"""Every contradiction of a plan is refused, and the message names the keys."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+
+from slipstream.errors import PlanError
+from slipstream.plan import Plan, all_keys
+from slipstream.plan.clashes import CLASHES, find_clash
+from strategies import plans
+
+KERAS = {"runtime.loop": "keras"}
+SCHEDULE_FREE = {"optimizer.name": "schedule_free_adamw"}
+GRAPH = {"precision.policy": "graph_bfloat16", "runtime.jit": "off"}
+
+# For each contradiction, in the order of CLASHES, the plans that bring it about.
+CASES = [
+    [
+        {"optimizer.nesterov": True, "optimizer.name": "sgd"},
+        {"optimizer.nesterov": True, "optimizer.name": "rmsprop", "optimizer.momentum": 0.9},
+    ],
+    [{"optimizer.momentum": 0.9}, {"optimizer.momentum": 0.9, "optimizer.name": "lion"}],
+    [{"schedule.name": "one_cycle"}],
+    [SCHEDULE_FREE | {"schedule.name": "cosine"}],
+    [SCHEDULE_FREE | {"optimizer.ema": 0.9}],
+    [
+        GRAPH | {"runtime.backend": "torch"},
+        {"precision.policy": "graph_bfloat16", "runtime.backend": "jax"},
+    ],
+    [GRAPH | {"runtime.jit": "auto"}, GRAPH | {"runtime.jit": "on"}],
+    [{"runtime.backend": "jax", "runtime.jit": "off"}],
+    [{"runtime.backend": "torch", "runtime.jit": "on"}],
+    [
+        {"data.cache": "device", "augmentation.shift": 1},
+        {"data.cache": "device", "augmentation.flip": True},
+    ],
+    [KERAS | {"runtime.backend": "torch", "runtime.steps_per_execution": 2}],
+    [KERAS | {"batch.accumulation": 2}],
+    [KERAS | {"data.cache": "device"}],
+    [KERAS | {"duration.evaluations_per_epoch": 2}],
+    [KERAS | {"augmentation.shift": 1}, KERAS | {"augmentation.flip": True}],
+    [KERAS | {"batch.remainder": "drop"}],
+]
+
+
+def test_every_contradiction_has_a_case():
+    assert len(CASES) == len(CLASHES)
+
+
+@pytest.mark.parametrize(
+    ("clash", "changes"),
+    [(clash, case) for clash, cases in zip(CLASHES, CASES, strict=False) for case in cases],
+)
+def test_contradictions_are_refused_in_their_own_words(clash, changes):
+    with pytest.raises(PlanError) as caught:
+        Plan().edit(changes)
+    assert clash.sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("clash", CLASHES)
+def test_the_sentence_names_at_least_two_keys_and_only_its_own(clash):
+    named = set(re.findall(r"[a-z]+\.[a-z_0-9]+", clash.sentence))
+    assert len(named & set(clash.keys)) >= 2
+    assert named <= set(all_keys())
+    assert set(clash.keys) <= set(all_keys())
+
+
+@given(plans(), plans())
+@settings(max_examples=60, deadline=None)
+def test_whether_a_contradiction_holds_depends_on_its_keys_alone(one, other):
+    # The other's values everywhere but in the keys that take part.
+    for clash in CLASHES:
+        mixed = other.to_dict()
+        for dotted in clash.keys:
+            section, _, key = dotted.partition(".")
+            mixed[section][key] = one.flat()[dotted]
+        sections = {
+            name: type(getattr(one, name)).model_construct(**values)
+            for name, values in mixed.items()
+        }
+        assert not clash.holds(Plan.model_construct(**sections))
+
+
+@given(plans())
+@settings(max_examples=30, deadline=None)
+def test_valid_plans_have_no_contradiction(plan):
+    assert find_clash(plan) is None

@@ -1,0 +1,138 @@
+"""Values to test with: random valid plans, and the facts of a small image task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from slipstream.plan import Plan
+from slipstream.task import AS_GIVEN, TaskFacts
+
+_SHARES = st.floats(0.0, 0.999)
+_AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-8, 10.0))
+_POSITIVE = st.floats(1e-9, 100.0)
+_DECAYS = ("cosine", "linear", "one_cycle", "exponential", "step_decay", "warm_restarts")
+_ADAPTIVE = ("adam", "adamw", "adagrad", "lion", "muon", "schedule_free_adamw")
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Plans that agree with themselves, with every key drawn."""
+    sections = {
+        **draw(_learning()),
+        **draw(_execution()),
+        "clipping": {"global_norm": draw(_AMOUNTS)},
+        "regularization": {
+            "l2": draw(_AMOUNTS),
+            "dropout": draw(st.one_of(st.just("as_model"), _SHARES)),
+            "label_smoothing": draw(_SHARES),
+        },
+        "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
+    }
+    return Plan.from_dict(sections)
+
+
+def facts(**changes: Any) -> TaskFacts:
+    """The facts of a small image classification, with some changed."""
+    values: dict[str, Any] = {
+        "reference": "digits",
+        "name": "digits",
+        "fingerprint": "f" * 12,
+        "data_hash": "d" * 12,
+        "monitor": "val_accuracy",
+        "mode": "max",
+        "target": 0.97,
+        "as_given": AS_GIVEN,
+        "kind": "classification",
+        "num_train": 1000,
+        "num_validation": 200,
+        "num_test": 200,
+        "num_classes": 10,
+        "input_shapes": {"image": (8, 8, 1)},
+        "input_dtypes": {"image": "float32"},
+        "output_shapes": {"digit": (10,)},
+        "parameters": 5000,
+        "multiply_adds": 5000,
+        "layers": {"Dense": 2},
+    }
+    return TaskFacts.model_validate({**values, **changes})
+
+
+@st.composite
+def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    name = draw(st.sampled_from(("sgd", "rmsprop", *_ADAPTIVE)))
+    momentum = draw(_SHARES) if name in ("sgd", "rmsprop") else 0.0
+    own_average = name == "schedule_free_adamw"
+    shape = "constant" if own_average else draw(st.sampled_from(("constant", *_DECAYS)))
+    return {
+        "optimizer": {
+            "name": name,
+            "momentum": momentum,
+            "nesterov": name == "sgd" and momentum > 0 and draw(st.booleans()),
+            "beta_1": draw(_SHARES),
+            "beta_2": draw(_SHARES),
+            "rho": draw(_SHARES),
+            "epsilon": draw(_POSITIVE),
+            "weight_decay": draw(_AMOUNTS),
+            "decay_norm_and_bias": draw(st.booleans()),
+            "ema": 0.0 if own_average else draw(_SHARES),
+        },
+        "schedule": {
+            "name": shape,
+            "peak": draw(_POSITIVE),
+            "warmup": draw(st.floats(1e-3, 0.99) if shape == "one_cycle" else _SHARES),
+            "floor": draw(st.floats(0.0, 1.0)),
+            "decay_rate": draw(st.floats(1e-3, 1.0)),
+            "decay_every": draw(st.floats(1e-3, 1.0)),
+            "cycles": draw(st.integers(1, 9)),
+        },
+    }
+
+
+@st.composite
+def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    loop = draw(st.sampled_from(("slipstream", "keras")))
+    backend = draw(st.sampled_from(("tensorflow", "jax", "torch")))
+    own = loop == "slipstream"
+    jit = draw(
+        st.sampled_from(
+            {
+                "tensorflow": ("auto", "on", "off"),
+                "jax": ("auto", "on"),
+                "torch": ("auto", "off"),
+            }[backend]
+        )
+    )
+    policies = ["float32", "mixed_bfloat16", "mixed_float16"]
+    if backend == "tensorflow" and jit == "off":
+        policies.append("graph_bfloat16")
+    cache = draw(st.sampled_from(("host", "device"))) if own else "host"
+    augments = own and cache == "host"
+    one_step = not own and backend == "torch"
+    return {
+        "batch": {
+            "size": draw(st.integers(1, 4096)),
+            "accumulation": draw(st.integers(1, 8)) if own else 1,
+            "remainder": draw(st.sampled_from(("keep", "drop"))) if own else "keep",
+        },
+        "precision": {"policy": draw(st.sampled_from(policies))},
+        "augmentation": {
+            "shift": draw(st.integers(0, 4)) if augments else 0,
+            "flip": augments and draw(st.booleans()),
+        },
+        "data": {"cache": cache},
+        "runtime": {
+            "backend": backend,
+            "jit": jit,
+            "steps_per_execution": 1 if one_step else draw(st.integers(1, 64)),
+            "loop": loop,
+        },
+        "duration": {
+            "epochs": draw(st.integers(1, 300)),
+            "evaluations_per_epoch": draw(st.integers(1, 5)) if own else 1,
+            "patience": draw(st.integers(0, 20)),
+            "stop_at_target": draw(st.booleans()),
+            "restore_best": draw(st.booleans()),
+        },
+    }
