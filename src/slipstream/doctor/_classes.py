@@ -12,22 +12,27 @@ from slipstream.task import OutputFacts
 def classes_in(part: Part, output: OutputFacts) -> frozenset[int] | None:
     """Return the classes that occur; None where the targets are not classes, or wrong ones."""
     classes = num_classes(output)
-    if output.loss in SPARSE and classes and holds_labels(part.shape, output):
-        return _labels(part, classes)
-    if output.loss in ONE_HOT and classes and fits(part.shape, output.shape):
+    if output.loss in BINARY and classes in (None, 1) and part.shape in ((), (1,)):
+        return _labels(part, 2, None)
+    if not classes or classes < 2:
+        return None
+    if output.loss in SPARSE and holds_labels(part.shape, output):
+        return _labels(part, classes, output.ignore_class)
+    if output.loss in ONE_HOT and fits(part.shape, output.shape):
         return _columns(part)
-    if output.loss in BINARY and (classes in (None, 1)) and part.shape in ((), (1,)):
-        return _labels(part, 2)
     return None
 
 
-def _labels(part: Part, classes: int) -> frozenset[int] | None:
+def _labels(part: Part, classes: int, ignored: int | None) -> frozenset[int] | None:
     found = np.zeros(classes, bool)
     for _, rows in chunks(part.array):
-        if is_floating(rows.dtype) and not (np.isfinite(rows) & (rows == np.floor(rows))).all():
+        labels = rows if ignored is None else rows[rows != ignored]
+        # NaN is in no range, so this holds for finite labels alone.
+        if not ((labels >= 0) & (labels < classes)).all():
             return None
-        inside = rows[(rows >= 0) & (rows < classes)].astype(np.int64)
-        found |= np.bincount(inside, minlength=classes) > 0
+        if is_floating(labels.dtype) and not (labels == np.floor(labels)).all():
+            return None
+        found |= np.bincount(labels.astype(np.int64).ravel(), minlength=classes) > 0
     return frozenset(int(label) for label in np.flatnonzero(found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipstream.doctor._arrays import all_leaves, splits, usable
+from slipstream.doctor._arrays import Part, all_leaves, splits, usable
 from slipstream.doctor._case import Case, Finding
 
 
@@ -17,9 +17,7 @@ def check(case: Case) -> Iterator[Finding]:
     for split_name, _ in splits(case):
         parts = [part for part in all_leaves(case) if part.split == split_name and usable(part)]
         if len({len(part.array) for part in parts}) > 1:
-            lengths = ", ".join(
-                f"{len(part.array)} {_name(part.role, part.name)}" for part in parts
-            )
+            lengths = ", ".join(f"{len(part.array)} {_name(part)}" for part in parts)
             yield Finding(
                 "equal_lengths",
                 "error",
@@ -29,5 +27,5 @@ def check(case: Case) -> Iterator[Finding]:
             )
 
 
-def _name(role: str, name: str) -> str:
-    return f"{role} '{name}'" if name else role
+def _name(part: Part) -> str:
+    return f"{part.role} '{part.name}'" if part.name else part.role

@@ -1,0 +1,190 @@
+"""Healthy cases, close to broken ones, of which the doctor must say nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from doctor_cases import case, one_hot, output
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+
+from slipstream.data import Data, Split
+from slipstream.doctor import Case, examine, refuse
+from slipstream.plan import Plan
+from slipstream.task import InputFacts, ModelFacts, OutputFacts
+
+SPARSE = output((4,), "softmax", "SparseCategoricalCrossentropy")
+ONE_HOT = output((4,), "softmax", "CategoricalCrossentropy")
+BINARY = output((1,), "sigmoid", "BinaryCrossentropy", metrics=("BinaryAccuracy", "AUC"))
+REGRESSION = output((1,), "linear", "MeanSquaredError", metrics=("MeanAbsoluteError", "R2Score"))
+
+
+def labels(n: int) -> np.ndarray:
+    return np.arange(n) % 4
+
+
+def bits(n: int) -> np.ndarray:
+    return np.arange(n) % 2
+
+
+def values(n: int) -> np.ndarray:
+    return np.linspace(-300, 300, n)
+
+
+def sequence_labels(n: int) -> np.ndarray:
+    return np.arange(n * 5).reshape(n, 5) % 4
+
+
+def with_(base: OutputFacts, **changes: Any) -> OutputFacts:
+    return OutputFacts(**{**vars(base), **changes})
+
+
+TWO_OUTPUTS = (with_(SPARSE, name="kind"), with_(REGRESSION, name="price"))
+TWO_INPUTS = (InputFacts("a", (3,), "float32"), InputFacts("b", (2, None), "float32"))
+SEQUENCE = output((5, 4), "softmax", "SparseCategoricalCrossentropy")
+NAMED_Y = {"kind": labels, "price": values}
+
+HEALTHY: dict[str, Case] = {
+    "labels (N,), sparse": case(labels, SPARSE),
+    "labels (N, 1), sparse": case(lambda n: labels(n)[:, None], SPARSE),
+    "labels as whole floats": case(lambda n: labels(n).astype("float32"), SPARSE),
+    "labels as uint8": case(lambda n: labels(n).astype("uint8"), SPARSE),
+    "not every class occurs": case(bits, SPARSE),
+    "labels as bool, two outputs": case(lambda n: bits(n) > 0, with_(SPARSE, shape=(2,))),
+    "logits and from_logits": case(labels, with_(SPARSE, activation="linear", from_logits=True)),
+    "log-softmax and from_logits": case(
+        labels, with_(SPARSE, activation="log_softmax", from_logits=True)
+    ),
+    "activation not known": case(labels, with_(SPARSE, activation="unknown")),
+    "ignored label": case(
+        lambda n: np.where(labels(n) == 2, -1, labels(n)), with_(SPARSE, ignore_class=-1)
+    ),
+    "one-hot": case(one_hot, ONE_HOT),
+    "smoothed one-hot": case(lambda n: one_hot(n) * 0.9 + 0.025, ONE_HOT),
+    "one-hot, binary loss": case(one_hot, output((4,), "sigmoid", "BinaryCrossentropy")),
+    "several classes, binary loss": case(
+        lambda n: np.ones((n, 4)), output((4,), "sigmoid", "BinaryCrossentropy")
+    ),
+    "binary (N,)": case(bits, BINARY),
+    "binary (N, 1)": case(lambda n: bits(n)[:, None], BINARY),
+    "binary as bool": case(lambda n: bits(n) > 0, BINARY),
+    "binary, soft labels": case(lambda n: np.linspace(0, 1, n), BINARY),
+    "binary logits": case(bits, with_(BINARY, activation="linear", from_logits=True)),
+    "binary (N, 1) with F1": case(lambda n: bits(n)[:, None], with_(BINARY, metrics=("F1Score",))),
+    "hinge with -1 and 1": case(lambda n: 2 * bits(n) - 1, output((1,), "tanh", "Hinge")),
+    "regression (N,)": case(values, REGRESSION, logged=("loss",)),
+    "regression (N, 1)": case(lambda n: values(n)[:, None], REGRESSION),
+    "regression (N, 1), own loss": case(
+        lambda n: values(n)[:, None], with_(REGRESSION, loss="custom", metrics=("custom",))
+    ),
+    "regression, own function": case(values, with_(REGRESSION, loss="function")),
+    "regression, both (N,)": case(
+        values, with_(REGRESSION, shape=(), metrics=()), logged=("loss", "mae")
+    ),
+    "regression (N, 1), output (N,)": case(
+        lambda n: values(n)[:, None], with_(REGRESSION, shape=(), metrics=()), logged=("loss",)
+    ),
+    "regression of 2": case(lambda n: np.ones((n, 2)), with_(REGRESSION, shape=(2,))),
+    "images to images": case(lambda n: np.ones((n, 8, 8, 1)), with_(REGRESSION, shape=(8, 8, 1))),
+    "images to images without channel": case(
+        lambda n: np.ones((n, 8, 8)), with_(REGRESSION, shape=(None, None, 1), metrics=())
+    ),
+    "own loss with columns of its own": case(
+        lambda n: np.ones((n, 2)), with_(REGRESSION, loss="custom", metrics=("custom",))
+    ),
+    "own loss on labels": case(labels, with_(SPARSE, loss="custom", metrics=("custom",))),
+    "sequence (N, T, C)": case(sequence_labels, SEQUENCE),
+    "sequence (N, T, 1)": case(lambda n: sequence_labels(n)[..., None], SEQUENCE),
+    "sequence of free length": case(sequence_labels, with_(SEQUENCE, shape=(None, 4))),
+    "sequence with weights (N, T)": case(
+        sequence_labels, SEQUENCE, weight=lambda n: np.ones((n, 5))
+    ),
+    "sequence with weights (N, 1)": case(
+        sequence_labels, SEQUENCE, weight=lambda n: np.ones((n, 1))
+    ),
+    "weights (N,)": case(labels, SPARSE, weight=lambda n: np.linspace(0, 1, n)),
+    "weights (N, 1)": case(labels, SPARSE, weight=lambda n: np.ones((n, 1))),
+    "outputs by position": case(lambda n: (labels(n), values(n)), *TWO_OUTPUTS),
+    "outputs as a list": case(lambda n: [labels(n), values(n)], *TWO_OUTPUTS),
+    "outputs by name": case(lambda n: {k: f(n) for k, f in NAMED_Y.items()}, *TWO_OUTPUTS),
+    "outputs by name in another order": case(
+        lambda n: {k: f(n) for k, f in reversed(NAMED_Y.items())}, *TWO_OUTPUTS
+    ),
+    "one weight for both outputs": case(
+        lambda n: (labels(n), values(n)), *TWO_OUTPUTS, weight=np.ones
+    ),
+    "weights by name": case(
+        lambda n: (labels(n), values(n)),
+        *TWO_OUTPUTS,
+        weight=lambda n: {"kind": np.ones(n), "price": np.ones(n)},
+    ),
+    "two inputs": case(
+        labels, SPARSE, inputs=TWO_INPUTS, x=lambda n: (np.ones((n, 3)), np.ones((n, 2, 9)))
+    ),
+    "an input by name that is not used": case(
+        labels, SPARSE, x=lambda n: {"x": np.ones((n, 3)), "row": np.arange(n)}
+    ),
+    "images without channel axis": case(
+        labels,
+        SPARSE,
+        inputs=(InputFacts("x", (8, 8, 1), "float32"),),
+        x=lambda n: np.ones((n, 8, 8)),
+    ),
+    "binary masks as uint8": case(labels, SPARSE, x=lambda n: np.ones((n, 3), "uint8")),
+    "bytes for an embedding": case(
+        labels,
+        SPARSE,
+        inputs=(InputFacts("x", (3,), "int32"),),
+        x=lambda n: np.full((n, 3), 200, "uint8"),
+    ),
+    "text for a model of text": case(
+        labels,
+        SPARSE,
+        inputs=(InputFacts("x", (), "string"),),
+        x=lambda n: np.array(["a b"] * n),
+    ),
+    "half precision that sums to infinity": case(
+        labels, SPARSE, x=lambda n: np.full((n, 3), 60_000, "float16")
+    ),
+    "large numbers that sum to infinity": case(
+        labels, SPARSE, x=lambda n: np.full((n, 3), 3e38, "float32")
+    ),
+    "a batch of the whole split": case(labels, SPARSE, changes={"batch.size": 40}),
+    "accumulation up to the split": case(
+        labels, SPARSE, changes={"batch.size": 10, "batch.accumulation": 4}
+    ),
+    "monitor of a metric": case(labels, SPARSE, monitor="val_accuracy"),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_the_doctor_is_silent(name: str) -> None:
+    findings = examine(HEALTHY[name])
+    assert findings == ()
+    refuse(findings)
+
+
+def _bundled(loader: Any, output_facts: OutputFacts) -> Case:
+    x, y = loader(return_X_y=True)
+    several = y.dtype.kind == "i"
+    parts = train_test_split(x, y, test_size=0.25, random_state=0, stratify=y if several else None)
+    x_train, x_test, y_train, y_test = parts
+    data = Data(Split(x_train, y_train), Split(x_test, y_test), Split(x_test, y_test))
+    inputs = (InputFacts("x", x.shape[1:], "float32"),)
+    return Case(data, ModelFacts(inputs, (output_facts,), ("loss", "accuracy")), Plan())
+
+
+@pytest.mark.parametrize(
+    ("loader", "facts"),
+    [
+        (datasets.load_digits, with_(SPARSE, shape=(10,))),
+        (datasets.load_iris, with_(SPARSE, shape=(3,))),
+        (datasets.load_wine, with_(SPARSE, shape=(3,))),
+        (datasets.load_breast_cancer, BINARY),
+        (datasets.load_diabetes, REGRESSION),
+    ],
+)
+def test_the_doctor_is_silent_on_real_data(loader: Any, facts: OutputFacts) -> None:
+    assert examine(_bundled(loader, facts)) == ()
