@@ -12,6 +12,7 @@ from slipstream.report._content import (
     Stage,
     Trial,
 )
+from slipstream.report._from_verdict import ablation_row_of, comparison_of
 from slipstream.report._page import render, write
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Side",
     "Stage",
     "Trial",
+    "ablation_row_of",
+    "comparison_of",
     "render",
     "write",
 ]

@@ -179,7 +179,7 @@ def _range(points: Sequence[Point], name: str, question: Question) -> list[float
     if len(values) < 2:
         return None
     falling = question.mode == "min" if name == question.monitor else "loss" in name
-    cut = len(values) // 8
+    cut = len(values) // 5
     low, high = (values[0], values[-1 - cut]) if falling else (values[cut], values[-1])
     if name == question.monitor and question.target is not None:
         low, high = min(low, question.target), max(high, question.target)

@@ -8,7 +8,7 @@ from typing import Literal
 from slipstream.record import Record
 
 Role = Literal["baseline", "tuned baseline", "winner", "run"]
-Direction = Literal["taken out", "put in"]
+Direction = Literal["taken_out", "put_alone"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Comparison:
         speedup: Baseline's time to target over the winner's; above 1 the winner is faster.
         quality: The winner's held-out metric minus the baseline's, in the metric's own unit.
         quality_metric: Which metric that is; the monitor if empty.
+        quality_mode: Whether more or less of it is better; the monitor's if empty.
     """
 
     against: str
@@ -59,20 +60,23 @@ class Comparison:
     speedup: Interval | None = None
     quality: Interval | None = None
     quality_metric: str = ""
+    quality_mode: Literal["min", "max", ""] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationRow:
     """One technique, taken out of the winner or put alone onto the baseline.
 
-    `speedup` and `quality` are those of the changed plan against the unchanged one: a technique
-    that the winner needs shows a speed-up below 1 when it is taken out.
+    In both directions `speedup` and `quality` say what the plan that has the technique gains over
+    the plan that has not: above 1, the technique makes training faster.
     """
 
     technique: str
     direction: Direction
     speedup: Interval | None = None
     quality: Interval | None = None
+    quality_metric: str = ""
+    quality_mode: Literal["min", "max", ""] = ""
     failure: str = ""
     note: str = ""
 

@@ -69,7 +69,7 @@ def headline_of(content: ReportInput, question: Question) -> str:
     if question.target is None:
         return f"{reached}."
     first = statistics.median(record.seconds_to(question.target) for record in records)
-    goal = f"the target {numbers.metric(question.target)}"
+    goal = f"the target {numbers.plain(question.target)}"
     if math.isinf(first):
         return f"{reached}; {goal} was not reached."
     return f"{reached}; {goal} was met after {numbers.seconds(first)}."
@@ -79,17 +79,17 @@ def rows_of(sides: Sequence[Side], question: Question) -> list[Row]:
     """Return the table of sides: what each took, reached and needed; medians over seeds."""
     rows = [
         _row("Runs", sides, _runs),
-        _time_to(f"Time to target ({numbers.metric(question.target)})", sides, question.target),
+        _time_to(f"Time to target ({numbers.plain(question.target)})", sides, question.target),
         *_catching_up(sides),
         _row(f"Best {question.monitor}", sides, lambda side: _spread(_best_values(side))),
         *_test_rows(sides),
         _row("Whole run, on the clock", sides, _median_of(_clock, numbers.seconds)),
         _row("of it compiling", sides, _median_of(_compiling, numbers.seconds)),
         _row("Throughput", sides, _median_of(lambda r: r.examples_per_second, _per_second)),
-        _row("Epochs run", sides, _median_of(lambda r: r.epochs, numbers.metric)),
+        _row("Epochs run", sides, _median_of(lambda r: r.epochs, numbers.plain)),
         _row("Parameters", sides, _median_of(lambda r: r.parameters, numbers.count)),
         _row("Peak memory", sides, _median_of(lambda r: r.peak_memory_bytes, numbers.size)),
-        _row("Unrest of validation loss", sides, _unrest),
+        _row("Jitter of validation loss", sides, _jitter),
         _row("Energy, estimated", sides, _energy),
         _row("Cost, estimated", sides, lambda side: (side.cost or numbers.ABSENT, "")),
     ]
@@ -110,8 +110,8 @@ def in_baselines_time(sides: Sequence[Side], question: Question) -> list[str]:
         reached = _median(record.best_within(seconds or 0.0) for record in winner.records)
         came = "nothing yet" if reached is None else numbers.metric(reached)
         sentences.append(
-            f"In the {numbers.seconds(seconds)} that {side.label} takes to its best "
-            f"{question.monitor} of {numbers.metric(best)}, {winner.label} reaches {came}."
+            f"In the {numbers.seconds(seconds)} that “{side.label}” takes to its best "
+            f"{question.monitor} of {numbers.metric(best)}, “{winner.label}” reaches {came}."
         )
     return sentences
 
@@ -120,7 +120,7 @@ def tiles_of(content: ReportInput, question: Question) -> list[Tile]:
     """Return the few figures that matter most: the comparison's, or else the run's own."""
     tiles = [
         Tile(
-            name=f"the speed of {row.against}",
+            name=f"speed-up against {row.against}",
             value=numbers.factor(row.speedup.estimate),
             small=numbers.factor_bounds(row.speedup),
         )
@@ -151,7 +151,7 @@ def _own_tiles(side: Side, question: Question) -> list[Tile]:
     ]
     times = times_to(side, question.target)
     if times:
-        name = f"to the target of {numbers.metric(question.target)}"
+        name = f"to the target of {numbers.plain(question.target)}"
         tiles.insert(0, Tile(name=name, value=numbers.seconds(_median(times))))
     tests = _test_rows([side])[:2]
     return tiles + [Tile(name=row.name, value=row.cells[0][0]) for row in tests]
@@ -199,9 +199,9 @@ def _catching_up(sides: Sequence[Side]) -> list[Row]:
         return []
 
     def epochs(side: Side) -> tuple[str, str]:
-        return numbers.metric(_median(_epochs_to(record, goal) for record in side.records)), ""
+        return numbers.plain(_median(_epochs_to(record, goal) for record in side.records)), ""
 
-    name = f"what {rival.label} reaches ({numbers.metric(goal)})"
+    name = f"what “{rival.label}” reaches ({numbers.metric(goal)})"
     return [_time_to(f"Time to {name}", sides, goal), _row(f"Epochs to {name}", sides, epochs)]
 
 
@@ -220,12 +220,12 @@ def _test_cell(name: str) -> Callable[[Side], tuple[str, str]]:
     return cell
 
 
-def _unrest(side: Side) -> tuple[str, str]:
-    value = _median(unrest(record) for record in side.records)
-    return (numbers.ABSENT if value is None else f"{value:.1%}"), ""
+def _jitter(side: Side) -> tuple[str, str]:
+    value = _median(jitter(record) for record in side.records)
+    return (numbers.ABSENT if value is None else f"{100 * value:.1f} %"), ""
 
 
-def unrest(record: Record) -> float | None:
+def jitter(record: Record) -> float | None:
     """Return how much the validation loss jumps: its mean step over its mean, second half."""
     losses = [point.values.get(VALIDATION_LOSS, math.nan) for point in record.points]
     half = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
@@ -238,7 +238,7 @@ def unrest(record: Record) -> float | None:
 def _energy(side: Side) -> tuple[str, str]:
     if side.energy_watt_hours is None:
         return numbers.ABSENT, ""
-    return f"{numbers.metric(side.energy_watt_hours)} Wh", ""
+    return f"{numbers.plain(side.energy_watt_hours)} Wh", ""
 
 
 def _median_of(

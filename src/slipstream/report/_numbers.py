@@ -23,8 +23,8 @@ def seconds(value: float | None) -> str:
         return "never"
     if value < 0.9995:
         return f"{value * 1000:.0f} ms" if value else "0 s"
-    if value < 99.5:
-        return f"{value:.1f} s" if value < 59.95 else f"{value:.0f} s"
+    if value < 59.95:
+        return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
@@ -50,18 +50,30 @@ def metric(value: float | None) -> str:
     """Write a metric's value with four significant digits, at most four after the point.
 
     Example:
-        >>> metric(0.97321), metric(12.3456), metric(5123.4), metric(0.00012345)
-        ('0.9732', '12.35', '5123', '1.234e−04')
+        >>> metric(0.97321), metric(12.3456), metric(5123.4), metric(0.00074), metric(1.25e-5)
+        ('0.9732', '12.35', '5123', '0.0007', '1.25e−05')
     """
     if value is None or math.isnan(value):
         return ABSENT
     if math.isinf(value):
         return "∞" if value > 0 else MINUS + "∞"
     size = abs(value)
-    if value != 0 and (size < 1e-3 or size >= 1e6):
-        return f"{value:.3e}".replace("-", MINUS)
+    if value != 0 and (size < 5e-5 or size >= 1e6):
+        return f"{value:.2e}".replace("-", MINUS)
     digits = 4 if size < 1 else max(0, 3 - math.floor(math.log10(size)))
     return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def plain(value: float | None) -> str:
+    """Write a number that a person chose or counted, without trailing zeros.
+
+    Example:
+        >>> plain(0.97), plain(25.0), plain(12.3456), plain(float("inf"))
+        ('0.97', '25', '12.35', '∞')
+    """
+    if value is None or not math.isfinite(value):
+        return metric(value)
+    return f"{value:.4g}".replace("-", MINUS)
 
 
 def difference(value: float | None) -> str:

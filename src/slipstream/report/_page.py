@@ -62,6 +62,8 @@ def render(content: ReportInput) -> str:
         "script": Markup(script),
         "style": Markup(_text("report.css")),
         "script_hashes": " ".join(_hash(text) for text in (plotly, script) if text),
+        "sections": _sections(content, drawn),
+        "num_warnings": sum(notice.warning for notice in content.notices),
         **_evidence(content, question),
         **_tuning(content),
         "plan_lines": plan_lines(content.plan, {change.key for change in content.changes}),
@@ -82,6 +84,20 @@ def write(content: ReportInput, path: Path) -> Path:
     return path
 
 
+def _sections(content: ReportInput, drawn: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the anchors of the sections worth a link, with short names."""
+    present = {
+        "curves": ("Curves", drawn["curves"]),
+        "comparison": ("Comparison", content.sides),
+        "ablation": ("Ablation", content.ablation),
+        "runtime": ("Runtimes", content.runtime),
+        "cost": ("Cost", content.stages or content.tuning_seconds is not None),
+        "plan": ("Plan", content.plan or content.changes),
+        "reproduce": ("Reproduce", content.reproduce),
+    }
+    return [(anchor, name) for anchor, (name, shown) in present.items() if shown]
+
+
 def _evidence(content: ReportInput, question: facts.Question) -> dict[str, Any]:
     """Return what the comparison and the ablation show."""
     slots = charts.enumerate_slots(content.sides)
@@ -95,7 +111,6 @@ def _evidence(content: ReportInput, question: facts.Question) -> dict[str, Any]:
         "in_time": told or facts.in_baselines_time(content.sides, question),
         "comparison_scales": _scales(content.comparisons),
         "ablation_scales": _scales(content.ablation),
-        "more_is_better": question.mode == "max",
         "failures": [
             (side.label, record)
             for side in content.sides
@@ -152,7 +167,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("seconds", "factor", "metric", "difference", "count", "size")
+    names = ("seconds", "factor", "metric", "plain", "difference", "count")
     bounds = ("factor_bounds", "difference_bounds")
     environment.filters |= {name: getattr(numbers, name) for name in (*names, *bounds)}
     return environment

@@ -6,9 +6,10 @@ Percentages instead of a view box: circles stay round while the picture takes an
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from slipstream.report import _numbers as numbers
 from slipstream.report._content import Interval
@@ -66,9 +67,13 @@ class Scale:
 
     def ticks(self) -> list[Tick]:
         """Return the ends and the reference."""
-        write = numbers.factor if self.is_ratio else numbers.difference
         middle = 1.0 if self.is_ratio else 0.0
-        return [Tick(self.at(value), write(value)) for value in (self.low, middle, self.high)]
+        sign, unit = ("", "×") if self.is_ratio else ("+", "")
+        return [
+            Tick(self.at(self.low), f"{self.low:.3g}{unit}".replace("-", numbers.MINUS)),
+            Tick(self.at(middle), f"{middle:.3g}{unit}"),
+            Tick(self.at(self.high), f"{sign}{self.high:.3g}{unit}"),
+        ]
 
     def whisker(self, interval: Interval | None, more_is_better: bool = True) -> Whisker | None:
         """Return where an interval lies, or None when there is nothing to draw."""
@@ -97,8 +102,12 @@ def ratio_scale(intervals: Iterable[Interval | None]) -> Scale:
         >>> ratio_scale([Interval(1.7, 1.2, 3.1)])
         Scale(low=0.25, high=4.0, is_ratio=True)
     """
-    sizes = [abs(math.log2(value)) for value in _values(intervals) if value > 0]
-    reach = min(5, max(1, math.ceil(max(sizes, default=1.0))))
+    present = [interval for interval in intervals if interval is not None]
+    reach = _reach(
+        [abs(math.log2(one.estimate)) for one in present if _is_ratio(one.estimate)],
+        [abs(math.log2(end)) for one in present for end in (one.low, one.high) if _is_ratio(end)],
+    )
+    reach = min(5, max(1, math.ceil(reach - 1e-9)))
     return Scale(2.0**-reach, 2.0**reach, is_ratio=True)
 
 
@@ -109,7 +118,12 @@ def difference_scale(intervals: Iterable[Interval | None]) -> Scale:
         >>> difference_scale([Interval(0.004, -0.001, 0.013)])
         Scale(low=-0.02, high=0.02, is_ratio=False)
     """
-    reach = max((abs(value) for value in _values(intervals)), default=0.0) or 1.0
+    present = [interval for interval in intervals if interval is not None]
+    reach = _reach(
+        [abs(one.estimate) for one in present if math.isfinite(one.estimate)],
+        [abs(end) for one in present for end in (one.low, one.high) if _is_finite(end)],
+    )
+    reach = max(reach, 1e-9)
     unit = 10.0 ** math.floor(math.log10(reach))
     digit = next(step for step in (1, 2, 5, 10) if step * unit >= reach * (1 - 1e-9))
     end = float(f"{digit * unit:.3g}")
@@ -160,21 +174,26 @@ def share_bars(values: Sequence[float | None]) -> list[float | None]:
         >>> share_bars([50.0, None, 200.0])
         [25.0, None, 100.0]
     """
-    known = [value for value in values if value is not None and math.isfinite(value)]
+    known = [value for value in values if _is_finite(value)]
     largest = max(known, default=0.0)
     if largest <= 0:
         return [None] * len(values)
-    return [
-        round(100 * value / largest, 2) if value is not None and math.isfinite(value) else None
-        for value in values
-    ]
+    return [round(100 * value / largest, 2) if _is_finite(value) else None for value in values]
 
 
-def _values(intervals: Iterable[Interval | None]) -> list[float]:
-    """Return all finite ends; an estimate beyond its bounds counts too."""
-    values: list[float] = []
-    for interval in intervals:
-        if interval is not None:
-            ends = (interval.estimate, interval.low, interval.high)
-            values += [end for end in ends if end is not None and math.isfinite(end)]
-    return values
+def _reach(estimates: Sequence[float], ends: Sequence[float]) -> float:
+    """Return how far a scale goes: to every estimate, but not after the ends of wild intervals.
+
+    One interval over orders of magnitude would squeeze all others into a dot.
+    """
+    furthest = max(estimates, default=0.0)
+    limit = 3 * statistics.median(ends) if ends else 0.0
+    return max([furthest, *(end for end in ends if end <= limit)])
+
+
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _is_ratio(value: float | None) -> TypeGuard[float]:
+    return _is_finite(value) and value > 0
