@@ -54,9 +54,7 @@ class TensorflowProgram:
         return self.read_metrics()
 
     def read_metrics(self) -> dict[str, float]:
-        values = {
-            name: float(value) for name, value in self._model.get_metrics_result().items()
-        }
+        values = {name: float(value) for name, value in self._model.get_metrics_result().items()}
         self._model.reset_metrics()
         return values
 

@@ -56,9 +56,7 @@ class TorchProgram:
         return self.read_metrics()
 
     def read_metrics(self) -> dict[str, float]:
-        values = {
-            name: float(value) for name, value in self._model.get_metrics_result().items()
-        }
+        values = {name: float(value) for name, value in self._model.get_metrics_result().items()}
         self._model.reset_metrics()
         return values
 

@@ -56,5 +56,7 @@ class Augmentation:
         columns = np.arange(width)[None, :].repeat(num, 0)
         columns = np.where(draws[:, 2:3] == 1, width - 1 - columns, columns)
         columns = columns - draws[:, 1:2] + pad
-        moved: NDArray[Any] = padded[np.arange(num)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        moved: NDArray[Any] = padded[
+            np.arange(num)[:, None, None], rows[:, :, None], columns[:, None, :]
+        ]
         return moved

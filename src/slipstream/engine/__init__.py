@@ -2,6 +2,8 @@
 
 from slipstream.engine.events import Evaluated, Event, Finished, Observer, Progress, Started
 from slipstream.engine.limits import Limits
+from slipstream.engine.look import look
+from slipstream.engine.probe import Probe, RatePoint, learning_rate_range
 from slipstream.engine.train import Origin, train
 
 __all__ = [
@@ -11,7 +13,11 @@ __all__ = [
     "Limits",
     "Observer",
     "Origin",
+    "Probe",
     "Progress",
+    "RatePoint",
     "Started",
+    "learning_rate_range",
+    "look",
     "train",
 ]

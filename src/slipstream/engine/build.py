@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from slipstream.backends import set_graph_bfloat16
+from slipstream.backends.seeding import set_random_seed
 from slipstream.data.splits import Data, Split
 from slipstream.engine.optimizers import build_optimizer
 from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
@@ -66,7 +66,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
         PlanError: A part of the plan has no place in this model.
     """
     check_backend(plan)
-    keras.utils.set_random_seed(plan.seeds.seed)
+    set_random_seed(plan.seeds.seed)
     _set_precision(plan)
     model = build_model(task, data.train)
     applied: dict[str, str] = {}
@@ -209,7 +209,5 @@ def _smoothed_or_same(loss: Any, smoothing: float) -> Any:
     if name in classes:
         return classes[name](label_smoothing=smoothing)
     if isinstance(loss, tuple(classes.values())):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return type(loss).from_config({**loss.get_config(), "label_smoothing": smoothing})
+        return type(loss).from_config({**loss.get_config(), "label_smoothing": smoothing})
     return loss

@@ -80,14 +80,19 @@ class Feed:
         start = 0
         for end in self.evaluation_points():
             for first in range(start, min(end, self._full), self._steps):
-                yield self._block(order, draws, first, min(self._steps, min(end, self._full) - first))
+                yield self._block(
+                    order, draws, first, min(self._steps, min(end, self._full) - first)
+                )
             start = end
         if self._left_over:
             yield self._ragged(order, draws)
 
     def _segments(self) -> list[int]:
         points = [0, *self.evaluation_points()]
-        lengths = [min(b, self._full) - min(a, self._full) for a, b in zip(points, points[1:], strict=False)]
+        lengths = [
+            min(b, self._full) - min(a, self._full)
+            for a, b in zip(points, points[1:], strict=False)
+        ]
         return [length for length in lengths if length > 0] or [1]
 
     def _block(

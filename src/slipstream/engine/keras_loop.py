@@ -84,7 +84,8 @@ class KerasLoop:
             sample_weight=train.sample_weight,
             batch_size=self._plan.batch.size,
             epochs=self._plan.duration.epochs,
-            validation_data=validation.parts() if validation.sample_weight is not None
+            validation_data=validation.parts()
+            if validation.sample_weight is not None
             else (validation.x, validation.y),
             callbacks=callbacks,
             verbose=0,

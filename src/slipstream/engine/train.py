@@ -13,13 +13,14 @@ import numpy as np
 
 from slipstream.backends import open_program
 from slipstream.data.splits import Data, to_data
-from slipstream.engine.build import Built, build, jit_setting
+from slipstream.engine.build import Built, build
 from slipstream.engine.evaluation import weights_for_evaluation
 from slipstream.engine.events import Finished, Observer, Started
 from slipstream.engine.feed import Feed, evaluation_batches
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
 from slipstream.engine.limits import Limits
+from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
 from slipstream.engine.recorder import Recorder
 from slipstream.environment import environment, peak_memory_bytes
@@ -143,12 +144,7 @@ def _train(
     built = build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates))
     run.built = built
     if own:
-        jit = jit_setting(plan)
-        program = open_program(
-            built.model, plan.runtime.backend, jit=built.model.jit_compile if jit == "auto" else jit
-        )
-        if feed.is_placed:
-            program.place(data.train)
+        program = open_for(built, plan, feed, data)
         loop: OwnLoop | KerasLoop = OwnLoop(built, program, feed, rates, data, plan, recorder)
     else:
         loop = KerasLoop(built, rates, data, plan, recorder)

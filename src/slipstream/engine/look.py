@@ -1,0 +1,161 @@
+"""One look at a task: what planning, checking and reporting need to know of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from slipstream.backends.seeding import set_random_seed
+from slipstream.data.splits import Data, leaves
+from slipstream.engine.build import build_model, resolve_loss
+from slipstream.engine.counting import count_multiply_adds
+from slipstream.engine.fingerprint import fingerprint
+from slipstream.task import InputFacts, ModelFacts, OutputFacts, Task, TaskFacts
+
+Shape = tuple[int | None, ...]
+
+
+def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]:
+    """Build the task's model once and return what is to be known of task and model.
+
+    Args:
+        task: The task.
+        reference: From which a fresh process rebuilds it.
+        data: Its data.
+
+    Raises:
+        TaskError: The model cannot be built.
+    """
+    set_random_seed(0)
+    model = build_model(task, data.train)
+    facts = model_facts(task, model, data)
+    sparse_classes = [o.shape[-1] for o in facts.outputs if "Categorical" in o.loss and o.shape]
+    return (
+        TaskFacts(
+            reference=reference,
+            name=task.name,
+            fingerprint=fingerprint(task),
+            data_hash=data.digest(),
+            monitor=task.monitor,
+            mode=task.better,
+            target=task.target,
+            as_given=task.plan,
+            kind=_kind(facts),
+            num_train=data.train.num_examples,
+            num_validation=data.validation.num_examples,
+            num_test=data.test.num_examples if data.test else 0,
+            num_classes=sparse_classes[0] if sparse_classes else _binary_classes(facts),
+            input_shapes={entry.name: entry.shape for entry in facts.inputs},
+            input_dtypes={
+                entry.name: str(array.dtype)
+                for entry, array in zip(facts.inputs, leaves(data.train.x), strict=False)
+            },
+            output_shapes={entry.name: entry.shape for entry in facts.outputs},
+            parameters=model.count_params(),
+            multiply_adds=count_multiply_adds(model),
+            layers=dict(Counter(type(layer).__name__ for layer in model._flatten_layers())),
+        ),
+        facts,
+    )
+
+
+def model_facts(task: Task, model: Any, data: Data) -> ModelFacts:
+    """Return inputs, outputs and logged names of a built model, judged by the task's loss."""
+    inputs = tuple(
+        InputFacts(_name(tensor, f"input_{i}"), tuple(tensor.shape[1:]), str(tensor.dtype))
+        for i, tensor in enumerate(getattr(model, "inputs", None) or [])
+    )
+    if not inputs:
+        # A subclassed model has no declared inputs: what the data are is what it takes.
+        inputs = tuple(
+            InputFacts(f"input_{i}", tuple(array.shape[1:]), str(array.dtype))
+            for i, array in enumerate(leaves(data.train.x))
+        )
+    outputs = tuple(_outputs(task, model, data))
+    return ModelFacts(inputs, outputs, tuple(_logged(task, [o.name for o in outputs])))
+
+
+def _outputs(task: Task, model: Any, data: Data) -> Iterator[OutputFacts]:
+    tensors = getattr(model, "outputs", None) or []
+    names = list(getattr(model, "output_names", [])) or ["output"]
+    losses = _by_output(resolve_loss(task.loss), names)
+    if not tensors:
+        few = data.train.take(slice(0, 2))  # type: ignore[arg-type]
+        for name, array in zip(names, leaves(model(few.x)), strict=False):
+            loss, from_logits = _loss(losses.get(name))
+            yield OutputFacts(name, tuple(array.shape[1:]), "unknown", loss, from_logits)
+        return
+    for name, tensor in zip(names, tensors, strict=True):
+        loss, from_logits = _loss(losses.get(name))
+        yield OutputFacts(name, tuple(tensor.shape[1:]), _activation(tensor), loss, from_logits)
+
+
+def _activation(tensor: Any) -> str:
+    layer = tensor._keras_history.operation
+    if type(layer).__name__ in ("Softmax", "ReLU"):
+        return type(layer).__name__.lower()
+    activation = getattr(layer, "activation", None)
+    if activation is None:
+        return "linear" if "kernel" in {v.name for v in layer.variables} else "unknown"
+    return str(getattr(activation, "__name__", "unknown"))
+
+
+def _by_output(loss: Any, names: list[str]) -> dict[str, Any]:
+    if isinstance(loss, Mapping):
+        return dict(loss)
+    if isinstance(loss, list):
+        return dict(zip(names, loss, strict=False))
+    return dict.fromkeys(names, loss)
+
+
+def _loss(loss: Any) -> tuple[str, bool | None]:
+    """Return the class name of a loss, whatever form it came in, and its from_logits."""
+    if loss is None:
+        return "none", None
+    name = getattr(loss, "__name__", type(loss).__name__)
+    from_logits = getattr(loss, "from_logits", None)
+    if from_logits is None and hasattr(loss, "_fn_kwargs"):
+        from_logits = loss._fn_kwargs.get("from_logits")
+    class_name = "".join(part.capitalize() for part in name.split("_")) if "_" in name else name
+    if from_logits is None and class_name.endswith("Crossentropy"):
+        from_logits = False
+    module = getattr(loss, "__module__", "") or type(loss).__module__
+    return (class_name if module.startswith("keras.") else "custom"), from_logits
+
+
+def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
+    yield "loss"
+    if len(outputs) > 1:
+        yield from (f"{name}_loss" for name in outputs)
+    if isinstance(task.metrics, Mapping):
+        for output, metrics in task.metrics.items():
+            entries = metrics if isinstance(metrics, list | tuple) else [metrics]
+            yield from (f"{output}_{_metric_name(metric)}" for metric in entries)
+        return
+    for metric in task.metrics:
+        prefixes = [f"{name}_" for name in outputs] if len(outputs) > 1 else [""]
+        yield from (f"{prefix}{_metric_name(metric)}" for prefix in prefixes)
+
+
+def _metric_name(metric: Any) -> str:
+    if isinstance(metric, str):
+        return {"acc": "accuracy", "ce": "crossentropy"}.get(metric, metric)
+    return str(getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__))
+
+
+def _kind(facts: ModelFacts) -> Literal["classification", "regression", "other"]:
+    if any("Crossentropy" in output.loss or "Hinge" in output.loss for output in facts.outputs):
+        return "classification"
+    errors = ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "Mean")
+    if any(output.loss.startswith(errors) for output in facts.outputs):
+        return "regression"
+    return "other"
+
+
+def _binary_classes(facts: ModelFacts) -> int | None:
+    return 2 if any(output.loss.startswith("Binary") for output in facts.outputs) else None
+
+
+def _name(tensor: Any, default: str) -> str:
+    return str(getattr(tensor, "name", None) or default)
