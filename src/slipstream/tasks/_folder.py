@@ -1,0 +1,168 @@
+"""The folder of a handed-over task: task.json, model.keras, arrays.npz; written whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipstream.data.splits import Array, Data, Split, to_data
+from slipstream.errors import TaskError
+from slipstream.record import write_json
+from slipstream.tasks._arrays import unpack
+from slipstream.tasks._compiled import WRITE_A_FILE, as_in_a_fresh_process
+
+TASK_FILE = "task.json"
+MODEL_FILE = "model.keras"
+ARRAYS_FILE = "arrays.npz"
+VERSION = 1
+
+
+class Description(BaseModel):
+    """What task.json holds beside the digests of the other files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    loss: Any
+    metrics: Any
+    loss_weights: Any
+    monitor: str
+    target: float | None
+    plan: dict[str, dict[str, Any]]
+    splits: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+class TaskFile(BaseModel):
+    """task.json. It is written last: a folder that has it is complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    description: Description
+    digests: dict[str, str]
+
+
+def write_folder(
+    folder: Path, model: Any, arrays: dict[str, Array], description: Description
+) -> None:
+    """Write the folder; raises TaskError when it cannot be written, or the model not saved."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Until the new one stands the folder is no task: its files would not go together.
+        (folder / TASK_FILE).unlink(missing_ok=True)
+        digests = {
+            MODEL_FILE: _replace_file(folder / MODEL_FILE, partial(_save_model, model)),
+            ARRAYS_FILE: _replace_file(folder / ARRAYS_FILE, partial(_save_arrays, arrays)),
+        }
+        task_file = TaskFile(version=VERSION, description=description, digests=digests)
+        write_json(folder / TASK_FILE, task_file.model_dump(mode="json"))
+    except OSError as error:
+        raise TaskError(
+            f"a folder that can be written to at {folder}",
+            f"{type(error).__name__}: {error}",
+            "Give another folder, or make room on the disk.",
+        ) from None
+
+
+def read_folder(folder: Path) -> TaskFile:
+    """Read task.json; raises TaskError when the folder has none that can be read."""
+    try:
+        task_file = TaskFile.model_validate_json((folder / TASK_FILE).read_bytes())
+    except FileNotFoundError:
+        came = f"a folder without {TASK_FILE}"
+    except (OSError, ValidationError) as error:
+        came = f"one whose {TASK_FILE} cannot be read ({type(error).__name__})"
+    else:
+        if task_file.version == VERSION:
+            return task_file
+        came = f"one of version {task_file.version}"
+    raise TaskError(
+        f"a folder that a task was handed over to at {folder}",
+        came,
+        "Name a Python file with a task, or hand the model and the arrays over again.",
+    )
+
+
+def load_model(folder: Path, digest: str) -> Any:
+    """Return the model with the weights it was handed over with, uncompiled."""
+    import keras
+
+    _check_digest(folder / MODEL_FILE, digest)
+    return keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+
+
+def load_data(folder: Path, digest: str, packed: dict[str, Any]) -> Data:
+    """Return the arrays as data; a validation split that is missing is set apart."""
+    _check_digest(folder / ARRAYS_FILE, digest)
+    with np.load(folder / ARRAYS_FILE, allow_pickle=False) as arrays:
+        return to_data(unpack_splits(packed, dict(arrays)))
+
+
+def unpack_splits(packed: dict[str, Any], arrays: dict[str, Array]) -> dict[str, Split]:
+    """Return the splits of a description."""
+    return {
+        name: Split(*(unpack(nest, arrays) for nest in nests)) for name, nests in packed.items()
+    }
+
+
+def _save_arrays(arrays: dict[str, Array], path: Path) -> None:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def _save_model(model: Any, path: Path) -> None:
+    import keras
+
+    try:
+        model.save(path)
+        with as_in_a_fresh_process():
+            keras.saving.load_model(path, compile=False, safe_mode=True)
+    except OSError:
+        raise
+    except Exception as error:  # Keras raises many kinds, a user's get_config any other.
+        raise TaskError(
+            "a model that a fresh process can rebuild: Keras' own layers, no lambdas",
+            str(error).strip().splitlines()[0].removesuffix("."),
+            WRITE_A_FILE,
+        ) from None
+
+
+def _replace_file(path: Path, write: Callable[[Path], None]) -> str:
+    """Write a file beside its place, sync it and rename it; returns its digest."""
+    # Keras and NumPy look at the suffix.
+    beside = path.with_name(f"part-{path.name}")
+    try:
+        write(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        digest = _digest(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return digest
+
+
+def _check_digest(path: Path, digest: str) -> None:
+    if not path.is_file():
+        came = "no such file"
+    elif _digest(path) != digest:
+        came = "another one, or a damaged one"
+    else:
+        return
+    raise TaskError(
+        f"the file that was handed over at {path}",
+        came,
+        "Hand the model and the arrays over again.",
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
