@@ -126,19 +126,33 @@ def resolve_loss(loss: Any) -> Any:
     return keras.losses.get(loss) if isinstance(loss, str) else loss
 
 
+def resolve_metric(metric: Any) -> Any:
+    """Return what `Model.compile` takes: serialised metrics become Keras objects."""
+    if isinstance(metric, Mapping) and "class_name" in metric:
+        return keras.metrics.get(dict(metric))
+    return metric
+
+
+def _resolve_metrics(metrics: Any) -> Any:
+    if isinstance(metrics, Mapping) and "class_name" not in metrics:
+        return {name: _resolve_metrics(part) for name, part in metrics.items()}
+    if isinstance(metrics, list | tuple):
+        return [_resolve_metrics(part) for part in metrics]
+    return resolve_metric(metrics)
+
+
 def jit_setting(plan: Plan) -> bool | str:
     """Return the plan's jit as `Model.compile` takes it."""
-    return {"auto": "auto", "on": True, "off": False}[plan.runtime.jit]
+    return "auto" if plan.runtime.jit == "auto" else plan.runtime.jit == "on"
 
 
 def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any) -> None:
-    metrics = task.metrics
     try:
         model.compile(
             optimizer=build_optimizer(plan, model, learning_rate),
             loss=resolve_loss(task.loss),
             loss_weights=task.loss_weights,
-            metrics=dict(metrics) if isinstance(metrics, Mapping) else list(metrics) or None,
+            metrics=_resolve_metrics(task.metrics) or None,
             jit_compile=jit_setting(plan),
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
@@ -191,7 +205,7 @@ def _smoothed(loss: Any, smoothing: float) -> Any:
     if smoothed is resolved:
         raise PlanError(
             "a cross-entropy loss for regularization.label_smoothing",
-            getattr(resolved, "name", None) or getattr(resolved, "__name__", "another loss"),
+            str(getattr(resolved, "name", getattr(resolved, "__name__", "another loss"))),
             "Set regularization.label_smoothing = 0.",
         )
     return smoothed
@@ -202,12 +216,12 @@ def _smoothed_or_same(loss: Any, smoothing: float) -> Any:
     if name in ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"):
         from_logits = bool(getattr(loss, "from_logits", False))
         return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits)
-    classes = {
+    classes: dict[str, Any] = {
         "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
         "binary_crossentropy": keras.losses.BinaryCrossentropy,
     }
     if name in classes:
         return classes[name](label_smoothing=smoothing)
-    if isinstance(loss, tuple(classes.values())):
+    if type(loss) in classes.values():
         return type(loss).from_config({**loss.get_config(), "label_smoothing": smoothing})
     return loss

@@ -31,15 +31,16 @@ def _layer(layer: Any) -> int:
     except (AttributeError, ValueError):
         # A layer inside another, or called several times: its parent's shape is not its own.
         return 0
-    weights = {variable.name: variable.shape for variable in layer.trainable_variables}
+    weights = {variable.name: tuple(variable.shape) for variable in layer.trainable_variables}
     if isinstance(layer, keras.layers.RNN):
-        return _known(input_shape[1:2]) * sum(
-            math.prod(shape) for name, shape in weights.items() if "kernel" in name
-        )
+        return _known(input_shape[1:2]) * _kernels(weights)
     if isinstance(layer, keras.layers.MultiHeadAttention):
         return _attention(layer, input_shape)
-    positions = _positions(layer, output_shape)
-    return positions * sum(math.prod(s) for name, s in weights.items() if "kernel" in name)
+    return _positions(layer, output_shape) * _kernels(weights)
+
+
+def _kernels(weights: dict[str, tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for name, shape in weights.items() if "kernel" in name)
 
 
 def _positions(layer: Any, shape: tuple[int | None, ...]) -> int:
@@ -52,10 +53,11 @@ def _positions(layer: Any, shape: tuple[int | None, ...]) -> int:
 def _attention(layer: Any, shape: Any) -> int:
     first = shape[0] if isinstance(shape, list) else shape
     length = _known(first[1:-1])
-    projections = sum(math.prod(v.shape) for v in layer.trainable_variables if len(v.shape) > 1)
-    scores = 2 * length * length * layer._num_heads * layer._key_dim
+    kernels = [tuple(v.shape) for v in layer.trainable_variables if len(v.shape) > 2]
+    projections = sum(math.prod(shape) for shape in kernels)
+    scores = 2 * length * length * int(layer._num_heads * layer._key_dim)
     return length * projections + scores
 
 
 def _known(sizes: Any) -> int:
-    return math.prod(size or 1 for size in sizes)
+    return int(math.prod(size or 1 for size in sizes))

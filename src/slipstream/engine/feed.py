@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from slipstream.plan import Plan
 
 @dataclass(frozen=True)
 class Block:
-    """Updates that go to the backend in one call: arrays of (updates, micro-batches, examples, ...).
+    """Updates that go to the backend in one call.
+
+    The arrays are of shape (updates, micro-batches, examples, ...).
 
     Only the first `count` updates are meant; the rest is padding.
     """
@@ -89,10 +92,8 @@ class Feed:
 
     def _segments(self) -> list[int]:
         points = [0, *self.evaluation_points()]
-        lengths = [
-            min(b, self._full) - min(a, self._full)
-            for a, b in zip(points, points[1:], strict=False)
-        ]
+        full = [min(point, self._full) for point in points]
+        lengths = [end - start for start, end in pairwise(full)]
         return [length for length in lengths if length > 0] or [1]
 
     def _block(

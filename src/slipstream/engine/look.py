@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from slipstream.backends.seeding import set_random_seed
 from slipstream.data.splits import Data, leaves
-from slipstream.engine.build import build_model, resolve_loss
+from slipstream.engine.build import build_model, resolve_loss, resolve_metric
 from slipstream.engine.counting import count_multiply_adds
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.task import InputFacts, ModelFacts, OutputFacts, Task, TaskFacts
@@ -83,12 +83,46 @@ def _outputs(task: Task, model: Any, data: Data) -> Iterator[OutputFacts]:
     if not tensors:
         few = data.train.take(slice(0, 2))  # type: ignore[arg-type]
         for name, array in zip(names, leaves(model(few.x)), strict=False):
-            loss, from_logits = _loss(losses.get(name))
-            yield OutputFacts(name, tuple(array.shape[1:]), "unknown", loss, from_logits)
+            yield _output(task, names, name, tuple(array.shape[1:]), "unknown", losses.get(name))
         return
     for name, tensor in zip(names, tensors, strict=True):
-        loss, from_logits = _loss(losses.get(name))
-        yield OutputFacts(name, tuple(tensor.shape[1:]), _activation(tensor), loss, from_logits)
+        shape = tuple(tensor.shape[1:])
+        yield _output(task, names, name, shape, _activation(tensor), losses.get(name))
+
+
+def _output(
+    task: Task, names: list[str], name: str, shape: Shape, activation: str, loss: Any
+) -> OutputFacts:
+    class_name, from_logits = _loss(loss)
+    return OutputFacts(
+        name,
+        shape,
+        activation,
+        class_name,
+        from_logits,
+        tuple(_class_name(metric) for metric in _metrics_of(task, names, name)),
+        getattr(loss, "ignore_class", None),
+    )
+
+
+def _metrics_of(task: Task, names: list[str], name: str) -> list[Any]:
+    metrics: Any = task.metrics
+    if isinstance(metrics, Mapping):
+        metrics = metrics.get(name, ())
+    elif len(metrics) == len(names) > 1 and isinstance(metrics[0], list | tuple):
+        metrics = metrics[names.index(name)]
+    return list(metrics) if isinstance(metrics, list | tuple) else [metrics]
+
+
+def _class_name(metric: Any) -> str:
+    """Return the class name of a Keras metric, "custom" for one of the user's own."""
+    if metric in ("accuracy", "acc", "crossentropy", "ce"):
+        # Keras chooses the class that fits the shapes.
+        return _metric_name(metric).capitalize()
+    metric = resolve_metric(metric)
+    name = getattr(metric, "__name__", type(metric).__name__)
+    module = getattr(metric, "__module__", "")
+    return _camel(name) if module.startswith("keras.") else "custom"
 
 
 def _activation(tensor: Any) -> str:
@@ -117,11 +151,17 @@ def _loss(loss: Any) -> tuple[str, bool | None]:
     from_logits = getattr(loss, "from_logits", None)
     if from_logits is None and hasattr(loss, "_fn_kwargs"):
         from_logits = loss._fn_kwargs.get("from_logits")
-    class_name = "".join(part.capitalize() for part in name.split("_")) if "_" in name else name
+    class_name = _camel(name)
     if from_logits is None and class_name.endswith("Crossentropy"):
         from_logits = False
     module = getattr(loss, "__module__", "") or type(loss).__module__
-    return (class_name if module.startswith("keras.") else "custom"), from_logits
+    if not module.startswith("keras."):
+        return ("function" if hasattr(loss, "__name__") else "custom"), from_logits
+    return class_name, from_logits
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_")) if "_" in name else name
 
 
 def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
@@ -141,6 +181,7 @@ def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
 def _metric_name(metric: Any) -> str:
     if isinstance(metric, str):
         return {"acc": "accuracy", "ce": "crossentropy"}.get(metric, metric)
+    metric = resolve_metric(metric)
     return str(getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count as counting
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
@@ -84,8 +83,7 @@ class Probe:
             yield from blocks
 
 
-@dataclass(frozen=True)
-class RatePoint:
+class RatePoint(NamedTuple):
     """One step of a learning-rate range test: the rate, and the smoothed loss after it."""
 
     rate: float
