@@ -1,0 +1,289 @@
+"""From a plan and a task to a plain Keras script that trains the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slipstream.data.splits import Data, Split, leaves, to_data
+from slipstream.errors import PlanError, TaskError
+from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
+from slipstream.export._model_part import build_function, model_definitions
+from slipstream.export._objects import literal
+from slipstream.export._rates_part import rates_part
+from slipstream.export._task_source import TaskSource, task_source
+from slipstream.plan import Plan
+from slipstream.task import Task
+from slipstream.tasks import names, resolve
+
+# What the script itself calls things; a task that has such a name gets the script's renamed.
+OWN_NAMES = (
+    *("SEED", "EPOCHS", "BATCH_SIZE", "SHIFT", "EVALUATIONS_PER_EPOCH", "MONITOR", "KERNELS"),
+    *("Batches", "RateTable", "AveragedWeights", "PenaltyInTraining", "StopAtTarget", "KeepBest"),
+    *("augment", "rates", "set_dropout", "smoothed_cross_entropy", "build", "main"),
+    *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
+    *("callbacks", "updates", "ends", "part", "keep_best"),
+)
+
+
+def eject(plan: Plan, task_reference: str) -> str:
+    """Write a plain Keras script that trains a task as a plan says.
+
+    The script imports Keras, NumPy and what the task's own source needs, never Slipstream. With
+    the same seed it sees the same examples in the same order, at the same learning rates, as
+    Slipstream does. Only what the plan uses is in it.
+
+    Args:
+        plan: The plan.
+        task_reference: A built-in name, a Python file, an import path or a handed-over folder.
+
+    Returns:
+        The script's source.
+
+    Raises:
+        PlanError: A part of the plan has no plain form for this task.
+        TaskError: The task's source cannot be taken out of its file.
+        DataError: The task's data cannot be loaded: their form decides how the script loads them.
+
+    Example:
+        >>> script = eject(Plan(), "digits")
+        >>> "import keras" in script, "import slipstream" in script
+        (True, False)
+    """
+    task = resolve(task_reference)
+    source = _source(task_reference)
+    load, has_test, has_weights = _loading(task)
+    _check(task, plan, source, has_weights)
+    expressions = {key: f"@{key}@" for key in source.expressions}
+    ours = "\n\n\n".join(
+        part.strip("\n")
+        for part in (
+            *_set_apart_part(load),
+            "\n".join(loop_constants(task, plan)),
+            *rates_part(plan),
+            *model_definitions(task, plan),
+            *loop_definitions(task, plan, has_weights),
+            build_function(task, plan, expressions),
+            main_function(task, plan, load, has_test, has_weights),
+            'if __name__ == "__main__":\n    main()',
+        )
+    )
+    ours = _with_expressions(_renamed(ours, source), source.expressions)
+    return "\n".join([*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)])
+
+
+def _check(task: Task, plan: Plan, source: TaskSource, has_weights: bool) -> None:
+    for part in ("model", "data", "loss"):
+        if part not in source.expressions:
+            raise TaskError(
+                f"Task({part}=...) to be written out where the task is made",
+                "no such keyword",
+                "Name it in the call, so that a script can be made from it.",
+            )
+    smooths_watched_loss = plan.regularization.label_smoothing > 0 and task.monitor == "val_loss"
+    if smooths_watched_loss and plan.runtime.loop == "keras":
+        raise PlanError(
+            "runtime.loop = 'slipstream' where regularization changes the loss that is watched",
+            "runtime.loop = 'keras', which adds the smoothing to val_loss",
+            "Set runtime.loop = 'slipstream', or watch another metric.",
+        )
+    if smooths_watched_loss and has_weights:
+        raise PlanError(
+            "regularization.label_smoothing = 0 where a weighted loss is watched",
+            f"{plan.regularization.label_smoothing}",
+            "Plain Keras has no such validation loss without smoothing: watch another metric.",
+        )
+
+
+def _source(reference: str) -> TaskSource:
+    if reference in names():
+        module = f"slipstream.tasks.{reference}"
+        return task_source(_file_of(module), module, "TASK")
+    location, colon, name = reference.rpartition(":")
+    if not (colon and name.isidentifier()):
+        location, name = reference, ""
+    path = Path(location).expanduser()
+    if location.endswith(".py"):
+        return task_source(path.resolve(), path.stem, name or None)
+    if path.is_dir():
+        raise TaskError("a task with source", f"the folder {path}", "Name its Python file.")
+    return task_source(_file_of(location), location, name or None)
+
+
+def _file_of(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None  # resolve() has imported it.
+    return Path(spec.origin)
+
+
+def _loading(task: Task) -> tuple[str, bool, bool]:
+    """Return how the script loads the data, whether a test split comes, and weights."""
+    loaded = task.data()
+    data = to_data(loaded)
+    has_weights = data.train.sample_weight is not None
+    lines = _pairs(loaded, has_weights)
+    is_plain = all(isinstance(array, np.ndarray) for array in _raw_leaves(loaded))
+    if not is_plain:
+        lines.append(
+            "train, validation = keras.tree.map_structure(np.asarray, (train, validation))"
+        )
+    if data.test is not None and not is_plain:
+        lines.append("test = keras.tree.map_structure(np.asarray, test)")
+    return "\n".join(lines), data.test is not None, has_weights
+
+
+def _pairs(loaded: Any, has_weights: bool) -> list[str]:
+    call = "@data@()"
+    if isinstance(loaded, Data):
+        present = ["train", "validation"] + (["test"] if loaded.test is not None else [])
+        return [
+            f"data = {call}",
+            *(f"{name} = {_fields(f'data.{name}', has_weights)}" for name in present),
+        ]
+    if isinstance(loaded, Mapping) and "train" in loaded:
+        present = [n for n in ("train", "validation", "test") if loaded.get(n) is not None]
+        lines = [f"data = {call}"]
+        for name in present:
+            text = f'data["{name}"]'
+            is_split = isinstance(loaded[name], Split)
+            lines.append(f"{name} = {_fields(text, has_weights) if is_split else text}")
+        return lines if "validation" in present else [*lines, *_apart()]
+    if isinstance(loaded, Split):
+        return [f"train = {call}", f"train = {_fields('train', has_weights)}", *_apart()]
+    several = isinstance(loaded[0], Split | tuple | list) and len(loaded) in (2, 3)
+    is_list_of_splits = several and all(
+        isinstance(part, Split) or (isinstance(part, tuple | list) and len(part) in (2, 3))
+        for part in loaded
+    )
+    if not is_list_of_splits:
+        return [f"train = {call}", *_apart()]
+    present = ["train", "validation", "test"][: len(loaded)]
+    lines = [f"{', '.join(present)} = {call}"]
+    for name, part in zip(present, loaded, strict=True):
+        if isinstance(part, Split):
+            lines.append(f"{name} = {_fields(name, has_weights)}")
+    return lines
+
+
+def _fields(text: str, has_weights: bool) -> str:
+    weights = f", {text}.sample_weight" if has_weights else ""
+    return f"({text}.x, {text}.y{weights})"
+
+
+def _apart() -> list[str]:
+    return ["train, validation = set_apart(train)"]
+
+
+SET_APART = '''
+def set_apart(split):
+    """Set a fixed, shuffled fifth of the examples apart for validation."""
+    num_examples = len(keras.tree.flatten(split)[0])
+    order = np.random.default_rng({seed}).permutation(num_examples)
+    num_apart = round(num_examples * {share})
+    rest, apart = order[num_apart:], order[:num_apart]
+    return (
+        keras.tree.map_structure(lambda array: array[rest], tuple(split)),
+        keras.tree.map_structure(lambda array: array[apart], tuple(split)),
+    )
+'''
+
+
+def _set_apart_part(load: str) -> list[str]:
+    from slipstream.data.splits import VALIDATION_SEED, VALIDATION_SHARE
+
+    if "set_apart(" not in load:
+        return []
+    return [SET_APART.format(seed=VALIDATION_SEED, share=VALIDATION_SHARE)]
+
+
+def _raw_leaves(loaded: Any) -> Iterator[Any]:
+    if isinstance(loaded, Data):
+        for split in (loaded.train, loaded.validation, loaded.test):
+            yield from leaves(split.parts()) if split is not None else ()
+    elif isinstance(loaded, Split):
+        yield from leaves(loaded.parts())
+    elif isinstance(loaded, Mapping):
+        for part in loaded.values():
+            yield from _raw_leaves(part)
+    elif isinstance(loaded, tuple | list):
+        for part in loaded:
+            yield from _raw_leaves(part)
+    elif loaded is not None:
+        yield loaded
+
+
+def _renamed(text: str, source: TaskSource) -> str:
+    """Rename what the script and the task would both call the same."""
+    taken = set(source.names)
+    for expression in source.expressions.values():
+        taken.update(re.findall(r"[A-Za-z_]\w*", expression))
+    for name in OWN_NAMES:
+        if name in taken:
+            # Not attributes, not keyword arguments, not text in quotes.
+            new = f"PLAN_{name}" if name.isupper() else f"{name}_"
+            text = re.sub(rf"(?<![.\w\"'@]){name}(?![\w\"'@])(?!=[^=])", new, text)
+    return text
+
+
+def _with_expressions(text: str, expressions: Mapping[str, str]) -> str:
+    for key, expression in expressions.items():
+        called = expression if expression.isidentifier() else f"({expression})"
+        text = text.replace(f"(@{key}@)()", f"{called}()").replace(f"@{key}@()", f"{called}()")
+        text = text.replace(f"@{key}@", expression)
+    return text
+
+
+def _head(task: Task, plan: Plan) -> list[str]:
+    lines = [
+        f'"""Trains the task {task.name} with plain Keras, as Slipstream\'s plan'
+        f" {plan.digest()} says.",
+        "",
+        "It writes model.keras and history.csv into the current folder.",
+    ]
+    if plan.data.cache == "device":
+        lines += [
+            "",
+            "The plan keeps the training set on the device. Keras feeds batches from the host",
+            "instead: the same examples in the same order, at another speed.",
+        ]
+    return [*lines, '"""', "", "from __future__ import annotations", ""]
+
+
+def _imports(plan: Plan, source: TaskSource, ours: str) -> list[str]:
+    """Return the imports: Python's own, then the backend's name, then all that may need it."""
+    lines = {"import os", "import keras", "import numpy as np", *source.imports}
+    if plan.precision.policy == "graph_bfloat16":
+        lines.add("import tensorflow as tf")
+    if "Path(" in ours:
+        lines.add("from pathlib import Path")
+    if source.folder is not None:
+        lines.add("import sys")
+    first = sorted(filter(_is_of_python, lines), key=_import_order)
+    others = sorted(lines - set(first), key=_import_order)
+    setting = [
+        "",
+        "# Keras fixes its backend when it is imported.",
+        f'os.environ["KERAS_BACKEND"] = "{plan.runtime.backend}"',
+    ]
+    if source.folder is not None:
+        setting.append(f"sys.path.insert(0, {literal(source.folder)})")
+    return [*first, *setting, "", *(f"{line}  # noqa: E402" for line in others)]
+
+
+def _is_of_python(line: str) -> bool:
+    return line.split()[1].partition(".")[0] in sys.stdlib_module_names
+
+
+def _import_order(line: str) -> tuple[bool, str]:
+    return line.startswith("from "), line
+
+
+def _body(source: TaskSource, ours: str) -> list[str]:
+    task = ["# ---- The task", "", source.definitions, "", ""] if source.definitions else []
+    return [*task, "# ---- The plan", "", ours, ""]
