@@ -26,10 +26,7 @@ TECHNIQUE = Technique(
         "mixed policy."
     ),
     hurts="Every other backend, and compilation with XLA: there it does nothing.",
-    reference=(
-        "TensorFlow documentation, "
-        "tf.config.optimizer.set_experimental_options(auto_mixed_precision_onednn_bfloat16)"
-    ),
+    reference="TensorFlow documentation, tf.config.optimizer.set_experimental_options",
     keys=("precision.policy",),
     edit=set_keys({"precision.policy": "graph_bfloat16", "runtime.jit": "off"}),
     applies=_applies,

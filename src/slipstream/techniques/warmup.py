@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from slipstream.plan import Plan
-from slipstream.techniques._base import Choice, Technique, always, any_differs, set_keys
+from slipstream.task import TaskFacts
+from slipstream.techniques._base import Choice, Technique, any_differs, set_keys
+
+
+def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+    if plan.schedule.name == "one_cycle":
+        return "schedule.name = 'one_cycle' has a rise of its own"
+    return None
 
 
 def _found(plan: Plan, baseline: Plan) -> bool:
@@ -30,7 +37,7 @@ TECHNIQUE = Technique(
     ),
     keys=("schedule.warmup",),
     edit=set_keys({"schedule.warmup": 0.05}),
-    applies=always,
+    applies=_applies,
     after=("schedule",),
     clashes=("one_cycle",),
     search={"schedule.warmup": Choice((0.0, 0.02, 0.05, 0.1, 0.2))},

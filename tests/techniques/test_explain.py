@@ -1,0 +1,50 @@
+"""Techniques in words, and the page of the documentation that is made of them."""
+
+from pathlib import Path
+
+import pytest
+
+from slipstream.techniques import all_techniques, get, recipes
+from slipstream.techniques.explain import explain, table, techniques_page
+from slipstream.techniques.page import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "techniques.md"
+
+
+def test_the_page_in_the_documentation_is_the_generated_one():
+    assert PAGE.read_text(encoding="utf-8") == techniques_page(), (
+        "run: python -m slipstream.techniques.page"
+    )
+
+
+def test_the_page_names_every_technique_and_recipe_once():
+    lines = techniques_page().splitlines()
+    for technique in all_techniques():
+        assert lines.count(f"### {technique.name}") == 1
+    for recipe in recipes():
+        assert sum(line.startswith(f"- **{recipe.name}**") for line in lines) == 1
+
+
+def test_the_page_is_written_where_it_is_asked_for(tmp_path):
+    main([str(tmp_path / "page.md")])
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == techniques_page()
+
+
+def test_the_table_has_every_technique_with_its_summary():
+    assert sorted(table()) == [(t.name, t.summary) for t in all_techniques()]
+
+
+@pytest.mark.parametrize("technique", all_techniques(), ids=lambda t: t.name)
+def test_an_explanation_says_all_there_is_within_88_characters(technique):
+    text = explain(technique)
+    assert max(len(line) for line in text.splitlines()) <= 88
+    words = " ".join(text.split())
+    for said in (technique.title, technique.summary, technique.helps, technique.hurts):
+        assert said in words
+    for said in (technique.reference, technique.formula, *technique.keys):
+        assert " ".join(said.split()) in words
+
+
+def test_who_cannot_stand_together_is_said_on_both_sides():
+    assert "Not with:     one_cycle\n" in explain(get("warmup"))
+    assert "Not with:     schedule_free_adamw, warmup\n" in explain(get("one_cycle"))

@@ -1,0 +1,267 @@
+"""What holds for every technique: one table, all techniques."""
+
+import importlib
+import pkgutil
+import re
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import slipstream.techniques
+from slipstream.errors import InputError, PlanError
+from slipstream.plan import Plan, all_keys
+from slipstream.task import AS_GIVEN
+from slipstream.techniques import Choice, all_techniques, apply_all, found_in, get
+from slipstream.techniques._registry import clash_between, in_order
+from strategies import facts, plans
+
+ALL = all_techniques()
+NAMES = [technique.name for technique in ALL]
+SETS = {technique.one_of for technique in ALL} - {""}
+LISTED = [
+    "sgd_momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "adagrad",
+    "lion",
+    "muon",
+    "schedule_free_adamw",
+    "learning_rate",
+    "warmup",
+    "cosine",
+    "linear_decay",
+    "one_cycle",
+    "exponential",
+    "step_decay",
+    "warm_restarts",
+    "constant",
+    "clipping",
+    "batch_size",
+    "accumulation",
+    "drop_remainder",
+    "mixed_precision",
+    "mixed_float16",
+    "graph_bfloat16",
+    "float32",
+    "l2",
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "early_stopping",
+    "ema",
+    "steps_per_execution",
+    "jit",
+    "backend",
+    "device_cache",
+    "own_loop",
+    "more_frequent_validation",
+    "shift",
+    "flip",
+]
+
+
+def each(function):
+    return pytest.mark.parametrize("technique", ALL, ids=NAMES)(function)
+
+
+def test_the_registry_lists_what_the_documentation_promises():
+    assert sorted(LISTED) == NAMES
+
+
+def test_every_public_file_but_the_tools_is_a_technique_of_its_own_name():
+    for module in pkgutil.iter_modules(slipstream.techniques.__path__):
+        if not module.name.startswith("_") and module.name not in ("explain", "page"):
+            loaded = importlib.import_module(f"slipstream.techniques.{module.name}")
+            assert module.name == loaded.TECHNIQUE.name
+
+
+@each
+def test_words_are_there_and_are_sentences(technique):
+    assert technique.title
+    for text in (technique.summary, technique.helps, technique.hurts):
+        assert text[0].isupper() or text.startswith("bfloat")
+        assert text.endswith(".")
+    dated = re.search(r"\b(19|20)\d\d\b", technique.reference)
+    assert dated or "documentation" in technique.reference
+
+
+@each
+def test_keys_are_keys_of_plans_and_names_are_names(technique):
+    known = set(all_keys())
+    assert technique.keys
+    assert set(technique.moved) <= known
+    assert set(technique.search) <= set(technique.moved)
+    assert set(technique.after) <= set(NAMES) | SETS
+    assert set(technique.clashes) <= set(NAMES)
+    assert technique.name not in technique.after + technique.clashes
+
+
+@each
+def test_tuning_may_try_both_ends_of_every_range(technique):
+    for key, space in technique.search.items():
+        values = space.values if isinstance(space, Choice) else (space.low, space.high)
+        assert len(set(values)) == len(values) > 1
+        section, _, name = key.partition(".")
+        for value in values:
+            # The section alone: what must go with a value is for apply to say.
+            part = type(getattr(Plan(), section)).model_validate({name: value})
+            assert getattr(part, name) == value
+
+
+@each
+@given(plan=plans(), kind=st.sampled_from(["classification", "regression"]), image=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_apply_edits_its_own_keys_or_says_why_not(technique, plan, kind, image):
+    shape = (8, 8, 1) if image else (64,)
+    task = facts(kind=kind, input_shapes={"x": shape}, num_train=100_000)
+    reason = technique.applies(plan, task)
+    if reason is not None:
+        with pytest.raises(PlanError, match=re.escape(reason)):
+            technique.apply(plan, task)
+        return
+    edited = technique.apply(plan, task)
+    assert technique.apply(plan, task) == edited
+    assert Plan.from_dict(edited.to_dict()) == edited
+    changed = set(edited.difference(plan))
+    companions = {
+        "batch_size": {"schedule.peak"},
+        "accumulation": {"schedule.peak"},
+        "graph_bfloat16": {"runtime.jit"},
+        "backend": {"runtime.jit", "runtime.steps_per_execution", "precision.policy"},
+        "schedule_free_adamw": {"schedule.name", "optimizer.ema"},
+    }
+    assert changed <= set(technique.moved) | companions.get(technique.name, set())
+    if changed & set(technique.moved) - {"schedule.peak"}:
+        assert technique.is_in(edited, plan)
+
+
+REFUSALS = [
+    ("label_smoothing", {}, {"kind": "regression"}, "no classes"),
+    ("shift", {}, {"input_shapes": {"x": (64,)}}, "image"),
+    ("flip", {}, {"input_shapes": {"x": (64,)}}, "image"),
+    ("flip", {"runtime.loop": "keras"}, {}, "runtime.loop"),
+    ("shift", {"data.cache": "device"}, {}, "data.cache"),
+    ("device_cache", {"augmentation.shift": 2}, {}, "augmentation"),
+    ("device_cache", {"runtime.loop": "keras"}, {}, "runtime.loop"),
+    ("accumulation", {"runtime.loop": "keras"}, {}, "runtime.loop"),
+    ("accumulation", {}, {"num_train": 100}, "128 examples and there are 100"),
+    ("drop_remainder", {}, {"num_train": 320}, "without a rest"),
+    ("drop_remainder", {}, {"num_train": 20}, "the only batch"),
+    ("drop_remainder", {"runtime.loop": "keras"}, {}, "runtime.loop"),
+    ("graph_bfloat16", {"runtime.backend": "jax"}, {}, "jax"),
+    ("jit", {"runtime.backend": "torch"}, {}, "torch"),
+    ("jit", {"precision.policy": "graph_bfloat16", "runtime.jit": "off"}, {}, "graph_bfloat16"),
+    ("steps_per_execution", {"runtime.backend": "torch", "runtime.loop": "keras"}, {}, "one step"),
+    ("more_frequent_validation", {"runtime.loop": "keras"}, {}, "once an epoch"),
+    ("more_frequent_validation", {}, {"num_validation": 0}, "no validation"),
+    ("early_stopping", {}, {"num_validation": 0}, "no validation"),
+    ("cosine", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
+    ("one_cycle", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
+    ("ema", {"optimizer.name": "schedule_free_adamw"}, {}, "averages the weights itself"),
+    ("warmup", {"schedule.name": "one_cycle", "schedule.warmup": 0.3}, {}, "rise of its own"),
+    ("batch_size", {"batch.size": 128}, {"num_train": 1000}, "fewer than 8"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "of_task", "says"), REFUSALS)
+def test_where_a_technique_does_not_apply_it_says_why(name, changes, of_task, says):
+    reason = get(name).applies(Plan().edit(changes), facts(**of_task))
+    assert reason is not None
+    assert says in reason
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0), ("lion", 2.0), ("rmsprop", 2.0)]
+)
+@pytest.mark.parametrize("name", ["batch_size", "accumulation"])
+def test_four_times_the_batch_scales_the_rate_by_four_for_sgd_and_by_two_otherwise(
+    name, optimizer, factor
+):
+    plan = Plan().edit({"optimizer.name": optimizer, "schedule.peak": 0.01})
+    edited = get(name).apply(plan, facts(num_train=10_000))
+    assert edited.batch.size * edited.batch.accumulation == 128
+    assert edited.schedule.peak == pytest.approx(0.01 * factor)
+
+
+def test_a_larger_batch_leaves_eight_updates_an_epoch():
+    assert get("batch_size").apply(Plan(), facts(num_train=1000)).batch.size == 64
+
+
+def test_the_backend_follows_what_the_net_is_made_of():
+    keras = AS_GIVEN.edit(
+        {
+            "precision.policy": "graph_bfloat16",
+            "runtime.jit": "off",
+            "runtime.steps_per_execution": 8,
+        }
+    )
+    dense = get("backend").apply(keras, facts(layers={"Dense": 3}))
+    assert (dense.runtime.backend, dense.precision.policy) == ("jax", "mixed_bfloat16")
+    for layer in ("Conv2D", "LSTM", "GRU", "MultiHeadAttention", "SeparableConv1D"):
+        heavy = get("backend").apply(keras, facts(layers={"Dense": 3, layer: 1}))
+        assert (heavy.runtime.backend, heavy.runtime.steps_per_execution) == ("torch", 1)
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(InputError, match=r"'warm-up'.*Did you mean 'warmup'"):
+        get("warm-up")
+
+
+def test_combinations_that_clash_are_refused_with_both_names():
+    for one, other in combinations(ALL, 2):
+        if clash_between(one, other):
+            with pytest.raises(PlanError, match=f"both '{one.name}' and '{other.name}'"):
+                apply_all([one.name, other.name], Plan(), facts())
+            with pytest.raises(PlanError, match=f"both '{other.name}' and '{one.name}'"):
+                apply_all([other.name, one.name], Plan(), facts())
+
+
+def test_alternatives_clash_and_others_do_not():
+    assert clash_between(get("adam"), get("lion"))
+    assert clash_between(get("warmup"), get("one_cycle"))
+    assert clash_between(get("one_cycle"), get("warmup"))
+    assert not clash_between(get("warmup"), get("cosine"))
+    assert not clash_between(get("clipping"), get("l2"))
+
+
+@given(st.permutations(NAMES))
+@settings(max_examples=25, deadline=None)
+def test_every_technique_comes_after_those_it_declares(names):
+    chosen = []
+    for name in names:
+        if not any(clash_between(get(name), technique) for technique in chosen):
+            chosen.append(get(name))
+    ordered = in_order(chosen)
+    assert sorted(t.name for t in ordered) == sorted(t.name for t in chosen)
+    for index, technique in enumerate(ordered):
+        later = ordered[index + 1 :]
+        assert not {t.name for t in later} & set(technique.after)
+        assert not {t.one_of for t in later} & set(technique.after)
+
+
+def test_the_order_of_names_does_not_matter():
+    names = ["batch_size", "learning_rate", "warmup", "cosine", "nesterov", "clipping"]
+    forwards = apply_all(names, Plan(), facts(num_train=10_000))
+    assert forwards == apply_all(reversed(names), Plan(), facts(num_train=10_000))
+    assert forwards.schedule.peak == pytest.approx(0.05 * 4)
+
+
+def test_the_optimizer_owns_the_rate_unless_only_the_rate_differs():
+    rate = Plan().edit({"schedule.peak": 0.01})
+    assert [t.name for t in found_in(rate, Plan())] == ["learning_rate"]
+    both = rate.edit({"optimizer.name": "rmsprop"})
+    assert [t.name for t in found_in(both, Plan())] == ["rmsprop"]
+    constants = rate.edit({"optimizer.beta_2": 0.95})
+    assert [t.name for t in found_in(constants, Plan())] == ["adam"]
+
+
+def test_one_cycle_owns_its_rise():
+    plan = Plan().edit({"schedule.name": "one_cycle", "schedule.warmup": 0.3})
+    assert [t.name for t in found_in(plan, Plan())] == ["one_cycle"]
+    longer = plan.edit({"schedule.warmup": 0.4})
+    assert [t.name for t in found_in(longer, plan)] == ["one_cycle"]
+    assert [t.name for t in found_in(Plan(), plan)] == ["constant", "warmup"]
