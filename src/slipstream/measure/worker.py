@@ -5,6 +5,7 @@ Run as `python -m slipstream.measure.worker`, with KERAS_BACKEND set by the mana
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import queue
 import signal
@@ -126,10 +127,13 @@ class Session:
         )
 
     def _look(self) -> messages.Looked:
-        from slipstream import engine
+        from slipstream import doctor, engine
 
-        facts, model = engine.look(self._task, self._reference, data=self._data)
-        return messages.Looked(task=facts, model=model)
+        task, data = self._task, self._data
+        facts, model = engine.look(task, self._reference, data)
+        case = doctor.Case(data, model, task.plan, task.monitor, task.name)
+        findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
+        return messages.Looked(task=facts, model=model, findings=findings)
 
     def _build_probe(self, request: messages.BuildProbe) -> messages.Probed:
         from slipstream import engine
@@ -151,13 +155,12 @@ class Session:
         record = engine.train(
             self._task,
             request.plan,
-            reference=self._reference,
+            data=self._data,
             folder=Path(request.folder) if request.folder else None,
             observers=(Teller(self._channel, self._number),),
             limits=engine.Limits(seconds=request.limit_seconds, updates=request.limit_updates),
             evaluate_test=request.evaluate_test,
-            import_seconds=self._import_seconds,
-            data=self._data,
+            origin=engine.Origin(self._reference, self._import_seconds, self._load_seconds),
         )
         return messages.Trained(record=record)
 
@@ -167,7 +170,7 @@ class Session:
         points = engine.learning_rate_range(
             self._task, request.plan, self._data, request.lowest, request.highest, request.updates
         )
-        return messages.Ranged(points=tuple((float(rate), float(loss)) for rate, loss in points))
+        return messages.Ranged(points=tuple((float(p.rate), float(p.loss)) for p in points))
 
 
 @final
