@@ -84,8 +84,8 @@ def test_edit_refuses_unknown_keys_with_the_nearest(key, nearest):
         ("schedule.warmup", 1.0, "less than 1"),
         ("batch.size", 0, "greater than or equal to 1"),
         ("batch.size", 1.5, "integer"),
-        ("batch.size", True, "true"),
-        ("schedule.peak", True, "true"),
+        ("batch.size", True, "number or a word"),
+        ("schedule.peak", True, "number or a word"),
         ("regularization.l2", -1e-4, "greater than or equal to 0"),
         ("regularization.l2", float("nan"), "finite"),
         ("regularization.dropout", "none", "number"),
@@ -101,6 +101,20 @@ def test_values_out_of_range_are_refused_with_key_and_value(key, value, says):
     assert repr(value) in str(caught.value)
     assert says in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("schedule.name", "cosin", "cosine"),
+        ("optimizer.name", "AdamW", "adamw"),
+        ("runtime.backend", "pytorch", "torch"),
+        ("regularization.dropout", "model", "as_model"),
+    ],
+)
+def test_misspelt_words_are_refused_with_the_nearest(key, value, meant):
+    with pytest.raises(PlanError, match=f"'{value}'.*Did you mean '{meant}'"):
+        Plan().edit({key: value})
 
 
 def test_the_plan_of_a_task_as_given_agrees_with_itself():

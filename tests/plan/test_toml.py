@@ -46,7 +46,7 @@ def test_keys_may_be_written_with_dots():
         ("# mine\n[optimzer]\nname = 'sgd'\n", "optimzer", 2, "optimizer"),
         ("[batch]\nsize = 64\nacumulation = 2\n", "batch.acumulation", 3, "batch.accumulation"),
         ("schedule.warm_up = 0.1\n", "schedule.warm_up", 1, "schedule.warmup"),
-        ("epochs = 3\n", "epochs", 1, None),
+        ("epochs = 3\n", "epochs", 1, "duration.epochs"),
     ],
 )
 def test_misspelt_keys_are_refused_with_key_line_and_nearest_key(text, key, line, nearest):
@@ -55,9 +55,7 @@ def test_misspelt_keys_are_refused_with_key_line_and_nearest_key(text, key, line
     message = str(caught.value)
     assert f"'{key}'" in message
     assert f"in my.toml, line {line}" in message
-    assert "Did you mean '" in message
-    if nearest:
-        assert f"Did you mean '{nearest}'?" in message
+    assert f"Did you mean '{nearest}'?" in message
 
 
 @pytest.mark.parametrize(

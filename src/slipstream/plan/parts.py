@@ -34,7 +34,7 @@ class Section(BaseModel):
         # Python takes True for 1, so `size = true` would pass as a batch of one.
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and field.annotation is not bool:
-            raise PydanticCustomError("truth_for_a_number", "Neither true nor false fits here")
+            raise PydanticCustomError("truth_for_a_number", "Input should be a number or a word")
         return value
 
 

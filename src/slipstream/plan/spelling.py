@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from slipstream.errors import PlanError
 
@@ -17,7 +19,7 @@ def nearest_key(given: str, keys: Sequence[str]) -> str:
         >>> nearest_key("schedule.peek", ["batch.size", "schedule.peak"])
         'schedule.peak'
     """
-    close = difflib.get_close_matches(given, keys, n=1, cutoff=0.0)
+    close = difflib.get_close_matches(given.lower(), keys, n=1, cutoff=0.0)
     return close[0]
 
 
@@ -25,22 +27,47 @@ def explain_validation_error(
     error: ValidationError, keys: Sequence[str], where: str = ""
 ) -> PlanError:
     """Turn the first problem pydantic found into one sentence that names the key."""
-    first = error.errors()[0]
+    first, *others = error.errors()
     # Unions add the member's name as a last part; the key is the first two.
-    dotted = ".".join(str(part) for part in first["loc"][:2])
+    dotted = _dotted(first)
     if first["type"] == "extra_forbidden":
-        if "." not in dotted:
-            keys = sorted({key.partition(".")[0] for key in keys})
         return PlanError(
             "a key that plans have",
             f"'{dotted}'{where}",
-            f"Did you mean '{nearest_key(dotted, keys)}'?",
+            f"Did you mean '{_nearest_of_any_form(dotted, keys)}'?",
         )
     if first["type"] == "value_error":
         sentence = str(first["ctx"]["error"]) if "ctx" in first else first["msg"]
         return PlanError("keys of a plan that agree", f"a contradiction{where}", f"{sentence}.")
+    same_key = [first, *(other for other in others if _dotted(other) == dotted)]
+    allowed = " or ".join(_allowed(member) for member in same_key)
     return PlanError(
-        f"'{dotted}' to be as plans say",
+        f"'{dotted}' to be {allowed}",
         f"{first['input']!r}{where}",
-        f"{first['msg'].removesuffix('.')}.",
+        _advice(first["input"], allowed),
     )
+
+
+def _dotted(problem: ErrorDetails) -> str:
+    return ".".join(str(part) for part in problem["loc"][:2])
+
+
+def _nearest_of_any_form(given: str, keys: Sequence[str]) -> str:
+    if "." in given:
+        return nearest_key(given, keys)
+    # A section's name, or a key whose section was left out.
+    whole = {key.partition(".")[2]: key for key in keys}
+    whole.update({key.partition(".")[0]: key.partition(".")[0] for key in keys})
+    return whole[nearest_key(given, sorted(whole))]
+
+
+def _allowed(problem: ErrorDetails) -> str:
+    text = problem["msg"].removeprefix("Input should be ")
+    return re.sub(r", (unable to|got) .*", "", text)
+
+
+def _advice(given: object, allowed: str) -> str:
+    words = re.findall(r"'([^']+)'", allowed)
+    if not words or not isinstance(given, str):
+        return "Change that value."
+    return f"Did you mean '{nearest_key(given, words)}'?"
