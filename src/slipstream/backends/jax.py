@@ -108,7 +108,7 @@ class JaxProgram:
             if num_micro_batches == 1:
                 batch = _gather(map_arrays(lambda array: array[0], chosen), placed)
                 _, new_state = self._model.train_step(self._with_rate(state, rates[index]), batch)
-                return tuple(new_state)  # type: ignore[return-value]
+                return tuple(new_state)
             gradients = None
             for micro in range(num_micro_batches):
                 batch = _gather(map_arrays(lambda array, m=micro: array[m], chosen), placed)  # type: ignore[misc]

@@ -56,7 +56,7 @@ def _attention(layer: Any, shape: Any) -> int:
     kernels = [tuple(v.shape) for v in layer.trainable_variables if len(v.shape) > 2]
     projections = sum(math.prod(shape) for shape in kernels)
     scores = 2 * length * length * int(layer._num_heads * layer._key_dim)
-    return length * projections + scores
+    return int(length * projections + scores)
 
 
 def _known(sizes: Any) -> int:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import keras
+
 from slipstream.backends.seeding import set_random_seed
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import build_model, resolve_loss, resolve_metric
@@ -119,7 +121,7 @@ def _class_name(metric: Any) -> str:
     if metric in ("accuracy", "acc", "crossentropy", "ce"):
         # Keras chooses the class that fits the shapes.
         return _metric_name(metric).capitalize()
-    metric = resolve_metric(metric)
+    metric = keras.metrics.get(metric) if isinstance(metric, str) else resolve_metric(metric)
     name = getattr(metric, "__name__", type(metric).__name__)
     module = getattr(metric, "__module__", "")
     return _camel(name) if module.startswith("keras.") else "custom"
