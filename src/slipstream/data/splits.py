@@ -74,7 +74,8 @@ def to_data(loaded: Any) -> Data:
 
     Accepts Data; a pair (x, y); two or three such pairs (train, validation, test); or a dict
     with the keys train, validation and test. Where validation is missing, a fixed, shuffled
-    20 % of the training examples is set apart.
+    20 % of the training examples is set apart. A pair of tuples is two splits: for several inputs
+    and outputs and no validation split return a Split.
 
     Raises:
         DataError: The loader returned something else.

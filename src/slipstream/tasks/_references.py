@@ -66,7 +66,7 @@ def resolve(reference: str) -> Task:
     path = Path(location).expanduser()
     if location.endswith(".py"):
         return load_file(path, name)
-    if path.is_dir():
+    if location and path.is_dir():
         from slipstream.tasks.hand_over import task_from_folder
 
         return task_from_folder(path)
@@ -92,7 +92,7 @@ def absolute(reference: str) -> str:
         return reference
     location, name = _split(reference)
     path = Path(location).expanduser()
-    if not location.endswith(".py") and not path.is_dir():
+    if not location or not (location.endswith(".py") or path.is_dir()):
         return reference
     return str(path.resolve()) + (f":{name}" if name else "")
 
