@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from doctor_cases import case, one_hot, output
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 from slipstream.data import Data, Split
 from slipstream.doctor import Case, examine, refuse
+from slipstream.doctor._arrays import bad_rows
 from slipstream.plan import Plan
 from slipstream.task import InputFacts, ModelFacts, OutputFacts
 
@@ -85,6 +88,9 @@ HEALTHY: dict[str, Case] = {
     ),
     "regression (N, 1), output (N,)": case(
         lambda n: values(n)[:, None], with_(REGRESSION, shape=(), metrics=()), logged=("loss",)
+    ),
+    "R2 of targets (N, 1), output (N,)": case(
+        lambda n: values(n)[:, None], with_(REGRESSION, shape=(), metrics=("R2Score",))
     ),
     "regression of 2": case(lambda n: np.ones((n, 2)), with_(REGRESSION, shape=(2,))),
     "images to images": case(lambda n: np.ones((n, 8, 8, 1)), with_(REGRESSION, shape=(8, 8, 1))),
@@ -188,3 +194,26 @@ def _bundled(loader: Any, output_facts: OutputFacts) -> Case:
 )
 def test_the_doctor_is_silent_on_real_data(loader: Any, facts: OutputFacts) -> None:
     assert examine(_bundled(loader, facts)) == ()
+
+
+@given(
+    rows=st.integers(1, 5000),
+    width=st.integers(1, 200),
+    bad=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=4),
+    value=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+@settings(max_examples=40, deadline=None)
+def test_scanning_in_pieces_finds_what_scanning_at_once_finds(
+    rows: int, width: int, bad: list[tuple[float, float]], value: float
+) -> None:
+    x = np.zeros((rows, width), "float32")
+    for row, column in bad:
+        x[int(row * (rows - 1)), int(column * (width - 1))] = value
+    expected = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    found = bad_rows(x, lambda part: ~np.isfinite(part))
+    assert (found.num_bad, found.num_rows) == (len(expected), rows)
+    assert list(found.first) == list(expected[:3])
+    split = Split(x, np.arange(rows) % 4)
+    whole = Case(Data(split, split), case(labels, SPARSE).model, Plan().edit({"batch.size": 1}))
+    said = {f.check for f in examine(whole)} & {"not_finite"}
+    assert bool(said) == bool(len(expected))

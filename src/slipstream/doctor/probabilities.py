@@ -29,9 +29,10 @@ LOGITS = frozenset(
 def check(case: Case) -> Iterator[Finding]:
     """Refuse a cross-entropy whose from_logits contradicts the last activation.
 
-    Softmax and from_logits=True: JAX and torch apply a second softmax, silently; TensorFlow looks
-    through it and computes another number than they. Logits and from_logits=False: all backends
-    clip them to probabilities and train on what is left, each with another number.
+    Softmax and from_logits=True: JAX and torch apply a second softmax, silently; TensorFlow
+    warns and looks through the first one, so that the three train on different losses. Logits and
+    from_logits=False: all backends clip or rescale them to probabilities, silently, each its own
+    way.
     """
     for output in case.model.outputs:
         if output.from_logits is True and output.activation in PROBABILITIES:

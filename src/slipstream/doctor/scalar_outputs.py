@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slipstream.doctor._arrays import targets_of
 from slipstream.doctor._case import Case, Finding
 from slipstream.task import OutputFacts
 
@@ -12,12 +13,13 @@ NEEDS_AN_AXIS = frozenset(
         "CategoricalAccuracy",
         "F1Score",
         "FBetaScore",
-        "R2Score",
         "SparseCategoricalAccuracy",
-        "TopKCategoricalAccuracy",
         "SparseTopKCategoricalAccuracy",
+        "TopKCategoricalAccuracy",
     }
 )
+# This one borrows the axis of the targets where they have one.
+NEEDS_ANY_AXIS = frozenset({"R2Score"})
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -26,8 +28,11 @@ def check(case: Case) -> Iterator[Finding]:
     "accuracy" takes the batch for the axis of classes and logs 0.0 on all backends, silently; F1
     and R2 raise. With an output of shape (N, 1) all of them are right.
     """
-    for output in case.model.outputs:
-        metric = _blind_metric(case, output) if output.shape == () else ""
+    for part, output in targets_of(case):
+        if part.split != "training" or output.shape != ():
+            continue
+        blind = NEEDS_AN_AXIS if part.shape else NEEDS_AN_AXIS | NEEDS_ANY_AXIS
+        metric = _blind_metric(case, output, blind)
         if metric:
             yield Finding(
                 "scalar_outputs",
@@ -39,9 +44,8 @@ def check(case: Case) -> Iterator[Finding]:
             )
 
 
-def _blind_metric(case: Case, output: OutputFacts) -> str:
-    known = [name for name in output.metrics if name in NEEDS_AN_AXIS]
-    if known or output.metrics:
-        return known[0] if known else ""
+def _blind_metric(case: Case, output: OutputFacts, blind: frozenset[str]) -> str:
+    if output.metrics:
+        return next((name for name in output.metrics if name in blind), "")
     names = {"accuracy", "acc", f"{output.name}_accuracy", f"{output.name}_acc"}
     return next((name for name in case.model.logged if name in names), "")
