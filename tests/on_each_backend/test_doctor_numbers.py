@@ -114,7 +114,8 @@ ACCEPTED = {
         entropy(STEP_LABELS, WEIGHTS[:, None]), x=STEPS, weights=WEIGHTS[:, None]),
     "sequence, weights (N, T)": Trial(CLASSES, "softmax", sparse(), STEP_LABELS,
         entropy(STEP_LABELS, WEIGHTS), x=STEPS, weights=np.tile(WEIGHTS, (NUM, 1))),
-    "two values": Trial(2, "linear", keras.losses.MeanSquaredError, EYE[:, :2], mean_square(EYE[:, :2])),
+    "two values": Trial(2, "linear", keras.losses.MeanSquaredError, EYE[:, :2],
+        mean_square(EYE[:, :2])),
 }  # fmt: skip
 
 REFUSED = {
