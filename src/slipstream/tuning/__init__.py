@@ -1,0 +1,1 @@
+"""Tuning: proposes plans and reads what came of them. Imports no Keras."""
