@@ -162,6 +162,16 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("(N, 2)",),
         case(lambda n: values(n)[:, None], with_(REGRESSION, shape=(2,))),
     ),
+    "two columns against (N, 1), a loss named as a function": (
+        "target_shapes",
+        ("Huber",),
+        case(lambda n: np.ones((n, 2)), with_(REGRESSION, loss="huber")),
+    ),
+    "two columns against (N, 1), a loss of several words": (
+        "target_shapes",
+        ("KLDivergence",),
+        case(lambda n: np.ones((n, 2)), with_(REGRESSION, loss="KlDivergence")),
+    ),
     "(N,) against (N, 2)": ("target_shapes", (), case(values, with_(REGRESSION, shape=(2,)))),
     "sequence labels for one answer": (
         "target_shapes",
@@ -173,6 +183,11 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         "scalar_outputs",
         ("'y' of shape (N,)", "accuracy"),
         case(bits, with_(BINARY, shape=())),
+    ),
+    "what Keras takes for accuracy, of a bare number": (
+        "scalar_outputs",
+        ("the metric Accuracy",),
+        case(bits, with_(BINARY, shape=(), metrics=("Accuracy",))),
     ),
     "R2 of a bare number": (
         "scalar_outputs",

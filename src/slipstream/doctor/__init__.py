@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from slipstream.doctor._case import Case, Check, Finding
+from slipstream.doctor._losses import with_class_names
 from slipstream.errors import DataError, InputError, PlanError, TaskError
 
 __all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
@@ -51,7 +52,8 @@ def examine(case: Case) -> tuple[Finding, ...]:
         >>> finding.mend
         'Labels start at 0: subtract 1, so that they run from 0 to 2.'
     """
-    found = [finding for check in all_checks() for finding in check(case)]
+    named = with_class_names(case)
+    found = [finding for check in all_checks() for finding in check(named)]
     return tuple(sorted(found, key=lambda finding: finding.severity))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from slipstream.doctor._arrays import Shape, fits
+from slipstream.doctor._case import Case
 from slipstream.task import OutputFacts
 
 SPARSE = frozenset({"SparseCategoricalCrossentropy"})
@@ -28,6 +31,17 @@ ELEMENTWISE = (
     | ONE_HOT
     | BINARY
 )
+
+_BY_LETTERS = {name.lower(): name for name in SPARSE | ELEMENTWISE}
+
+
+def with_class_names(case: Case) -> Case:
+    """Return the case with losses by the names of their classes: "huber" becomes "Huber"."""
+    outputs = tuple(
+        replace(output, loss=_BY_LETTERS.get(output.loss.replace("_", "").lower(), output.loss))
+        for output in case.model.outputs
+    )
+    return replace(case, model=replace(case.model, outputs=outputs))
 
 
 def num_classes(output: OutputFacts) -> int | None:

@@ -18,10 +18,11 @@ def check(case: Case) -> Iterator[Finding]:
     for part, facts in inputs_of(case):
         if fits(part.shape, facts.shape) or differ_by_trailing_one(part.shape, facts.shape):
             continue
+        name = f" '{part.name}'" if part.name else ""
         yield Finding(
             "input_shapes",
             "error",
-            f"inputs of shape {in_words(facts.shape)} for the model's input '{facts.name}'",
+            f"inputs of shape {in_words(facts.shape)} for the model's input{name}",
             f"{in_words(part.shape)} in {part.place}",
             "Reshape the array, or change the shape of the model's input.",
         )

@@ -10,6 +10,7 @@ from slipstream.task import OutputFacts
 
 NEEDS_AN_AXIS = frozenset(
     {
+        "Accuracy",
         "CategoricalAccuracy",
         "F1Score",
         "FBetaScore",
