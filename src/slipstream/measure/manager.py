@@ -173,9 +173,9 @@ class Worker:
         """Ask to open, without waiting: `finish(Opened, timeout)` waits."""
         self.begin(messages.Open(reference=self._launch.reference, seed=self._launch.seed))
 
-    def look(self, timeout: float = OPEN_SECONDS) -> Looked | Failed:
-        """Build the model once; returns the facts and the doctor's findings."""
-        self.begin(messages.Look())
+    def look(self, plan: Plan | None = None, timeout: float = OPEN_SECONDS) -> Looked | Failed:
+        """Build the model once; returns the facts and the doctor's findings on the plan."""
+        self.begin(messages.Look(plan=plan))
         return self.finish(Looked, timeout)
 
     def probe(self, plan: Plan, timeout: float = OPEN_SECONDS) -> Probed | Failed:

@@ -35,9 +35,13 @@ class Open(Message):
 
 
 class Look(Message):
-    """Build the model once and say what it, the task and the data are."""
+    """Build the model once and say what it, the task and the data are.
+
+    The checks take the plan that is to be trained, or, where there is none, the task's own.
+    """
 
     do: Literal["look"] = "look"
+    plan: Plan | None = None
 
 
 class BuildProbe(Message):
@@ -241,7 +245,7 @@ def write_line(message: Message) -> str:
 
     Example:
         >>> read_request(write_line(Numbered(number=3, request=Look()))).request
-        Look(do='look')
+        Look(do='look', plan=None)
     """
     return message.model_dump_json() + "\n"
 

@@ -95,7 +95,7 @@ class Session:
         self._number = numbered.number
         handlers: dict[str, Callable[[Any], Message]] = {
             "open": self._open,
-            "look": lambda _: self._look(),
+            "look": self._look,
             "probe": self._build_probe,
             "measure": self._measure,
             "train": self._train,
@@ -126,12 +126,13 @@ class Session:
             load_seconds=self._load_seconds,
         )
 
-    def _look(self) -> messages.Looked:
+    def _look(self, request: messages.Look) -> messages.Looked:
         from slipstream import doctor, engine
 
         task, data = self._task, self._data
         facts, model = engine.look(task, self._reference, data)
-        case = doctor.Case(data, model, task.plan, task.monitor, task.name)
+        plan = request.plan or task.plan
+        case = doctor.Case(data, model, plan, task.monitor, task.name)
         findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
         return messages.Looked(task=facts, model=model, findings=findings)
 

@@ -1,0 +1,195 @@
+"""One look at a task before anything is trained: its facts, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from slipstream import doctor, tasks
+from slipstream.doctor import Finding
+from slipstream.errors import BackendError, TaskError, TrainingError
+from slipstream.measure import Failed, Launch, installed_backends, require_backend
+from slipstream.measure.messages import Looked
+from slipstream.plan import Plan
+from slipstream.progress import Listener, Notice, StageDone, StageStarted, silent
+from slipstream.task import TaskFacts
+
+USUAL_BACKEND = Plan().runtime.backend
+LOG_FOLDER = "logs"
+PACKAGE = str(Path(__file__).parents[1])
+
+
+def launch_for(reference: str, folder: Path | None = None) -> Launch:
+    """Return how workers of a task are started; their logs go to `folder/logs`.
+
+    Args:
+        reference: A built-in name, a Python file, an import path or a folder or file that a task
+            was handed over in.
+        folder: The folder of the run or study, or None to keep no logs.
+
+    Raises:
+        TaskError: There is clearly no such task; nothing was started.
+
+    Example:
+        >>> launch_for("digits").reference
+        'digits'
+        >>> launch_for("digit")
+        Traceback (most recent call last):
+        slipstream.errors.TaskError: Expected the name of a built-in task, a Python file, \
+package.module:name or a handed-over folder; got 'digit'. Did you mean 'digits'? Built in are \
+breast_cancer, diabetes, digits, fashion_mnist, next_character.
+    """
+    if not _is_code(reference):
+        # Built-in tasks, folders and what is no task at all can be told apart without a worker.
+        tasks.resolve(reference)
+    logs = folder / LOG_FOLDER if folder is not None else None
+    return Launch(reference=tasks.absolute(reference), log_folder=logs)
+
+
+def usual_backend() -> str:
+    """Return the backend of a plan that nobody chose one for: TensorFlow, or what is installed.
+
+    Raises:
+        BackendError: None is installed.
+
+    Example:
+        >>> usual_backend() in installed_backends()
+        True
+    """
+    installed = installed_backends()
+    if not installed:
+        raise BackendError(
+            "TensorFlow, JAX or PyTorch to be installed",
+            "none of them",
+            "Run: pip install 'slipstream[tensorflow]' (or [jax], [torch], [all])",
+        )
+    return USUAL_BACKEND if USUAL_BACKEND in installed else installed[0]
+
+
+def as_given(facts: TaskFacts) -> Plan:
+    """Return the task's own plan, on a backend that is installed.
+
+    A task that names no backend is trained on TensorFlow, as Keras does; where that is not
+    installed, on the first backend that is.
+
+    Raises:
+        BackendError: The task's plan names another backend, and that is not installed.
+    """
+    return on_installed(facts.as_given)
+
+
+def on_installed(plan: Plan) -> Plan:
+    """Return a plan whose usual backend is exchanged for an installed one; see `as_given`."""
+    if plan.runtime.backend == USUAL_BACKEND:
+        return plan.edit({"runtime.backend": usual_backend()})
+    require_backend(plan.runtime.backend)
+    return plan
+
+
+def look(
+    launch: Launch,
+    backend: str | None = None,
+    plan: Plan | None = None,
+    listener: Listener = silent,
+) -> tuple[TaskFacts, tuple[Finding, ...]]:
+    """Look at task, data and model in a fresh process, and refuse what cannot be trained on.
+
+    Tells the stage "look" and every warning.
+
+    Args:
+        launch: How the process is started; see `launch_for`.
+        backend: Where the model is built; the plan's or the usual one if None.
+        plan: The plan that is to be trained; the task's own if None.
+        listener: Told what happens.
+
+    Returns:
+        The facts, and the warnings that were found.
+
+    Raises:
+        InputError: Task, data or plan cannot be used; nothing was trained.
+        TrainingError: The process ended before it could say anything.
+    """
+    start = time.monotonic()
+    listener(StageStarted("look", "Looking at the task, its data and its model"))
+    backend = backend or (plan.runtime.backend if plan is not None else usual_backend())
+    with launch.worker(backend, "look") as worker:
+        opened = worker.open()
+        if isinstance(opened, Failed):
+            raise not_opened(opened, launch.reference)
+        looked = worker.look(plan)
+    if isinstance(looked, Failed):
+        raise not_opened(looked, launch.reference)
+    warnings = _warnings(looked)
+    for finding in warnings:
+        listener(Notice(in_words(finding), warning=True))
+    listener(StageDone("look", describe(looked.task), time.monotonic() - start))
+    return looked.task, warnings
+
+
+def in_words(finding: Finding) -> str:
+    """Return a finding as text: what was expected, what came, how to mend it."""
+    return f"Expected {finding.what}; got {finding.where}. {finding.mend}"
+
+
+def describe(facts: TaskFacts) -> str:
+    """Return what a task is in one line."""
+    parts = [
+        facts.kind if facts.kind != "other" else "",
+        f"{facts.num_train:,} training examples",
+        f"{facts.num_validation:,} for validation",
+        f"{facts.num_test:,} for the test" if facts.num_test else "no test split",
+        f"{facts.parameters:,} parameters",
+        f"{facts.multiply_adds:,} multiply-adds an example" if facts.multiply_adds else "",
+    ]
+    return f"{facts.name}: {', '.join(part for part in parts if part)}"
+
+
+def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
+    """Return the error of a worker that could not load or build a task.
+
+    What the user's own code raised is theirs to mend; a process that died is not.
+    """
+    if failed.kind == "error":
+        line = _line_in(failed.log)
+        return TaskError(
+            f"the task {reference} to load its data and to build its model",
+            failed.message.strip().splitlines()[0].removesuffix(".") + line,
+            "Mend that line; the functions are called without arguments, in a fresh process."
+            if line
+            else "Build the model and call it on a few examples in a shell to see more.",
+        )
+    return TrainingError(
+        f"a process that loads the task {reference}",
+        f"one that {failed.message}".removesuffix("."),
+        "Close other programs if memory is short; the log of that process says more.",
+    )
+
+
+def _warnings(looked: Looked) -> tuple[Finding, ...]:
+    findings = [Finding(**values) for values in looked.findings]
+    doctor.refuse(findings)
+    return tuple(findings)
+
+
+def _is_code(reference: str) -> bool:
+    """Whether a reference names code that only a worker should import."""
+    location, colon, name = reference.rpartition(":")
+    named = bool(colon) and name.isidentifier()
+    path = Path(location if named else reference).expanduser()
+    if path.suffix in (".py", ".pkl"):
+        return path.is_file()
+    return named and not path.is_dir()
+
+
+def _line_in(traceback: str) -> str:
+    """Return where in the user's own code it happened: the innermost line outside libraries."""
+    places = re.findall(r'File "([^"<]+)", line (\d+)', traceback)
+    theirs = [
+        (file, line)
+        for file, line in places
+        if not file.startswith(PACKAGE)
+        and "site-packages" not in file
+        and "/lib/python" not in file
+    ]
+    return f" in {Path(theirs[-1][0]).name}, line {theirs[-1][1]}" if theirs else ""
