@@ -81,6 +81,7 @@ class Space:
         self._backends = tuple(backends)
         self._allow_precision = allow_precision
         self._has_convolutions = _has(facts, CONVOLUTIONS)
+        self._made: dict[Options, Candidate | None] = {}
         self._is_small = (
             not self._has_convolutions
             and not _has(facts, RECURRENT)
@@ -191,6 +192,11 @@ class Space:
         return changes
 
     def _make(self, options: Options) -> Candidate | None:
+        if options not in self._made:
+            self._made[options] = self._make_anew(options)
+        return self._made[options]
+
+    def _make_anew(self, options: Options) -> Candidate | None:
         accumulated = options.batch_size * self._base.batch.accumulation
         steps = min(options.steps, self._most_steps(accumulated))
         changes: dict[str, Value] = {
