@@ -14,7 +14,7 @@ from typing import Literal, TypeGuard
 from slipstream.report import _numbers as numbers
 from slipstream.report._content import Interval
 
-MARGIN = 6.0  # percent kept free at both ends, for dots and arrowheads
+MARGIN = 9.0  # percent kept free at both ends, for dots and arrowheads
 
 
 @dataclass(frozen=True)

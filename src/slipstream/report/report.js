@@ -85,7 +85,7 @@
         line: { color: colour("ink"), width: 1.25, dash: "4px,4px" },
       }];
       page.annotations = [{
-        text: chart.target_label, xref: "paper", x: 1, xanchor: "right", y: chart.target,
+        text: chart.target_label, xref: "paper", x: 0, xanchor: "left", y: chart.target,
         yanchor: "bottom", showarrow: false, font: { color: colour("ink"), size: 12 }, bgcolor: colour("page"),
       }];
     }
