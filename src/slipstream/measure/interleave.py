@@ -18,11 +18,15 @@ from slipstream.task import TaskFacts
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made: whose side it is on, its plan (with its seed), its folder."""
+    """One run to be made: whose side it is on, its plan (with its seed), its folder.
+
+    After `limit_seconds` of its clock it is ended, and counts as far as it came.
+    """
 
     side: str
     plan: Plan
     folder: Path
+    limit_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,12 @@ class Run:
     resumed: bool = False
 
 
-def interleave(sides: Mapping[str, Plan], seeds: Sequence[int], folder: Path) -> tuple[Job, ...]:
+def interleave(
+    sides: Mapping[str, Plan],
+    seeds: Sequence[int],
+    folder: Path,
+    limit_seconds: float | None = None,
+) -> tuple[Job, ...]:
     """Return a job for each side and seed, in the order A B, B A, A B ...
 
     A slow drift of the machine then falls on all sides alike.
@@ -44,6 +53,7 @@ def interleave(sides: Mapping[str, Plan], seeds: Sequence[int], folder: Path) ->
         sides: Names and plans; the plan's own seed is replaced.
         seeds: One run of each side for each.
         folder: Where run folders are made: `<side>_seed<seed>`.
+        limit_seconds: Clock seconds after which a run is ended, or None.
 
     Example:
         >>> jobs = interleave({"a": Plan(), "b": Plan()}, [0, 1], Path("runs"))
@@ -55,7 +65,7 @@ def interleave(sides: Mapping[str, Plan], seeds: Sequence[int], folder: Path) ->
         names = list(sides)[:: 1 if turn % 2 == 0 else -1]
         for side in names:
             plan = sides[side].edit({"seeds.seed": seed})
-            jobs.append(Job(side, plan, folder / f"{side}_seed{seed}"))
+            jobs.append(Job(side, plan, folder / f"{side}_seed{seed}", limit_seconds))
     return tuple(jobs)
 
 
@@ -155,7 +165,10 @@ def _run(
         if isinstance(opened, Failed):
             return opened
         request = messages.Train(
-            plan=job.plan, folder=str(job.folder.absolute()), evaluate_test=evaluate_test
+            plan=job.plan,
+            folder=str(job.folder.absolute()),
+            evaluate_test=evaluate_test,
+            limit_seconds=job.limit_seconds,
         )
         answer = worker.train(request, on_happening, silence_seconds)
         return answer if isinstance(answer, Failed) else answer.record

@@ -1,0 +1,137 @@
+"""The two baselines: the task as given, and plain SGD with momentum at its best rate."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict
+
+from slipstream.measure.manager import Failed
+from slipstream.plan import Plan
+from slipstream.progress import Step
+from slipstream.tuning.context import TUNING_SEED, Context, Deadline
+from slipstream.tuning.rates import find_range
+
+MOMENTUM = 0.9
+# Around what the range test suggests; the fallback spans the rates that are usual for SGD.
+FACTORS = (1.0, 3.0, 0.3)
+FALLBACK_RATES = (0.03, 0.1, 0.01)
+
+
+class SweepRow(BaseModel):
+    """One learning rate of the sweep: what it reached, and when it met the target."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    rate: float
+    best_value: float | None
+    seconds_to_target: float
+
+
+class Baselines(BaseModel):
+    """Both baselines, and what there is to be beaten.
+
+    Args:
+        as_given: The task's own plan.
+        tuned: Plain SGD with momentum at the best rate, else as given.
+        sweep: All rates that were tried.
+        target: The task's target, or what the tuned baseline reached.
+        quality: The best value of the monitor that either baseline reached.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    as_given: Plan
+    tuned: Plan
+    sweep: tuple[SweepRow, ...]
+    target: float
+    quality: float
+
+
+def find_baselines(
+    context: Context, as_given: Plan, fast: Plan, deadline: Deadline
+) -> Baselines | None:
+    """Sweep the rate of plain SGD, and see what the baselines reach.
+
+    Args:
+        context: The study.
+        as_given: The task's own plan.
+        fast: The task's own plan on the fastest float32 runtime: the sweep runs there, as the
+            best rate does not depend on what computes it.
+        deadline: The share of the budget.
+
+    Returns:
+        The baselines, or None when not one training gave a finite value.
+    """
+    facts = context.facts
+    limit = deadline.seconds / (len(FACTORS) + 1)
+    seeded = fast.edit({"seeds.seed": TUNING_SEED})
+    given = context.train(seeded, limit_seconds=limit)
+    given_best = None if isinstance(given, Failed) else given.best_value
+    if given_best is not None:
+        text = f"as given: best {facts.monitor} {given_best:.4f}"
+        context.listener(Step("baselines", text, deadline.fraction))
+    rows: list[SweepRow] = []
+    for rate in _rates(context, seeded):
+        if rows and deadline.left < 0:
+            break
+        row = _try(context, seeded, rate, limit)
+        rows.append(row)
+        reached = "nothing" if row.best_value is None else f"{facts.monitor} {row.best_value:.4f}"
+        context.listener(
+            Step("baselines", f"SGD with momentum at {rate:.3g}: {reached}", deadline.fraction)
+        )
+    best = _best(context, rows)
+    values = [value for value in (given_best, best.best_value if best else None) if value]
+    if not values:
+        return None
+    quality = min(values) if facts.mode == "min" else max(values)
+    tuned_value = best.best_value if best and best.best_value is not None else quality
+    return Baselines(
+        as_given=as_given,
+        tuned=as_given.edit(_sgd(best.rate if best else FALLBACK_RATES[0])),
+        sweep=tuple(rows),
+        target=facts.target if facts.target is not None else tuned_value,
+        quality=quality,
+    )
+
+
+def _rates(context: Context, fast: Plan) -> list[float]:
+    found = find_range(context, fast.edit(_sgd(0.01)))
+    if found is None:
+        return list(FALLBACK_RATES)
+    return [found.suggested * factor for factor in FACTORS]
+
+
+def _try(context: Context, fast: Plan, rate: float, limit: float) -> SweepRow:
+    record = context.train(fast.edit(_sgd(rate)), limit_seconds=limit)
+    if isinstance(record, Failed):
+        return SweepRow(rate=rate, best_value=None, seconds_to_target=math.inf)
+    target = context.facts.target
+    seconds = math.inf if target is None else record.seconds_to(target)
+    return SweepRow(rate=rate, best_value=record.best_value, seconds_to_target=seconds)
+
+
+def _best(context: Context, rows: list[SweepRow]) -> SweepRow | None:
+    """The row that met the target first; where none did, the one that came closest."""
+    usable = [row for row in rows if row.best_value is not None]
+    sign = 1.0 if context.facts.mode == "min" else -1.0
+    return min(
+        usable,
+        key=lambda row: (row.seconds_to_target, sign * (row.best_value or 0.0)),
+        default=None,
+    )
+
+
+def _sgd(rate: float) -> dict[str, str | float | bool]:
+    return {
+        "optimizer.name": "sgd",
+        "optimizer.momentum": MOMENTUM,
+        "optimizer.nesterov": False,
+        "optimizer.weight_decay": 0.0,
+        "optimizer.ema": 0.0,
+        "schedule.name": "constant",
+        "schedule.warmup": 0.0,
+        "schedule.peak": rate,
+        "clipping.global_norm": 0.0,
+    }

@@ -1,0 +1,113 @@
+"""The Confirm stage: the winner against both baselines, side by side, on seeds never tuned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipstream.measure.interleave import Job, Run, interleave, run_interleaved
+from slipstream.measure.manager import Launch
+from slipstream.measure.messages import Happening, TrainingProgress
+from slipstream.plan import Plan
+from slipstream.progress import Listener, StageName, Step
+from slipstream.record import Record
+from slipstream.task import TaskFacts
+from slipstream.verdict import Verdict, compare
+
+AS_GIVEN, TUNED, WINNER = "as_given", "tuned_baseline", "winner"
+
+
+def confirm(
+    launch: Launch,
+    facts: TaskFacts,
+    sides: dict[str, Plan],
+    num_seeds: int,
+    folder: Path,
+    listener: Listener,
+    *,
+    limit_seconds: float | None = None,
+    stage: StageName = "confirm",
+) -> dict[str, list[Record]]:
+    """Run every side on every seed, interleaved, each run in a fresh process.
+
+    The test split is read once, at the end of each run.
+
+    Args:
+        launch: How workers are started.
+        facts: The task.
+        sides: Plans by name.
+        num_seeds: Seeds 0, 1, ... of each side.
+        folder: Where the run folders are.
+        listener: Told what happens.
+        limit_seconds: Clock seconds after which a run is ended; it then counts as not arrived.
+        stage: The stage that the listener is told of.
+
+    Returns:
+        The records of each side.
+    """
+    jobs = interleave(sides, range(num_seeds), folder, limit_seconds)
+    records: dict[str, list[Record]] = {side: [] for side in sides}
+    watch = _Watch(len(jobs), stage, listener)
+    for run in run_interleaved(
+        launch,
+        facts,
+        jobs,
+        evaluate_test=True,
+        on_start=watch.started,
+        on_happening=watch.happened,
+    ):
+        records[run.job.side].append(run.record)
+        watch.ended(run)
+    return records
+
+
+class _Watch:
+    """Tells how far the runs are."""
+
+    def __init__(self, num_jobs: int, stage: StageName, listener: Listener) -> None:
+        self._num_jobs = num_jobs
+        self._stage = stage
+        self._listener = listener
+        self._label = ""
+        self._done = 0
+
+    def started(self, job: Job) -> None:
+        self._label = _label(job)
+
+    def happened(self, told: Happening) -> bool:
+        if isinstance(told, TrainingProgress):
+            part = told.update / max(1, told.total_updates)
+            speed = f"{told.examples_per_second:.0f} examples/s"
+            text = f"{self._label}: epoch {told.epoch:.1f}, {speed}"
+            fraction = (self._done + part) / self._num_jobs
+            self._listener(Step(self._stage, text, fraction, passing=True))
+        return False
+
+    def ended(self, run: Run) -> None:
+        self._done += 1
+        text = f"{_label(run.job)}: {_result(run.record)}"
+        self._listener(Step(self._stage, text, self._done / self._num_jobs))
+
+
+def judge_sides(
+    records: dict[str, list[Record]], target: float, candidate: str = WINNER
+) -> dict[str, Verdict]:
+    """Return the verdict on the candidate against each other side.
+
+    Each verdict is corrected for their number.
+    """
+    others = [side for side in records if side != candidate]
+    return {
+        side: compare(records[candidate], records[side], target=target, num_comparisons=len(others))
+        for side in others
+    }
+
+
+def _label(job: Job) -> str:
+    return f"{job.side.replace('_', ' ')}, seed {job.plan.seeds.seed}"
+
+
+def _result(record: Record) -> str:
+    if record.failure is not None:
+        return f"failed ({record.failure.kind}: {record.failure.message})"
+    best = "no finite value" if record.best_value is None else f"{record.best_value:.4f}"
+    return f"best {record.monitor} {best} in {record.timings.clock_seconds:.1f} s"

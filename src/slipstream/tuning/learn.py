@@ -1,0 +1,322 @@
+"""The Learn stage: which optimizer, schedule, batch size and duration get there first."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from pydantic import BaseModel, ConfigDict
+
+from slipstream.errors import PlanError
+from slipstream.measure.manager import Failed
+from slipstream.measure.messages import TrainingProgress
+from slipstream.plan import Plan, Value
+from slipstream.progress import Step
+from slipstream.record import Record
+from slipstream.techniques import get_recipe, recipes
+from slipstream.tuning.baselines import Baselines
+from slipstream.tuning.context import TUNING_SEED, Context, Deadline
+from slipstream.tuning.objective import score
+from slipstream.tuning.rates import RateRange, find_range
+from slipstream.tuning.runtime_values import RuntimeResult
+
+JOURNAL_FILE = "optuna.journal"
+NUM_FINALISTS = 3
+EXTRA_SEEDS = 2
+# What is kept of the stage's time for running the finalists on more seeds.
+FINALS_SHARE = 0.35
+# A trial that is this much slower than the best so far cannot win any more.
+HOPELESS = 1.6
+
+
+class TrialRow(BaseModel):
+    """One trial of the study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    number: int
+    recipe: str
+    changes: dict[str, Value]
+    score: float
+    seconds_to_target: float
+    best_value: float | None
+    outcome: str
+
+
+class LearnResult(BaseModel):
+    """What the stage found.
+
+    Args:
+        trials: All trials, in order.
+        ranges: What the range tests told, by optimizer.
+        plan: The best plan, or None where no trial met the target.
+        score: Its score over all tuning seeds.
+        gap: Training metric minus validation metric at its end, in the sense of overfitting.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    trials: tuple[TrialRow, ...]
+    ranges: dict[str, RateRange]
+    plan: Plan | None
+    score: float
+    gap: float
+
+
+@dataclass
+class _Tried:
+    plan: Plan
+    record: Record
+    score: float
+    scores: list[float] = field(default_factory=list)
+
+
+def learn(
+    context: Context,
+    baselines: Baselines,
+    runtime: RuntimeResult,
+    deadline: Deadline,
+) -> LearnResult:
+    """Search for the plan that meets the target first.
+
+    An Optuna study, seeded with a portfolio of recipes at their usual rates and at those that
+    range tests suggest; then TPE proposes. The best few are run on further seeds, and the one
+    with the smallest mean score wins.
+
+    Args:
+        context: The study.
+        baselines: What is to be beaten.
+        runtime: The fastest runtime at each batch size.
+        deadline: The share of the budget.
+
+    Source: T. Akiba et al., 2019, "Optuna" (arXiv:1907.10902); J. Bergstra et al., 2011 (TPE).
+    """
+    return _Learner(context, baselines, runtime, deadline).run()
+
+
+class _Learner:
+    def __init__(
+        self, context: Context, baselines: Baselines, runtime: RuntimeResult, deadline: Deadline
+    ) -> None:
+        self._context = context
+        self._baselines = baselines
+        self._deadline = deadline
+        own = baselines.as_given.edit({"runtime.loop": "slipstream"})
+        self._runtimes = {size: row.apply(own) for size, row in runtime.best_of_each().items()} or {
+            own.batch.size: own
+        }
+        self._cap = max(5.0, deadline.seconds / 4)
+        self._ranges: dict[str, RateRange] = {}
+        self._rows: list[TrialRow] = []
+        self._tried: list[_Tried] = []
+
+    def run(self) -> LearnResult:
+        study = _open_study(self._context.folder / JOURNAL_FILE)
+        self._test_ranges()
+        self._enqueue_portfolio(study)
+        time_for_trials = self._deadline.seconds * (1 - FINALS_SHARE)
+        while self._deadline.seconds - self._deadline.left < time_for_trials:
+            self._one_trial(study)
+        best = self._finals()
+        return LearnResult(
+            trials=tuple(self._rows),
+            ranges=self._ranges,
+            plan=best.plan if best else None,
+            score=statistics.fmean(best.scores) if best else math.inf,
+            gap=_gap(self._context, best.record) if best else 0.0,
+        )
+
+    def _test_ranges(self) -> None:
+        plan = self._runtimes[self._usual_batch()].edit({"seeds.seed": TUNING_SEED})
+        tested = 0
+        for recipe in recipes():
+            if tested * 4 > len(recipes()) or self._deadline.fraction > 0.2:
+                break
+            made = _applied(recipe.name, plan, self._context)
+            if made is None or made.optimizer.name in self._ranges:
+                continue
+            found = find_range(self._context, made)
+            tested += 1
+            if found is not None:
+                self._ranges[made.optimizer.name] = found
+                text = f"{made.optimizer.name}: rates up to {found.largest:.3g} are worth trying"
+                self._context.listener(Step("learn", text, self._deadline.fraction))
+
+    def _usual_batch(self) -> int:
+        """The batch size at which range tests and the portfolio begin: not the largest."""
+        sizes = sorted(self._runtimes)
+        return sizes[min(1, len(sizes) - 1)]
+
+    def _enqueue_portfolio(self, study: optuna.Study) -> None:
+        if study.trials:
+            return
+        epochs = self._longest()
+        for share in (0.35, 0.15):
+            for recipe in recipes():
+                study.enqueue_trial(
+                    {
+                        "recipe": recipe.name,
+                        "batch": self._usual_batch(),
+                        "rate_factor": 1.0,
+                        "epochs": max(1, round(epochs * share)),
+                    }
+                )
+
+    def _longest(self) -> int:
+        return self._baselines.as_given.duration.epochs
+
+    def _one_trial(self, study: optuna.Study) -> None:
+        trial = study.ask()
+        name = trial.suggest_categorical("recipe", [recipe.name for recipe in recipes()])
+        batch = trial.suggest_categorical("batch", sorted(self._runtimes))
+        factor = trial.suggest_float("rate_factor", 0.1, 10.0, log=True)
+        epochs = trial.suggest_int("epochs", 1, max(2, self._longest()), log=True)
+        plan = self._plan(name, batch, factor, epochs)
+        if plan is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            return
+        record = self._train(plan)
+        value = self._score(record)
+        self._note(trial.number, name, plan, record, value)
+        if isinstance(record, Failed):
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            return
+        study.tell(trial, value)
+        if math.isfinite(record.seconds_to(self._baselines.target)):
+            self._tried.append(_Tried(plan, record, value, [value]))
+
+    def _plan(self, recipe: str, batch: int, factor: float, epochs: int) -> Plan | None:
+        plan = _applied(recipe, self._runtimes[batch], self._context)
+        if plan is None:
+            return None
+        peak = plan.schedule.peak * factor
+        known = self._ranges.get(plan.optimizer.name)
+        if known is not None:
+            peak = min(peak, known.largest)
+        evaluations = 4 if epochs <= 2 else 2 if epochs <= 4 else 1
+        return plan.edit(
+            {
+                "schedule.peak": float(f"{peak:.4g}"),
+                "duration.epochs": epochs,
+                "duration.evaluations_per_epoch": evaluations,
+                "seeds.seed": TUNING_SEED,
+            }
+        )
+
+    def _train(self, plan: Plan) -> Record | Failed:
+        best = min((tried.score for tried in self._tried), default=math.inf)
+        hopeless = max(1.0, HOPELESS * best)
+
+        def give_up(told: TrainingProgress) -> bool:
+            share = told.update / max(1, told.total_updates)
+            # What is over soon may go on: its quality is worth knowing.
+            return told.seconds > hopeless and share < 0.8
+
+        limit = min(self._cap, max(2.0, self._deadline.left))
+        return self._context.train(plan, limit_seconds=limit, give_up=give_up)
+
+    def _score(self, record: Record | Failed) -> float:
+        if isinstance(record, Failed):
+            return math.inf
+        target, quality = self._baselines.target, self._baselines.quality
+        return score(self._context, record, target, quality, self._cap)
+
+    def _note(
+        self, number: int, recipe: str, plan: Plan, record: Record | Failed, value: float
+    ) -> None:
+        failed = isinstance(record, Failed)
+        seconds = math.inf if failed else record.seconds_to(self._baselines.target)
+        row = TrialRow(
+            number=number,
+            recipe=recipe,
+            changes=_told(plan),
+            score=value,
+            seconds_to_target=seconds,
+            best_value=None if failed else record.best_value,
+            outcome=record.message if failed else _outcome(record, seconds),
+        )
+        self._rows.append(row)
+        reached = f"target after {seconds:.2f} s" if math.isfinite(seconds) else row.outcome
+        text = f"trial {number}: {recipe}, {_in_words(row.changes)}: {reached}"
+        self._context.listener(Step("learn", text, self._deadline.fraction))
+
+    def _finals(self) -> _Tried | None:
+        finalists = _distinct(sorted(self._tried, key=lambda tried: tried.score))[:NUM_FINALISTS]
+        for extra in range(1, EXTRA_SEEDS + 1):
+            for tried in finalists:
+                if self._deadline.left < tried.record.timings.clock_seconds and extra > 1:
+                    continue
+                seeded = tried.plan.edit({"seeds.seed": TUNING_SEED + extra})
+                record = self._context.train(seeded, limit_seconds=self._cap)
+                tried.scores.append(min(self._score(record), 20 * self._cap))
+                text = f"finalist {tried.plan.optimizer.name} on another seed: score "
+                self._context.listener(
+                    Step("learn", f"{text}{tried.scores[-1]:.2f}", self._deadline.fraction)
+                )
+        return min(finalists, key=lambda tried: statistics.fmean(tried.scores), default=None)
+
+
+def _open_study(journal: Path) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=TUNING_SEED, n_startup_trials=16)
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name="learn",
+        sampler=sampler,
+        load_if_exists=True,
+    )
+
+
+def _applied(recipe: str, plan: Plan, context: Context) -> Plan | None:
+    try:
+        return get_recipe(recipe).apply(plan, context.facts)
+    except PlanError:
+        return None
+
+
+def _distinct(tried: list[_Tried]) -> list[_Tried]:
+    """One of each recipe and epochs: finalists that are nearly the same teach nothing."""
+    seen: dict[tuple[Any, ...], _Tried] = {}
+    for entry in tried:
+        key = (entry.plan.optimizer.name, entry.plan.schedule.name, entry.plan.duration.epochs)
+        seen.setdefault(key, entry)
+    return list(seen.values())
+
+
+def _told(plan: Plan) -> dict[str, Value]:
+    keys = ("optimizer.name", "schedule.name", "schedule.peak", "batch.size", "duration.epochs")
+    flat = plan.flat()
+    return {key: flat[key] for key in keys}
+
+
+def _in_words(changes: Mapping[str, Value]) -> str:
+    return (
+        f"rate {changes['schedule.peak']:.3g}, batch {changes['batch.size']}, "
+        f"{changes['duration.epochs']} epochs"
+    )
+
+
+def _outcome(record: Record, seconds: float) -> str:
+    if record.failure is not None:
+        return record.failure.kind.lower()
+    if not math.isfinite(seconds):
+        return "given up" if record.outcome == "stopped_early" else "target missed"
+    return "target met"
+
+
+def _gap(context: Context, record: Record) -> float:
+    """By how much training looks better than validation at the end, in tolerances."""
+    name = context.facts.monitor
+    validation = record.final_values.get(name)
+    training = record.final_values.get(name.removeprefix("val_"))
+    if validation is None or training is None:
+        return 0.0
+    behind = validation - training if context.facts.mode == "min" else training - validation
+    return behind / context.tolerance(validation)

@@ -1,0 +1,72 @@
+"""Reading a learning-rate range test: where to look, and what is too much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from slipstream.errors import InputError
+from slipstream.measure import messages
+from slipstream.measure.manager import Failed
+from slipstream.plan import Plan
+from slipstream.tuning.context import Context
+
+LOWEST, HIGHEST, NUM_UPDATES = 1e-5, 10.0, 80
+SMOOTHING = 0.6
+
+
+class RateRange(BaseModel):
+    """What a range test tells of one optimizer.
+
+    Args:
+        suggested: A rate that learns fast: a third of the one with the smallest loss.
+        largest: The largest rate worth trying: where the loss was smallest, times two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suggested: float
+    largest: float
+
+
+def find_range(context: Context, plan: Plan) -> RateRange | None:
+    """Run a range test of the plan's optimizer; None when it tells nothing.
+
+    Source: L. N. Smith, 2017 (arXiv:1506.01186).
+    """
+    worker = context.pool.get(plan.runtime.backend)
+    if isinstance(worker, Failed):
+        return None
+    request = messages.RangeTest(plan=plan, lowest=LOWEST, highest=HIGHEST, updates=NUM_UPDATES)
+    try:
+        answer = worker.range_test(request, timeout=120.0)
+    except InputError:
+        return None
+    return None if isinstance(answer, Failed) else read_range(answer.points)
+
+
+def read_range(points: Sequence[tuple[float, float]]) -> RateRange | None:
+    """Return what pairs of (rate, loss) tell, or None when the loss never fell.
+
+    The loss is smoothed by an exponential mean, as single batches are noisy.
+
+    Example:
+        >>> points = [(10.0**e, loss) for e, loss in zip(range(-4, 2), (2, 2, 1, 0.5, 3, 9))]
+        >>> read_range(points).largest
+        0.2
+    """
+    finite = [(rate, loss) for rate, loss in points if math.isfinite(loss)]
+    if len(finite) < 4:
+        return None
+    smoothed: list[float] = []
+    for _, loss in finite:
+        last = smoothed[-1] if smoothed else loss
+        smoothed.append(SMOOTHING * last + (1 - SMOOTHING) * loss)
+    lowest = int(np.argmin(smoothed))
+    if smoothed[lowest] > 0.98 * smoothed[0]:
+        return None
+    best = finite[lowest][0]
+    return RateRange(suggested=best / 3.0, largest=2.0 * best)

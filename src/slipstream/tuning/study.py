@@ -1,0 +1,143 @@
+"""The folder of a study: what each stage found, kept so that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from slipstream.errors import InputError, RecordError
+from slipstream.record import write_json
+from slipstream.task import TaskFacts
+
+STUDY_FILE = "study.json"
+SCHEMA_VERSION = 1
+
+Result = TypeVar("Result", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a study is about: to go on with it, all of this has to be the same."""
+
+    reference: str
+    num_seeds: int
+    backends: tuple[str, ...]
+    allow_precision: bool
+
+
+class Study:
+    """Results of stages on disk, and the budget's clock, which goes on where it stopped.
+
+    Args:
+        folder: The study's folder; made when missing.
+        identity: What the study is about.
+        budget_seconds: Wall-clock seconds for all stages, those of earlier sittings counted in.
+        resume: Whether results that are there are to be used.
+
+    Raises:
+        InputError: The folder holds a study already and resume is False, or another study.
+    """
+
+    def __init__(
+        self, folder: Path, identity: Identity, budget_seconds: float, resume: bool
+    ) -> None:
+        self.folder = folder
+        self.budget_seconds = budget_seconds
+        self._file = folder / STUDY_FILE
+        self._start = time.monotonic()
+        self._values: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "identity": json.loads(json.dumps(identity.__dict__)),
+            "spent_seconds": 0.0,
+            "stages": {},
+        }
+        if self._file.exists():
+            self._take_up(resume)
+        self._spent_before = float(self._values["spent_seconds"])
+        self._save()
+
+    @property
+    def spent_seconds(self) -> float:
+        """Seconds of the budget that are gone."""
+        return self._spent_before + time.monotonic() - self._start
+
+    @property
+    def left_seconds(self) -> float:
+        """Seconds of the budget that are left; below 0 when it is overdrawn."""
+        return self.budget_seconds - self.spent_seconds
+
+    def result(self, stage: str, kind: type[Result]) -> Result | None:
+        """Return what a stage found in an earlier sitting, or None."""
+        stored = self._values["stages"].get(stage)
+        if stored is None:
+            return None
+        try:
+            return kind.model_validate(stored["result"])
+        except ValidationError as error:
+            raise RecordError(
+                f"the stage '{stage}' in {self._file} to be readable",
+                str(error).splitlines()[0],
+                "Start a new study in another folder.",
+            ) from None
+
+    def store(self, stage: str, result: BaseModel, seconds: float) -> None:
+        """Keep what a stage found."""
+        self._values["stages"][stage] = {
+            "seconds": round(seconds, 3),
+            "result": result.model_dump(mode="json"),
+        }
+        self._save()
+
+    def forget_unless_same(self, facts: TaskFacts) -> None:
+        """Raise RecordError when task or data are no longer those that the study began with."""
+        known = self._values.setdefault("task", [facts.fingerprint, facts.data_hash])
+        if known != [facts.fingerprint, facts.data_hash]:
+            raise RecordError(
+                f"the task and the data that the study in {self.folder} began with",
+                "a task or data that were changed since",
+                "Start a new study in another folder.",
+            )
+        self._save()
+
+    def seconds_of(self, stage: str) -> float:
+        """Return what a stage took, in seconds; 0 if it was not done."""
+        return float(self._values["stages"].get(stage, {}).get("seconds", 0.0))
+
+    def close(self) -> None:
+        """Write down what was spent."""
+        self._save()
+
+    def _take_up(self, resume: bool) -> None:
+        if not resume:
+            raise InputError(
+                f"a folder without a study, where {self.folder} is",
+                "one that holds a study already",
+                "Add --resume to go on with it, or name another folder with --out.",
+            )
+        try:
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            same = stored["identity"] == self._values["identity"]
+            version = stored["schema_version"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RecordError(
+                f"a study in {self._file}",
+                f"{type(error).__name__}: {error}",
+                "Start a new study in another folder.",
+            ) from None
+        if version != SCHEMA_VERSION or not same:
+            raise InputError(
+                f"the task, seeds, backends and precision that {self._file} began with",
+                f"{self._values['identity']} where it holds {stored['identity']}",
+                "Give the same options, or name another folder with --out.",
+            )
+        self._values = stored
+
+    def _save(self) -> None:
+        if hasattr(self, "_spent_before"):
+            self._values["spent_seconds"] = round(self.spent_seconds, 3)
+        write_json(self._file, self._values)
