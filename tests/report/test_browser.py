@@ -186,3 +186,20 @@ def test_no_payload_runs_in_any_field_even_without_the_policy(page, first):
     traces = browser.find_elements("css selector", "#chart-curves .scatterlayer .trace")
     assert len(traces) >= len(PAYLOADS)
     assert errors_of(browser) == []
+
+
+def test_labels_of_charts_are_shown_as_they_are_written(page):
+    label = "<b>bold</b> <a href='https://example.org'>link</a> &amp; %{y} $x$"
+    run = record(monitor=label[:30])
+    content = ReportInput(sides=(Side(label=label, role="run", records=(run, run)),))
+    browser = page(render(content))
+    title = browser.find_element("css selector", "#chart-curves .ytitle")
+    assert title.get_attribute("textContent") == label[:30]
+    browser.execute_script(
+        "Plotly.Fx.hover('chart-curves', [{curveNumber: 0, pointNumber: 20}], ['xy'])"
+    )
+    hover = browser.find_element("css selector", "#chart-curves .hoverlayer .hovertext")
+    shown = hover.get_attribute("textContent").replace("\u200b", "")
+    assert label[:50] in shown
+    assert browser.find_elements("css selector", "#chart-curves a") == []
+    assert errors_of(browser) == []
