@@ -34,7 +34,6 @@ FINALS_SHARE = 0.18
 AT_A_TIME = 2
 MOST_ALIVE = 6
 ALIVE_OF_A_BATCH_SIZE = 2
-FIRST_GUESS_SECONDS = 8.0
 
 OnResult = Callable[[RuntimeRow], None]
 
@@ -103,6 +102,10 @@ class _Contender:
     rungs: int = 0
 
     @property
+    def backend(self) -> str:
+        return self.candidate.options.backend
+
+    @property
     def batch_size(self) -> int:
         return self.candidate.options.batch_size
 
@@ -117,6 +120,14 @@ class _Contender:
         if self.rungs == 0:
             return math.inf
         return self.compile_seconds + examples / max(steady(self.windows)[0], 1e-9)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What the last trial on a backend took: until all of its group were open, and after."""
+
+    open_seconds: float = 6.0
+    trial_seconds: float = 3.0
 
 
 @final
@@ -141,7 +152,7 @@ class _Search:
         self._start = time.monotonic()
         self._contenders: list[_Contender] = []
         self._input_error: InputError | None = None
-        self._group_seconds = [FIRST_GUESS_SECONDS]
+        self._costs: dict[str, _Cost] = {}
 
     def explore(self) -> None:
         """Try one candidate of each backend, then neighbours of the best while there is time."""
@@ -149,14 +160,11 @@ class _Search:
         num_backends = len({candidate.options.backend for candidate in first})
         # The base plan's own options come last and are no backend's only chance.
         for start in range(0, len(first), AT_A_TIME):
-            group = first[start : start + AT_A_TIME]
-            if start >= num_backends and not self._has_time_for_a_group():
-                return
+            group: Sequence[Candidate] = first[start : start + AT_A_TIME]
+            if start >= num_backends:
+                group = self._that_fit(group)
             self._try(group)
-        while self._has_time_for_a_group():
-            group = self._next()[:AT_A_TIME]
-            if not group:
-                return
+        while group := self._that_fit(self._next()[:AT_A_TIME]):
             self._try(group)
 
     def finals(self) -> None:
@@ -187,20 +195,22 @@ class _Search:
         )
 
     def _try(self, group: Sequence[Candidate]) -> None:
-        start = time.monotonic()
         contenders = [_Contender(candidate) for candidate in group]
         for contender in contenders:
-            name = f"candidate_{len(self._contenders):02d}_{contender.candidate.options.backend}"
+            name = f"candidate_{len(self._contenders):02d}_{contender.backend}"
             self._contenders.append(contender)
-            contender.worker = self._launch.worker(contender.candidate.options.backend, name)
+            contender.worker = self._launch.worker(contender.backend, name)
             contender.worker.begin_open()
+        start = time.monotonic()
         for contender in contenders:
             self._await_open(contender)
+        open_seconds = time.monotonic() - start
         for contender in contenders:
+            start = time.monotonic()
             self._build_and_measure(contender)
             self._tell(contender)
+            self._costs[contender.backend] = _Cost(open_seconds, time.monotonic() - start)
         self._keep_the_best_alive()
-        self._group_seconds.append(time.monotonic() - start)
 
     def _await_open(self, contender: _Contender) -> None:
         assert contender.worker is not None
@@ -270,10 +280,14 @@ class _Search:
         measured = {c.candidate: self._projected(c) for c in self._contenders if c.rungs}
         return self._space.next_candidates(measured, [c.candidate for c in self._contenders])
 
-    def _has_time_for_a_group(self) -> bool:
-        # The slowest of the last groups: a candidate on a backend that is slow to import.
-        needed = max(self._group_seconds[-3:])
-        return self._seconds_left() > needed + FINALS_SHARE * self._budget
+    def _that_fit(self, group: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Return as many of a group, from its beginning, as there is time for."""
+        for size in range(len(group), 0, -1):
+            costs = [self._costs.get(c.options.backend, _Cost()) for c in group[:size]]
+            needed = max(c.open_seconds for c in costs) + sum(c.trial_seconds for c in costs)
+            if self._seconds_left() > needed + FINALS_SHARE * self._budget:
+                return group[:size]
+        return ()
 
     def _seconds_left(self) -> float:
         return self._budget - (time.monotonic() - self._start)
@@ -286,7 +300,7 @@ class _Search:
         candidate, failed = contender.candidate, contender.failed
         row = RuntimeRow(
             label=candidate.label,
-            backend=candidate.options.backend,
+            backend=contender.backend,
             batch_size=contender.batch_size,
             changes=changes_of(self._base, candidate.plan),
             outcome="measured" if failed is None else failed.kind,
