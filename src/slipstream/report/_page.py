@@ -88,7 +88,7 @@ def _sections(content: ReportInput, drawn: dict[str, Any]) -> list[tuple[str, st
     """Return the anchors of the sections worth a link, with short names."""
     present = {
         "curves": ("Curves", drawn["curves"]),
-        "comparison": ("Comparison", content.sides),
+        "comparison": ("Comparison" if len(content.sides) > 1 else "Results", content.sides),
         "ablation": ("Ablation", content.ablation),
         "runtime": ("Runtimes", content.runtime),
         "cost": ("Cost", content.stages or content.tuning_seconds is not None),
@@ -102,11 +102,12 @@ def _evidence(content: ReportInput, question: facts.Question) -> dict[str, Any]:
     """Return what the comparison and the ablation show."""
     slots = charts.enumerate_slots(content.sides)
     times = [(slot, side.label, facts.times_to(side, question.target)) for slot, side in slots]
+    num_runs = sum(len(side.records) for side in content.sides)
     lanes = pictures.lanes([lane for lane in times if lane[2]])
     told = [content.winner_in_baseline_time] if content.winner_in_baseline_time else None
     return {
         "slots": slots,
-        "lanes": lanes if any(lane.bar is not None for lane in lanes) else [],
+        "lanes": lanes if num_runs > 1 and any(lane.dots for lane in lanes) else [],
         "rows": facts.rows_of(content.sides, question) if content.sides else [],
         "in_time": told or facts.in_baselines_time(content.sides, question),
         "comparison_scales": _scales(content.comparisons),
