@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from slipstream import doctor, tasks
 from slipstream.doctor import Finding
 from slipstream.errors import BackendError, TaskError, TrainingError
 from slipstream.measure import Failed, Launch, installed_backends, require_backend
-from slipstream.measure.messages import Looked
-from slipstream.plan import Plan
+from slipstream.measure.messages import Look, Looked
+from slipstream.plan import Plan, Value
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, silent
 from slipstream.task import TaskFacts
 
@@ -92,6 +94,7 @@ def look(
     backend: str | None = None,
     plan: Plan | None = None,
     listener: Listener = silent,
+    changes: Mapping[str, Value] = MappingProxyType({}),
 ) -> tuple[TaskFacts, tuple[Finding, ...]]:
     """Look at task, data and model in a fresh process, and refuse what cannot be trained on.
 
@@ -102,6 +105,7 @@ def look(
         backend: Where the model is built; the plan's or the usual one if None.
         plan: The plan that is to be trained; the task's own if None.
         listener: Told what happens.
+        changes: Keys of that plan that are to be changed first.
 
     Returns:
         The facts, and the warnings that were found.
@@ -112,12 +116,14 @@ def look(
     """
     start = time.monotonic()
     listener(StageStarted("look", "Looking at the task, its data and its model"))
-    backend = backend or (plan.runtime.backend if plan is not None else usual_backend())
+    if backend is None:
+        chosen = changes.get("runtime.backend") or (plan and plan.runtime.backend)
+        backend = str(chosen or usual_backend())
     with launch.worker(backend, "look") as worker:
         opened = worker.open()
         if isinstance(opened, Failed):
             raise not_opened(opened, launch.reference)
-        looked = worker.look(plan)
+        looked = worker.look(Look(plan=plan, changes=dict(changes)))
     if isinstance(looked, Failed):
         raise not_opened(looked, launch.reference)
     warnings = _warnings(looked)

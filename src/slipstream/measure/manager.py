@@ -173,9 +173,11 @@ class Worker:
         """Ask to open, without waiting: `finish(Opened, timeout)` waits."""
         self.begin(messages.Open(reference=self._launch.reference, seed=self._launch.seed))
 
-    def look(self, plan: Plan | None = None, timeout: float = OPEN_SECONDS) -> Looked | Failed:
+    def look(
+        self, request: messages.Look | None = None, timeout: float = OPEN_SECONDS
+    ) -> Looked | Failed:
         """Build the model once; returns the facts and the doctor's findings on the plan."""
-        self.begin(messages.Look(plan=plan))
+        self.begin(request or messages.Look())
         return self.finish(Looked, timeout)
 
     def probe(self, plan: Plan, timeout: float = OPEN_SECONDS) -> Probed | Failed:

@@ -37,11 +37,13 @@ class Open(Message):
 class Look(Message):
     """Build the model once and say what it, the task and the data are.
 
-    The checks take the plan that is to be trained, or, where there is none, the task's own.
+    The checks take the plan that is to be trained, or, where there is none, the task's own; in
+    either the keys of `changes` are changed first.
     """
 
     do: Literal["look"] = "look"
     plan: Plan | None = None
+    changes: dict[str, bool | int | float | str] = {}
 
 
 class BuildProbe(Message):
@@ -245,7 +247,7 @@ def write_line(message: Message) -> str:
 
     Example:
         >>> read_request(write_line(Numbered(number=3, request=Look()))).request
-        Look(do='look', plan=None)
+        Look(do='look', plan=None, changes={})
     """
     return message.model_dump_json() + "\n"
 

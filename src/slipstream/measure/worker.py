@@ -131,7 +131,7 @@ class Session:
 
         task, data = self._task, self._data
         facts, model = engine.look(task, self._reference, data)
-        plan = request.plan or task.plan
+        plan = (request.plan or task.plan).edit(request.changes)
         case = doctor.Case(data, model, plan, task.monitor, task.name)
         findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
         return messages.Looked(task=facts, model=model, findings=findings)

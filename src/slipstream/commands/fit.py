@@ -1,0 +1,199 @@
+"""One training of a task as a plan says, in a fresh process, with its record and report."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from slipstream import report
+from slipstream.commands import evidence
+from slipstream.commands.durations import seconds_in_words
+from slipstream.commands.folders import PLAN_FILE, REPORT_FILE, claim
+from slipstream.commands.interrupt import first_interrupt_asks
+from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
+from slipstream.measure import Failed, Job, Launch
+from slipstream.measure.interleave import failed_record
+from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
+from slipstream.plan import Plan, Value, to_toml, write_plan
+from slipstream.progress import Listener, StageDone, StageStarted, Step, silent
+from slipstream.record import JsonModel, Record, read_record, write_json, write_record
+from slipstream.task import TaskFacts
+
+COMMAND_FILE = "command.json"
+NO_CHANGES: Mapping[str, Value] = MappingProxyType({})
+
+
+class FitNotes(JsonModel):
+    """What a fit's report says beside its record."""
+
+    command: Literal["fit"] = "fit"
+    reference: str
+    as_given: dict[str, dict[str, Any]]
+    warnings: tuple[dict[str, str], ...] = ()
+
+
+def fit(
+    reference: str,
+    plan: Plan | None,
+    folder: Path,
+    *,
+    changes: Mapping[str, Value] = NO_CHANGES,
+    evaluate_test: bool = False,
+    listener: Listener = silent,
+) -> Record:
+    """Train a task once, after a look at it, and write record, weights, plan and report.
+
+    The training has a process of its own, so that its clock starts as cold as in a comparison.
+
+    Args:
+        reference: The task, as a fresh process can rebuild it.
+        plan: The plan, or None for the task as given.
+        folder: The run's folder: new, or empty.
+        changes: Dotted keys of the plan that are to be changed.
+        evaluate_test: Whether the test split is read, once, after the last update.
+        listener: Told what happens.
+
+    Returns:
+        The record; its outcome is "failed" where the training could not go on.
+
+    Raises:
+        InputError: Task, data or plan cannot be used; nothing was trained.
+        TrainingError: The process that looks at the task ended.
+        KeyboardInterrupt: After the training was asked to stop; the record is in the folder.
+    """
+    launch = launch_for(reference, folder)
+    wanted = on_installed(plan) if plan is not None else None
+    claim(folder)
+    facts, warnings = look(launch, None, wanted, listener, changes)
+    chosen = (wanted or as_given(facts)).edit(changes)
+    notes = FitNotes(
+        reference=launch.reference,
+        as_given=facts.as_given.to_dict(),
+        warnings=tuple(dict(vars(finding)) for finding in warnings),
+    )
+    write_json(folder / COMMAND_FILE, notes.model_dump(mode="json"))
+    write_plan(chosen, folder / PLAN_FILE)
+    start = time.monotonic()
+    listener(StageStarted("train", _what(facts, chosen)))
+    job = Job("run", chosen, folder)
+    record, interrupted = _train(launch, facts, job, evaluate_test, listener)
+    write_fit_report(folder, record, notes)
+    listener(StageDone("train", in_words(record), time.monotonic() - start))
+    if interrupted:
+        raise KeyboardInterrupt
+    return record
+
+
+def in_words(record: Record) -> str:
+    """Return what came of a run in one sentence, without a full stop."""
+    if record.failure is not None:
+        return f"failed: {record.failure.kind}: {record.failure.message}"
+    seconds = seconds_in_words(record.timings.clock_seconds)
+    if record.best_value is None:
+        return f"no finite {record.monitor} in {seconds}"
+    text = f"{record.monitor} {record.best_value:.4f} after {seconds}"
+    if record.target is not None:
+        first = record.seconds_to(record.target)
+        met = f"met after {seconds_in_words(first)}" if math.isfinite(first) else "not met"
+        text += f"; the target {record.target:g} was {met}"
+    return text
+
+
+def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
+    """Write the report of a single run into its folder; returns its path."""
+    plan = Plan.from_dict(record.plan)
+    content = report.ReportInput(
+        task=record.task,
+        monitor=record.monitor,
+        mode=record.mode,
+        target=record.target,
+        sides=(report.Side(label="this run", role="run", records=(record,)),),
+        plan=to_toml(plan),
+        changes=evidence.changes_between(Plan.from_dict(notes.as_given), plan),
+        machine=evidence.machine_of(record.environment),
+        versions=dict(record.environment.versions),
+        reproduce=(f"slipstream fit {notes.reference} --plan {folder / PLAN_FILE}",),
+        notices=evidence.warnings_of(notes.warnings),
+        written_at=evidence.now(),
+        version=evidence.VERSION,
+    )
+    return report.write(content, folder / REPORT_FILE)
+
+
+def _train(
+    launch: Launch, facts: TaskFacts, job: Job, evaluate_test: bool, listener: Listener
+) -> tuple[Record, bool]:
+    """Return the record, and whether the user interrupted the run."""
+    request = Train(plan=job.plan, folder=str(job.folder.absolute()), evaluate_test=evaluate_test)
+    with first_interrupt_asks() as asked:
+
+        def happened(told: Happening) -> bool:
+            step = _step(told, facts)
+            if step is not None and not asked.is_set():
+                listener(step)
+            return asked.is_set()
+
+        try:
+            with launch.worker(job.plan.runtime.backend, "train") as worker:
+                opened = worker.open()
+                if isinstance(opened, Failed):
+                    raise not_opened(opened, launch.reference)
+                answer = worker.train(request, happened)
+        except KeyboardInterrupt:
+            return _salvage(job, facts), True
+        if isinstance(answer, Failed):
+            return _write(failed_record(job, facts, answer), job.folder), asked.is_set()
+        record = answer.record
+        if asked.is_set():
+            record = _write(record.model_copy(update={"outcome": "interrupted"}), job.folder)
+        return record, asked.is_set()
+
+
+def _salvage(job: Job, facts: TaskFacts) -> Record:
+    """Return the record of a run that was ended in its middle, from what it had written."""
+    unfinished = failed_record(job, facts, Failed("error", "interrupted"))
+    unfinished = unfinished.model_copy(update={"outcome": "interrupted", "failure": None})
+    points = read_record(write_record(unfinished, job.folder).parent).points
+    values = [point.values.get(facts.monitor, math.nan) for point in points]
+    finite = [value for value in values if math.isfinite(value)]
+    best = (min if facts.mode == "min" else max)(finite) if finite else None
+    clock = points[-1].seconds if points else 0.0
+    timings = unfinished.timings.model_copy(update={"clock_seconds": clock})
+    known = {
+        "points": points,
+        "best_value": best,
+        "best_epoch": points[values.index(best)].epoch if best is not None else None,
+        "updates": points[-1].step if points else 0,
+        "epochs": points[-1].epoch if points else 0.0,
+        "final_values": points[-1].values if points else {},
+        "timings": timings,
+    }
+    return _write(unfinished.model_copy(update=known), job.folder)
+
+
+def _write(record: Record, folder: Path) -> Record:
+    write_record(record, folder)
+    return record
+
+
+def _what(facts: TaskFacts, plan: Plan) -> str:
+    epochs = f"{plan.duration.epochs} epochs" if plan.duration.epochs > 1 else "1 epoch"
+    return f"Training {facts.name} on {plan.runtime.backend}, {epochs}"
+
+
+def _step(told: Happening, facts: TaskFacts) -> Step | None:
+    if isinstance(told, TrainingProgress):
+        text = f"epoch {told.epoch:.1f}, {told.examples_per_second:,.0f} examples/s"
+        return Step("train", text, told.update / max(1, told.total_updates), passing=True)
+    if isinstance(told, TrainingEvaluated):
+        value = told.point.values.get(facts.monitor, math.nan)
+        best = ", the best so far" if told.is_best else ""
+        seconds = seconds_in_words(told.point.seconds)
+        return Step(
+            "train", f"epoch {told.point.epoch:.1f}, {seconds}: {facts.monitor} {value:.4f}{best}"
+        )
+    return None
