@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from pydantic import (
 )
 
 from slipstream.errors import RecordError
+from slipstream.files import write_text
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "record.json"
@@ -155,19 +155,8 @@ def write_record(record: Record, folder: Path) -> Path:
 
 def write_json(path: Path, value: Any) -> Path:
     """Write JSON beside its place, sync it and rename it: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
     # Encoded before anything is opened: a value that is no JSON leaves no file behind.
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_record(folder: Path) -> Record:

@@ -69,6 +69,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     set_random_seed(plan.seeds.seed)
     _set_precision(plan)
     model = build_model(task, data.train)
+    _refuse_own_step(model, plan)
     applied: dict[str, str] = {}
     if plan.precision.policy.startswith("mixed"):
         applied["precision.policy"] = _keep_outputs_in_float32(model, plan.precision.policy)
@@ -113,6 +114,16 @@ def build_model(task: Task, train: Split) -> Any:
         few = train.take(np.arange(min(2, train.num_examples)))
         model(few.x)
     return model
+
+
+def _refuse_own_step(model: Any, plan: Plan) -> None:
+    if plan.batch.accumulation > 1 and type(model).train_step is not keras.Model.train_step:
+        raise PlanError(
+            "batch.accumulation = 1 for a model with a train_step of its own",
+            f"batch.accumulation = {plan.batch.accumulation} for {type(model).__name__}, whose "
+            "train_step makes an update from one batch",
+            "Set batch.accumulation = 1, or override compute_loss in place of train_step.",
+        )
 
 
 def resolve_loss(loss: Any) -> Any:
@@ -173,8 +184,9 @@ def _build_state(model: Any, train: Split) -> None:
 
 
 def _set_precision(plan: Plan) -> None:
-    if plan.precision.policy == "graph_bfloat16":
-        set_graph_bfloat16(True)
+    if plan.runtime.backend == "tensorflow":
+        # Off again, too: the plan before this one may have switched it on.
+        set_graph_bfloat16(plan.precision.policy == "graph_bfloat16")
     keras.config.set_dtype_policy(
         plan.precision.policy if plan.precision.policy.startswith("mixed") else "float32"
     )
@@ -198,24 +210,34 @@ def _smoothed(loss: Any, smoothing: float) -> Any:
     """Return the loss with smoothed labels, for each output that has a cross-entropy."""
     resolved = resolve_loss(loss)
     if isinstance(resolved, Mapping):
-        return {name: _smoothed_or_same(part, smoothing) for name, part in resolved.items()}
-    if isinstance(resolved, list):
-        return [_smoothed_or_same(part, smoothing) for part in resolved]
-    smoothed = _smoothed_or_same(resolved, smoothing)
-    if smoothed is resolved:
+        parts = list(resolved.values())
+    else:
+        parts = resolved if isinstance(resolved, list) else [resolved]
+    smoothed = [_smoothed_or_same(part, smoothing) for part in parts]
+    if all(new is old for new, old in zip(smoothed, parts, strict=True)):
+        names = [str(getattr(part, "__name__", type(part).__name__)) for part in parts]
         raise PlanError(
             "a cross-entropy loss for regularization.label_smoothing",
-            str(getattr(resolved, "name", getattr(resolved, "__name__", "another loss"))),
+            ", ".join(names),
             "Set regularization.label_smoothing = 0.",
         )
-    return smoothed
+    if isinstance(resolved, Mapping):
+        return dict(zip(resolved, smoothed, strict=True))
+    return smoothed if isinstance(resolved, list) else smoothed[0]
 
 
 def _smoothed_or_same(loss: Any, smoothing: float) -> Any:
     name = getattr(loss, "__name__", type(loss).__name__)
     if name in ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"):
+        if getattr(loss, "ignore_class", None) is not None:
+            raise PlanError(
+                "a cross-entropy over all labels for regularization.label_smoothing",
+                f"one that leaves out the label {loss.ignore_class}",
+                "Set regularization.label_smoothing = 0.",
+            )
         from_logits = bool(getattr(loss, "from_logits", False))
-        return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits)
+        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits, reduction=reduction)
     classes: dict[str, Any] = {
         "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
         "binary_crossentropy": keras.losses.BinaryCrossentropy,

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from slipstream.backends import scalars
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built
 from slipstream.engine.events import Progress
@@ -94,31 +95,34 @@ class KerasLoop:
         clock.add("train", time.perf_counter() - start - clock.spent.get("evaluate", 0.0))
         return self._recorder.stop or ("stopped_early" if watch.limited else "completed")
 
-    def batch_done(self) -> None:
-        """Count updates and tell how far the run is."""
-        steps = self._plan.runtime.steps_per_execution
-        self.update = min(self.update + steps, len(self._rates))
+    @property
+    def epochs(self) -> float:
+        """How many epochs the updates made so far are."""
+        return self.update * self._plan.duration.epochs / len(self._rates)
+
+    def batch_done(self, epoch: int, batch: int) -> None:
+        """Note that a batch, counted from 0 in its epoch, is done, and tell how far the run is."""
+        num_train = self._data.train.num_examples
+        self.update = epoch * len(self._rates) // self._plan.duration.epochs + batch + 1
+        self.examples = epoch * num_train + min((batch + 1) * self._plan.batch.size, num_train)
         seconds = self._recorder.clock.seconds
-        self.examples += self._plan.batch.size * steps
         self._recorder.tell(
             Progress(
                 update=self.update,
                 total_updates=len(self._rates),
-                epoch=self.update * self._plan.duration.epochs / len(self._rates),
+                epoch=self.epochs,
                 seconds=seconds,
                 examples_per_second=self.examples / max(seconds, 1e-9),
             )
         )
 
-    def epoch_done(self, epoch: int, logs: dict[str, float]) -> None:
-        """Note what Keras logged at the end of an epoch."""
-        self.update = (epoch + 1) * len(self._rates) // self._plan.duration.epochs
-        self.examples = (epoch + 1) * self._data.train.num_examples
+    def epoch_done(self, logs: dict[str, Any]) -> None:
+        """Note what Keras logged at the end of an epoch, be it cut short."""
         point = Point(
             step=self.update,
-            epoch=epoch + 1.0,
+            epoch=self.epochs,
             seconds=self._recorder.clock.seconds,
-            values={name: float(value) for name, value in logs.items()},
+            values=scalars(logs),
         )
         rate = float(self._rates[min(self.update, len(self._rates)) - 1])
         self._recorder.evaluated(point, self._built.model, rate)
@@ -142,11 +146,16 @@ class _Watch(keras.callbacks.Callback):
         self._loop = loop
         self._limits = limits
         self._test_start = 0.0
+        self._epoch = 0
         self.limited = False
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        del logs
+        self._epoch = epoch
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        del batch, logs
-        self._loop.batch_done()
+        del logs
+        self._loop.batch_done(self._epoch, batch)
         self.limited = self._loop.should_stop(self._limits)
         if self.limited or self._loop.recorder.stop:
             self.model.stop_training = True
@@ -161,6 +170,7 @@ class _Watch(keras.callbacks.Callback):
         self._loop.recorder.clock.add("evaluate", seconds)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._loop.epoch_done(epoch, logs or {})
+        del epoch
+        self._loop.epoch_done(logs or {})
         if self._loop.recorder.stop:
             self.model.stop_training = True

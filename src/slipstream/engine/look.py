@@ -70,8 +70,11 @@ def model_facts(task: Task, model: Any, data: Data) -> ModelFacts:
     )
     if not inputs:
         # A subclassed model has no declared inputs: what the data are is what it takes.
+        names = list(data.train.x) if isinstance(data.train.x, Mapping) else []
         inputs = tuple(
-            InputFacts(f"input_{i}", tuple(array.shape[1:]), str(array.dtype))
+            InputFacts(
+                names[i] if names else f"input_{i}", tuple(array.shape[1:]), str(array.dtype)
+            )
             for i, array in enumerate(leaves(data.train.x))
         )
     outputs = tuple(_outputs(task, model, data))
@@ -128,12 +131,19 @@ def _class_name(metric: Any) -> str:
 
 
 def _activation(tensor: Any) -> str:
-    layer = tensor._keras_history.operation
+    """Return the activation that made a tensor; "unknown" unless a layer of Keras' own tells."""
+    history = tensor._keras_history
+    layer = history.operation
+    if isinstance(layer, keras.Model):
+        inner = getattr(layer, "outputs", None) or []
+        return _activation(inner[history.tensor_index]) if inner else "unknown"
+    while isinstance(layer, keras.layers.Wrapper):
+        layer = layer.layer
     if type(layer).__name__ in ("Softmax", "ReLU"):
         return type(layer).__name__.lower()
+    if not type(layer).__module__.startswith("keras."):
+        return "unknown"
     activation = getattr(layer, "activation", None)
-    if activation is None:
-        return "linear" if "kernel" in {v.name for v in layer.variables} else "unknown"
     return str(getattr(activation, "__name__", "unknown"))
 
 

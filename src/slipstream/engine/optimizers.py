@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from slipstream.errors import PlanError
 from slipstream.plan import Plan
 
 
@@ -82,6 +83,12 @@ def _muon(plan: Plan, model: Any, shared: dict[str, Any]) -> Any:
 
 def _schedule_free(plan: Plan, model: Any, shared: dict[str, Any]) -> Any:
     del model
+    if plan.optimizer.beta_1 == 0:
+        raise PlanError(
+            "optimizer.beta_1 above 0 with optimizer.name = 'schedule_free_adamw'",
+            "0, which leaves the average out of what is trained",
+            "Set optimizer.beta_1 = 0.9.",
+        )
     return keras.optimizers.ScheduleFreeAdamW(
         **_betas(plan), epsilon=plan.optimizer.epsilon, **shared
     )

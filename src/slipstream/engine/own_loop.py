@@ -57,9 +57,15 @@ class OwnLoop:
         self.update = 0
         self.examples = 0
 
-    def run(self, limits: Limits) -> str:
-        """Train until the plan, an observer or a limit ends it; returns the outcome."""
-        for epoch in range(self._plan.duration.epochs):
+    def run(self, limits: Limits, first_epoch: int = 0) -> str:
+        """Train until the plan, an observer or a limit ends it; returns the outcome.
+
+        Args:
+            limits: What may end it early.
+            first_epoch: The epoch to go on at, where the program holds the state at its beginning.
+        """
+        self.update = first_epoch * self._feed.updates_per_epoch
+        for epoch in range(first_epoch, self._plan.duration.epochs):
             points = self._feed.evaluation_points()
             done = 0
             for block in self._feed.epoch(epoch):
@@ -73,6 +79,11 @@ class OwnLoop:
                 if limits.are_met(self.update, self._recorder.clock.seconds):
                     return "stopped_early"
         return "completed"
+
+    @property
+    def epochs(self) -> float:
+        """How many epochs the updates made so far are."""
+        return self.update / self._feed.updates_per_epoch
 
     def _step(self, block: Block | Ragged) -> None:
         start = time.perf_counter()
@@ -103,15 +114,19 @@ class OwnLoop:
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
             self._recorder.evaluated(point, model, float(self._rates[self.update - 1]))
         self._program.resume()
-        self._refuse_divergence(training, epoch)
+        self._refuse_divergence(values, epoch)
 
-    def _refuse_divergence(self, training: dict[str, float], epoch: float) -> None:
-        # Under float16 an overflow is skipped by the loss scale, yet its loss is logged.
-        if math.isfinite(training.get("loss", 0.0)) or "float16" in self._plan.precision.policy:
+    def _refuse_divergence(self, values: dict[str, float], epoch: float) -> None:
+        if math.isfinite(values.get("loss", 0.0)):
+            return
+        # Under float16 the loss scale skips a step that overflows, yet its loss is logged: the
+        # weights have suffered only if they fail on the validation split as well.
+        scaled = self._plan.precision.policy == "mixed_float16"
+        if scaled and math.isfinite(values.get("val_loss", 0.0)):
             return
         raise TrainingError(
             "a finite training loss",
-            f"{training['loss']} by update {self.update} (epoch {epoch:.2f})",
+            f"{values['loss']} by update {self.update} (epoch {epoch:.2f})",
             "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0.",
         )
 

@@ -15,6 +15,7 @@ from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built, build
 from slipstream.engine.feed import Block, Feed, Ragged
 from slipstream.engine.open_program import open_for
+from slipstream.errors import PlanError
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -76,11 +77,19 @@ class Probe:
 
     def _endless(self) -> Iterator[Block]:
         for epoch in counting():
-            # Left-over batches have a shape of their own, whose compilation is not the question.
-            blocks = [block for block in self._feed.epoch(epoch) if isinstance(block, Block)]
-            if not blocks:
-                raise ValueError("the training split is smaller than one batch")
-            yield from blocks
+            found = False
+            # One at a time: gathering an epoch's examples belongs to the windows they are used in.
+            for block in self._feed.epoch(epoch):
+                # Left-overs have a shape of their own, whose compilation is not the question.
+                if isinstance(block, Block):
+                    found = True
+                    yield block
+            if not found:
+                raise PlanError(
+                    "at least one full batch of training examples",
+                    "fewer examples than one update takes",
+                    "Set a smaller batch.size or batch.accumulation.",
+                )
 
 
 class RatePoint(NamedTuple):

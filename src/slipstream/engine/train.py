@@ -121,10 +121,12 @@ def train(
         recorder.close()
         raise
     except KeyboardInterrupt:
+        _save_best_so_far(run, recorder, folder)
         record("interrupted")
         raise
     except TrainingError as error:
         run.failure = Failure(kind="Diverged", message=str(error))
+        _save_best_so_far(run, recorder, folder)
         return record("failed")
     except Exception as error:
         # Whatever the model or the backend raises is a fact of this run, not the end of a study.
@@ -178,6 +180,13 @@ def _evaluate_test(run: _Run, data: Data, plan: Plan) -> dict[str, float] | None
     with run.built.judged_by_the_task():
         program = open_program(model, plan.runtime.backend, jit=False)
         return program.evaluate(evaluation_batches(data.test, evaluation_batch_size(32)))
+
+
+def _save_best_so_far(run: _Run, recorder: Recorder, folder: Path | None) -> None:
+    if folder is None or run.built is None or recorder.best_weights is None:
+        return
+    run.built.model.set_weights(recorder.best_weights)
+    _save_weights(run, folder)
 
 
 def _save_weights(run: _Run, folder: Path) -> None:
@@ -239,7 +248,7 @@ def _record(
         outcome=cast(Outcome, outcome),
         failure=run.failure,
         updates=run.loop.update if run.loop else 0,
-        epochs=examples / max(1, data.train.num_examples),
+        epochs=run.loop.epochs if run.loop else 0.0,
         examples_per_second=examples / trained if trained > 0 else 0.0,
         peak_memory_bytes=peak_memory_bytes(),
         parameters=run.built.model.count_params() if run.built else 0,

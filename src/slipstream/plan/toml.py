@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipstream.errors import PlanError
+from slipstream.files import write_text
 from slipstream.plan.plan import Plan, Value, all_keys
 from slipstream.plan.spelling import explain_validation_error
 
@@ -71,12 +71,7 @@ def read_plan(path: Path) -> Plan:
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write a plan beside its place, then rename it: a reader never sees half a plan."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(to_toml(plan))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_text(path, to_toml(plan))
 
 
 def _value(value: Value) -> str:

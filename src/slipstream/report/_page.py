@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from slipstream.files import write_text
 from slipstream.report import _charts as charts
 from slipstream.report import _facts as facts
 from slipstream.report import _numbers as numbers
@@ -73,15 +73,7 @@ def render(content: ReportInput) -> str:
 
 def write(content: ReportInput, path: Path) -> Path:
     """Write the report beside its place, sync it and rename it; returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        # A name may hold half a surrogate pair, which no file can.
-        file.write(render(content).encode("utf-8", "replace"))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    return path
+    return write_text(path, render(content))
 
 
 def _sections(content: ReportInput, drawn: dict[str, Any]) -> list[tuple[str, str]]:

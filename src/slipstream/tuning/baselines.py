@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel, ConfigDict
-
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
 from slipstream.progress import Step
+from slipstream.record import JsonModel
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.rates import find_range
 
@@ -18,17 +17,15 @@ FACTORS = (1.0, 3.0, 0.3)
 FALLBACK_RATES = (0.03, 0.1, 0.01)
 
 
-class SweepRow(BaseModel):
+class SweepRow(JsonModel):
     """One learning rate of the sweep: what it reached, and when it met the target."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     rate: float
     best_value: float | None
     seconds_to_target: float
 
 
-class Baselines(BaseModel):
+class Baselines(JsonModel):
     """Both baselines, and what there is to be beaten.
 
     Args:
@@ -38,8 +35,6 @@ class Baselines(BaseModel):
         target: The task's target, or what the tuned baseline reached.
         quality: The best value of the monitor that either baseline reached.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     as_given: Plan
     tuned: Plan

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 
-from pydantic import BaseModel, ConfigDict
-
 from slipstream.errors import PlanError
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan, Value
 from slipstream.progress import Step
+from slipstream.record import JsonModel
 from slipstream.techniques import apply_all, get
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
@@ -29,10 +28,8 @@ CANDIDATES: tuple[tuple[str, dict[str, Value]], ...] = (
 )
 
 
-class GeneraliseRow(BaseModel):
+class GeneraliseRow(JsonModel):
     """One technique on top of the plan: its mean score and mean best value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     technique: str
     score: float
@@ -40,10 +37,8 @@ class GeneraliseRow(BaseModel):
     kept: bool
 
 
-class GeneraliseResult(BaseModel):
+class GeneraliseResult(JsonModel):
     """What the stage found; `reason` says why it was left out, where it was."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     plan: Plan
     rows: tuple[GeneraliseRow, ...] = ()

@@ -12,14 +12,13 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from pydantic import BaseModel, ConfigDict
 
 from slipstream.errors import PlanError
 from slipstream.measure.manager import Failed
 from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
 from slipstream.progress import Step
-from slipstream.record import Record
+from slipstream.record import JsonModel, Record
 from slipstream.techniques import get_recipe, recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
@@ -36,10 +35,8 @@ FINALS_SHARE = 0.35
 HOPELESS = 1.6
 
 
-class TrialRow(BaseModel):
+class TrialRow(JsonModel):
     """One trial of the study."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     number: int
     recipe: str
@@ -50,7 +47,7 @@ class TrialRow(BaseModel):
     outcome: str
 
 
-class LearnResult(BaseModel):
+class LearnResult(JsonModel):
     """What the stage found.
 
     Args:
@@ -60,8 +57,6 @@ class LearnResult(BaseModel):
         score: Its score over all tuning seeds.
         gap: Training metric minus validation metric at its end, in the sense of overfitting.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     trials: tuple[TrialRow, ...]
     ranges: dict[str, RateRange]
@@ -231,16 +226,19 @@ class _Learner:
     def _note(
         self, number: int, recipe: str, plan: Plan, record: Record | Failed, value: float
     ) -> None:
-        failed = isinstance(record, Failed)
-        seconds = math.inf if failed else record.seconds_to(self._baselines.target)
+        if isinstance(record, Failed):
+            seconds, best, outcome = math.inf, None, record.message
+        else:
+            seconds = record.seconds_to(self._baselines.target)
+            best, outcome = record.best_value, _outcome(record, seconds)
         row = TrialRow(
             number=number,
             recipe=recipe,
             changes=_told(plan),
             score=value,
             seconds_to_target=seconds,
-            best_value=None if failed else record.best_value,
-            outcome=record.message if failed else _outcome(record, seconds),
+            best_value=best,
+            outcome=outcome,
         )
         self._rows.append(row)
         reached = f"target after {seconds:.2f} s" if math.isfinite(seconds) else row.outcome

@@ -6,27 +6,25 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from slipstream.errors import InputError
 from slipstream.measure import messages
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
+from slipstream.record import JsonModel
 from slipstream.tuning.context import Context
 
 LOWEST, HIGHEST, NUM_UPDATES = 1e-5, 10.0, 80
 SMOOTHING = 0.6
 
 
-class RateRange(BaseModel):
+class RateRange(JsonModel):
     """What a range test tells of one optimizer.
 
     Args:
         suggested: A rate that learns fast: a third of the one with the smallest loss.
         largest: The largest rate worth trying: where the loss was smallest, times two.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     suggested: float
     largest: float

@@ -1,0 +1,251 @@
+"""What a study found, written down for people: report, plan and plain script."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipstream import report
+from slipstream._version import __version__
+from slipstream.doctor import Finding
+from slipstream.errors import SlipstreamError
+from slipstream.export import eject
+from slipstream.files import write_text
+from slipstream.plan import Plan, to_toml, write_plan
+from slipstream.record import RECORD_FILE, Record, read_record
+from slipstream.task import TaskFacts
+from slipstream.tuning import confirm as confirming
+from slipstream.tuning.baselines import Baselines
+from slipstream.tuning.learn import LearnResult, TrialRow
+from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+from slipstream.tuning.study import Study
+from slipstream.verdict import payback
+
+if TYPE_CHECKING:
+    from slipstream.commands.optimize import Ablation, Confirmation
+
+LABELS = {
+    confirming.AS_GIVEN: "as given",
+    confirming.TUNED: "tuned baseline",
+    confirming.WINNER: "winner",
+}
+STAGES = ("look", "runtime", "baselines", "learn", "generalise", "confirm", "ablate")
+# Keras' own loop reaches about this share of a direct loop's throughput on small nets.
+KERAS_LOOP_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that the stages of a study found."""
+
+    facts: TaskFacts
+    findings: tuple[Finding, ...]
+    runtime: RuntimeResult
+    baselines: Baselines
+    learned: LearnResult
+    confirmation: Confirmation | None
+    ablation: Ablation | None
+
+
+def headline(found: Found, gain: bool) -> str:
+    """Return the result of a study in one sentence."""
+    confirmation = found.confirmation
+    if confirmation is None:
+        return (
+            f"No gain found: of {len(found.learned.trials)} trials none met "
+            f"{found.facts.monitor} {found.baselines.target:.4g}."
+        )
+    sentences = [
+        f"{_called(side)}: {verdict.sentence()}." for side, verdict in confirmation.verdicts.items()
+    ]
+    start = "A gain against both baselines" if gain else "No gain found"
+    return " ".join([f"{start}.", *sentences])
+
+
+def write_all(
+    found: Found, sentence: str, gain: bool, plan: Plan, study: Study, reference: str
+) -> list[str]:
+    """Write report.html, plan.toml and train.py; returns what could not be written, and why."""
+    folder = study.folder
+    write_plan(plan, folder / "plan.toml")
+    notices: list[str] = []
+    try:
+        write_text(folder / "train.py", eject(plan, reference))
+    except SlipstreamError as error:
+        notices.append(f"No plain Keras script was written. {error}")
+    if not gain and found.confirmation is not None:
+        write_plan(found.confirmation.plan, folder / "tried.toml")
+        notices.append("The best plan that was tried, without proof of a gain, is in tried.toml.")
+    report.write(_content(found, sentence, gain, plan, study, reference), folder / "report.html")
+    return notices
+
+
+def records_of(folder: Path, side: str) -> list[Record]:
+    """Return the records of one side of the confirmation, by seed."""
+    files = (folder / "runs").glob(f"{side}_seed*/{RECORD_FILE}")
+    return sorted((read_record(file.parent) for file in files), key=lambda record: record.seed)
+
+
+def runtime_line(row: RuntimeRow) -> str:
+    """Return a candidate of the runtime search in one line."""
+    if row.examples_per_second is None:
+        return f"{row.label}: {row.outcome}{f' ({row.message})' if row.message else ''}"
+    return (
+        f"{row.label}: {row.examples_per_second:,.0f} examples/s, "
+        f"compiled in {row.compile_seconds or 0.0:.1f} s"
+    )
+
+
+def estimated_seconds(facts: TaskFacts, given: Plan, runtime: RuntimeResult) -> float:
+    """Return about how long the task as given trains, by what the runtime search measured."""
+    speeds = [
+        row.examples_per_second
+        for row in runtime.rows
+        if row.examples_per_second
+        and row.backend == given.runtime.backend
+        and row.batch_size == given.batch.size
+    ] or [row.examples_per_second for row in runtime.rows if row.examples_per_second]
+    if not speeds:
+        return 60.0
+    # Evaluating costs about a third of training on the same number of examples.
+    examples = given.duration.epochs * (facts.num_train + facts.num_validation / 3)
+    return examples / (KERAS_LOOP_SHARE * min(speeds))
+
+
+def _content(
+    found: Found, sentence: str, gain: bool, plan: Plan, study: Study, reference: str
+) -> report.ReportInput:
+    confirmation = found.confirmation
+    verdicts = confirmation.verdicts if confirmation else {}
+    against_given = verdicts.get(confirming.AS_GIVEN)
+    sides = [_side(study.folder, side) for side in LABELS] if confirmation else []
+    environment = next((s.records[0].environment for s in sides if s.records), None)
+    return report.ReportInput(
+        task=found.facts.name,
+        verdict=tuple(part for part in _sentences(sentence) if part),
+        outcome="faster" if gain else "no gain found",
+        monitor=found.facts.monitor,
+        mode=found.facts.mode,
+        target=found.baselines.target,
+        sides=tuple(sides),
+        comparisons=tuple(
+            report.comparison_of(LABELS[side], verdict) for side, verdict in verdicts.items()
+        ),
+        ablation=tuple(report.ablation_row_of(row) for row in found.ablation.rows)
+        if found.ablation
+        else (),
+        runtime=tuple(_runtime_row(row, found, plan) for row in found.runtime.rows),
+        trials=tuple(_trial(row) for row in found.learned.trials),
+        metric_of_trials="score: seconds to target, dearer where quality falls behind",
+        stages=tuple(
+            report.Stage(name=name, seconds=study.seconds_of(name))
+            for name in STAGES
+            if study.seconds_of(name)
+        ),
+        tuning_seconds=study.spent_seconds,
+        payback_trainings=payback(study.spent_seconds, against_given) if against_given else None,
+        plan=to_toml(plan),
+        changes=tuple(
+            report.Change(key=key, before=str(before), after=str(after))
+            for key, (after, before) in plan.difference(found.baselines.as_given).items()
+        ),
+        machine={name: str(value) for name, value in environment.machine.items()}
+        if environment
+        else {},
+        versions=dict(environment.versions) if environment else {},
+        reproduce=_reproduce(reference, study),
+        notices=tuple(
+            report.Notice(title=finding.what, text=f"{finding.where}. {finding.mend}", warning=True)
+            for finding in found.findings
+        )
+        + _left_out(found),
+        written_at=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
+        version=__version__,
+    )
+
+
+def _side(folder: Path, side: str) -> report.Side:
+    roles: dict[str, report.Role] = {
+        confirming.AS_GIVEN: "baseline",
+        confirming.TUNED: "tuned baseline",
+        confirming.WINNER: "winner",
+    }
+    return report.Side(
+        label=LABELS[side], role=roles[side], records=tuple(records_of(folder, side))
+    )
+
+
+def _sentences(sentence: str) -> list[str]:
+    first, _, rest = sentence.partition(". ")
+    return [f"{first}." if rest else first, rest]
+
+
+def _runtime_row(row: RuntimeRow, found: Found, plan: Plan) -> report.RuntimeRow:
+    failed = row.outcome != "measured"
+    tried = found.baselines.as_given.edit({"runtime.loop": "slipstream"})
+    chosen = not failed and _same_runtime(row.apply(tried), plan)
+    survived = f"measured in {row.rungs} rounds" if row.rungs > 1 else "dropped after one round"
+    return report.RuntimeRow(
+        label=row.label,
+        backend=row.backend,
+        options=", ".join(f"{key} = {value}" for key, value in row.changes.items()),
+        examples_per_second=row.examples_per_second,
+        compile_seconds=row.compile_seconds,
+        projected_seconds=row.projected_seconds,
+        outcome=row.outcome.replace("_", " ") if failed else "chosen" if chosen else survived,
+        detail=row.message,
+        failed=failed,
+        chosen=chosen,
+    )
+
+
+def _same_runtime(candidate: Plan, plan: Plan) -> bool:
+    return (
+        candidate.runtime == plan.runtime
+        and candidate.precision == plan.precision
+        and candidate.data == plan.data
+        and candidate.batch.size == plan.batch.size
+    )
+
+
+def _trial(row: TrialRow) -> report.Trial:
+    return report.Trial(
+        number=row.number,
+        recipe=row.recipe,
+        parameters=", ".join(f"{key} = {value}" for key, value in row.changes.items()),
+        value=row.score if math.isfinite(row.score) else None,
+        outcome=row.outcome,
+        seconds=row.seconds_to_target if math.isfinite(row.seconds_to_target) else None,
+        quality=row.best_value,
+    )
+
+
+def _reproduce(reference: str, study: Study) -> tuple[str, ...]:
+    folder = study.folder
+    return (
+        f"slipstream fit {reference} --plan {folder / 'plan.toml'}",
+        f"slipstream ablate {reference} --plan {folder / 'plan.toml'}",
+        f"python {folder / 'train.py'}",
+    )
+
+
+def _left_out(found: Found) -> tuple[report.Notice, ...]:
+    notices = []
+    if found.ablation and found.ablation.left_out:
+        names = ", ".join(found.ablation.left_out)
+        text = "The budget was spent; 'slipstream ablate' runs them all."
+        notices.append(report.Notice(title=f"Not ablated: {names}", text=text))
+    if found.runtime.untried:
+        names = ", ".join(found.runtime.untried)
+        notices.append(report.Notice(title="Runtimes that were not tried", text=names))
+    return tuple(notices)
+
+
+def _called(side: str) -> str:
+    return {
+        confirming.AS_GIVEN: "Against the task as given",
+        confirming.TUNED: "Against plain SGD at its best rate",
+    }[side]

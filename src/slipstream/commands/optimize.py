@@ -1,0 +1,452 @@
+"""The main job: find a faster and better way to train a task on this machine, and prove it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel
+
+from slipstream.ablation import PLAN, rows, variants
+from slipstream.commands import _optimize_report as report_of
+from slipstream.commands.look import as_given, describe, launch_for, look
+from slipstream.doctor import Finding
+from slipstream.errors import TrainingError
+from slipstream.measure import Launch, WorkerPool, installed_backends, require_backend
+from slipstream.plan import Plan
+from slipstream.progress import Listener, Notice, StageDone, StageName, StageStarted, Step, silent
+from slipstream.record import JsonModel, Record
+from slipstream.task import TaskFacts
+from slipstream.tuning import confirm as confirming
+from slipstream.tuning.baselines import Baselines, find_baselines
+from slipstream.tuning.context import Context, Deadline
+from slipstream.tuning.generalise import GeneraliseResult, generalise
+from slipstream.tuning.learn import LearnResult, learn
+from slipstream.tuning.runtime import search_runtime
+from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+from slipstream.tuning.study import Identity, Study
+from slipstream.verdict import AblationRow, Verdict, payback
+
+Stored = TypeVar("Stored", bound=BaseModel)
+
+RUNTIME_SHARE, RUNTIME_MOST_SECONDS = 0.25, 85.0
+BASELINES_SHARE, BASELINES_MOST_SECONDS = 0.12, 300.0
+GENERALISE_SHARE = 0.12
+# The proof is worth as much of the budget as the search.
+CONFIRM_MOST_SHARE = 0.5
+SHORTEST_LEARN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class OptimizeSettings:
+    """How `optimize` is to go about it.
+
+    Args:
+        budget_seconds: Wall-clock seconds for everything.
+        num_seeds: Seeds of each side in the confirmation, at least 3.
+        backends: Backends to try; all that are installed if empty.
+        allow_precision: Whether formats below float32 may be used.
+        resume: Whether to go on with the study that the folder holds.
+    """
+
+    budget_seconds: float = 600.0
+    num_seeds: int = 3
+    backends: tuple[str, ...] = ()
+    allow_precision: bool = True
+    resume: bool = False
+
+
+class Confirmation(JsonModel):
+    """What the confirmation found: a verdict against each baseline."""
+
+    plan: Plan
+    target: float
+    verdicts: dict[str, Verdict]
+
+
+class Ablation(JsonModel):
+    """The rows of the ablation, and the techniques that there was no time for."""
+
+    rows: tuple[AblationRow, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OptimizeResult:
+    """What came of it.
+
+    Args:
+        outcome: "gain": faster than both baselines, at no loss of quality; else "no_gain".
+        headline: The result in one sentence.
+        plan: The plan to train with: the winner, or the task's own where nothing was gained.
+        target: The value of the monitor that the sides raced to.
+        verdicts: The winner against each baseline, by the baseline's name.
+        tuning_seconds: What all of it cost.
+        payback: After how many trainings that is paid for.
+        folder: Where everything lies.
+    """
+
+    outcome: Literal["gain", "no_gain"]
+    headline: str
+    plan: Plan
+    target: float | None
+    verdicts: dict[str, Verdict]
+    tuning_seconds: float
+    payback: float
+    folder: Path
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.folder / "report.html"
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan as TOML."""
+        return self.folder / "plan.toml"
+
+    @property
+    def script_file(self) -> Path:
+        """The plain Keras script that does the same."""
+        return self.folder / "train.py"
+
+
+def optimize(
+    reference: str,
+    folder: Path,
+    settings: OptimizeSettings | None = None,
+    listener: Listener = silent,
+) -> OptimizeResult:
+    """Find a faster and better way to train a task here, and prove it.
+
+    Look, Runtime, Baselines, Learn, Generalise, Confirm, and, where time is left, Ablate; each
+    stage's result is stored, so that an interrupted study goes on where it stopped.
+
+    Args:
+        reference: The task, as `slipstream.tasks.resolve` takes it.
+        folder: The study's folder: report.html, plan.toml, train.py, study.json, runs/.
+        settings: Budget, seeds, backends.
+        listener: Told what happens.
+
+    Raises:
+        InputError: Task, data or settings cannot be used; nothing was trained.
+        TrainingError: Not one training gave a finite value.
+    """
+    settings = settings or OptimizeSettings()
+    for backend in settings.backends:
+        require_backend(backend)
+    launch = launch_for(reference, folder)
+    identity = Identity(
+        launch.reference, settings.num_seeds, settings.backends, settings.allow_precision
+    )
+    study = Study(folder, identity, settings.budget_seconds, settings.resume)
+    try:
+        return _Optimizer(launch, study, settings, listener).run()
+    finally:
+        study.close()
+
+
+class _Optimizer:
+    def __init__(
+        self, launch: Launch, study: Study, settings: OptimizeSettings, listener: Listener
+    ) -> None:
+        self._launch = launch
+        self._study = study
+        self._settings = settings
+        self._listener = listener
+        self._start_seconds = 8.0
+        self._findings: tuple[Finding, ...] = ()
+
+    def run(self) -> OptimizeResult:
+        facts = self._look()
+        given = as_given(facts)
+        runtime = self._runtime(facts, given)
+        with WorkerPool(self._launch) as pool:
+            context = Context(facts, self._study.folder, pool, self._listener)
+            baselines = self._baselines(context, given, runtime)
+            learned = self._learn(context, baselines, runtime)
+            plan = self._generalise(context, baselines, learned)
+        confirmation = None
+        ablation = None
+        if plan is not None:
+            confirmation = self._confirm(facts, baselines, plan, runtime)
+            ablation = self._ablate(facts, baselines, confirmation)
+        return self._finish(
+            report_of.Found(
+                facts, self._findings, runtime, baselines, learned, confirmation, ablation
+            )
+        )
+
+    def _look(self) -> TaskFacts:
+        start = time.monotonic()
+        stored = self._study.result("look", TaskFacts)
+        if stored is not None:
+            self._start_seconds = self._study.seconds_of("look")
+            self._listener(
+                StageDone("look", describe(stored), self._study.seconds_of("look"), resumed=True)
+            )
+            return stored
+        facts, self._findings = look(self._launch, listener=self._listener)
+        self._start_seconds = time.monotonic() - start
+        self._study.forget_unless_same(facts)
+        self._study.store("look", facts, self._start_seconds)
+        return facts
+
+    def _runtime(self, facts: TaskFacts, given: Plan) -> RuntimeResult:
+        stored = self._resumed("runtime", RuntimeResult, lambda r: _runtime_text(r, given))
+        if stored is not None:
+            return stored
+        backends = self._settings.backends or installed_backends()
+        budget = min(RUNTIME_MOST_SECONDS, RUNTIME_SHARE * self._study.budget_seconds)
+        what = f"Measuring {', '.join(backends)} on this machine"
+        start = self._begin("runtime", what, budget)
+
+        def tell(row: RuntimeRow) -> None:
+            share = min(1.0, (time.monotonic() - start) / budget)
+            self._listener(Step("runtime", report_of.runtime_line(row), share))
+
+        result = search_runtime(
+            self._launch.reference,
+            facts,
+            given.edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1}),
+            backends=backends,
+            allow_precision=self._settings.allow_precision,
+            budget_seconds=budget,
+            epochs_planned=given.duration.epochs,
+            on_result=tell,
+            log_folder=self._launch.log_folder,
+        )
+        self._end("runtime", result, _runtime_text(result, given), start)
+        return result
+
+    def _baselines(self, context: Context, given: Plan, runtime: RuntimeResult) -> Baselines:
+        stored = self._resumed("baselines", Baselines, _baselines_text)
+        if stored is not None:
+            return stored
+        budget = min(BASELINES_MOST_SECONDS, BASELINES_SHARE * self._study.budget_seconds)
+        start = self._begin("baselines", "Tuning the baseline: plain SGD with momentum", budget)
+        own = given.edit({"runtime.loop": "slipstream"})
+        row = runtime.best(given.batch.size, float32_only=True)
+        fast = row.apply(own) if row else own
+        result = find_baselines(context, given, fast, Deadline(budget))
+        if result is None:
+            raise TrainingError(
+                "a training of the baselines to give a finite value",
+                f"none for {context.facts.monitor}",
+                "Look at the logs in the study's folder, or train it once with 'slipstream fit'.",
+            )
+        self._end("baselines", result, _baselines_text(result), start)
+        return result
+
+    def _learn(self, context: Context, baselines: Baselines, runtime: RuntimeResult) -> LearnResult:
+        stored = self._resumed("learn", LearnResult, _learn_text)
+        if stored is not None:
+            return stored
+        reserve = self._confirm_seconds(context.facts, baselines, runtime)
+        reserve += GENERALISE_SHARE * self._study.budget_seconds
+        budget = max(SHORTEST_LEARN_SECONDS, self._study.left_seconds - reserve)
+        start = self._begin("learn", "Looking for the plan that gets there first", budget)
+        result = learn(context, baselines, runtime, Deadline(budget))
+        self._end("learn", result, _learn_text(result), start)
+        return result
+
+    def _generalise(
+        self, context: Context, baselines: Baselines, learned: LearnResult
+    ) -> Plan | None:
+        if learned.plan is None:
+            return None
+        stored = self._resumed("generalise", GeneraliseResult, _generalise_text)
+        if stored is not None:
+            return stored.plan
+        budget = GENERALISE_SHARE * self._study.budget_seconds
+        start = self._begin("generalise", "Asking whether regularization is needed", budget)
+        result = generalise(context, baselines, learned, Deadline(budget))
+        self._end("generalise", result, _generalise_text(result), start)
+        return result.plan
+
+    def _confirm(
+        self, facts: TaskFacts, baselines: Baselines, plan: Plan, runtime: RuntimeResult
+    ) -> Confirmation:
+        stored = self._resumed("confirm", Confirmation, _confirm_text)
+        if stored is not None:
+            return stored
+        planned = self._confirm_seconds(facts, baselines, runtime)
+        start = self._begin("confirm", "Racing the winner against both baselines", planned)
+        sides = {
+            confirming.AS_GIVEN: baselines.as_given,
+            confirming.TUNED: baselines.tuned,
+            confirming.WINNER: plan,
+        }
+        records = confirming.confirm(
+            self._launch,
+            facts,
+            sides,
+            self._settings.num_seeds,
+            self._runs,
+            self._listener,
+            limit_seconds=self._limit(facts, baselines, runtime),
+        )
+        result = Confirmation(
+            plan=plan.edit({"seeds.seed": baselines.as_given.seeds.seed}),
+            target=baselines.target,
+            verdicts=confirming.judge_sides(records, baselines.target),
+        )
+        self._end("confirm", result, _confirm_text(result), start)
+        return result
+
+    def _ablate(
+        self, facts: TaskFacts, baselines: Baselines, confirmation: Confirmation
+    ) -> Ablation | None:
+        stored = self._resumed("ablate", Ablation, _ablation_text)
+        if stored is not None or not is_gain(confirmation.verdicts):
+            return stored
+        chosen = variants(confirmation.plan, baselines.as_given, ["taken_out"])
+        own = [record.timings.clock_seconds for record in self._records(confirming.WINNER)]
+        each = self._settings.num_seeds * (self._start_seconds + 2 * max(own))
+        num_affordable = max(0, int(self._study.left_seconds / each))
+        chosen, left_out = chosen[:num_affordable], chosen[num_affordable:]
+        if not chosen:
+            return None
+        what = "Taking techniques out of the winner, one at a time"
+        start = self._begin("ablate", what, each * len(chosen))
+        records = {
+            PLAN: self._records(confirming.WINNER),
+            **confirming.confirm(
+                self._launch,
+                facts,
+                {variant.side: variant.plan for variant in chosen if variant.plan is not None},
+                self._settings.num_seeds,
+                self._runs,
+                self._listener,
+                limit_seconds=10 * max(own) + 10.0,
+                stage="ablate",
+            ),
+        }
+        result = Ablation(
+            rows=rows(chosen, records, confirmation.target),
+            left_out=tuple(variant.technique for variant in left_out),
+        )
+        self._end("ablate", result, _ablation_text(result), start)
+        return result
+
+    def _finish(self, found: report_of.Found) -> OptimizeResult:
+        confirmation = found.confirmation
+        gain = confirmation is not None and is_gain(confirmation.verdicts)
+        plan = confirmation.plan if confirmation and gain else found.baselines.as_given
+        against_given = confirmation.verdicts[confirming.AS_GIVEN] if confirmation else None
+        seconds = self._study.spent_seconds
+        result = OptimizeResult(
+            outcome="gain" if gain else "no_gain",
+            headline=report_of.headline(found, gain),
+            plan=plan,
+            target=found.baselines.target,
+            verdicts=confirmation.verdicts if confirmation else {},
+            tuning_seconds=seconds,
+            payback=payback(seconds, against_given) if against_given else float("inf"),
+            folder=self._study.folder,
+        )
+        notice = report_of.write_all(
+            found, result.headline, gain, plan, self._study, self._launch.reference
+        )
+        for text in notice:
+            self._listener(Notice(text))
+        return result
+
+    @property
+    def _runs(self) -> Path:
+        return self._study.folder / "runs"
+
+    def _records(self, side: str) -> list[Record]:
+        return report_of.records_of(self._study.folder, side)
+
+    def _confirm_seconds(
+        self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult
+    ) -> float:
+        """What the confirmation takes: starts, two baselines and a winner, for each seed."""
+        limit = self._limit(facts, baselines, runtime)
+        return self._settings.num_seeds * (3 * self._start_seconds + 2.5 * limit)
+
+    def _limit(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> float:
+        """The clock seconds of one run: what a baseline takes, if the budget can bear it."""
+        full = 1.5 * report_of.estimated_seconds(facts, baselines.as_given, runtime) + 5.0
+        share = CONFIRM_MOST_SHARE * self._study.budget_seconds / self._settings.num_seeds
+        return max(5.0, min(full, (share - 3 * self._start_seconds) / 2.5))
+
+    def _begin(self, stage: StageName, what: str, seconds: float) -> float:
+        self._listener(StageStarted(stage, what, seconds))
+        return time.monotonic()
+
+    def _end(self, stage: StageName, result: BaseModel, text: str, start: float) -> None:
+        seconds = time.monotonic() - start
+        self._study.store(stage, result, seconds)
+        self._listener(StageDone(stage, text, seconds))
+
+    def _resumed(
+        self, stage: StageName, kind: type[Stored], text: Callable[[Stored], str]
+    ) -> Stored | None:
+        stored = self._study.result(stage, kind)
+        if stored is not None:
+            seconds = self._study.seconds_of(stage)
+            self._listener(StageDone(stage, text(stored), seconds, resumed=True))
+        return stored
+
+
+def is_gain(verdicts: dict[str, Verdict]) -> bool:
+    """Whether a plan is faster than every baseline, at no loss of held-out quality.
+
+    A gain over an untuned baseline alone is not a gain.
+    """
+    return bool(verdicts) and all(
+        verdict.outcome == "faster"
+        and (verdict.quality is None or verdict.quality.outcome != "worse")
+        for verdict in verdicts.values()
+    )
+
+
+def _runtime_text(result: RuntimeResult, given: Plan) -> str:
+    best = result.best(given.batch.size) or next(iter(result.best_of_each().values()), None)
+    if best is None:
+        return "no candidate could be measured: staying with the task's own runtime"
+    return f"{len(result.rows)} candidates measured; fastest at batch {best.batch_size}: " + (
+        report_of.runtime_line(best)
+    )
+
+
+def _baselines_text(result: Baselines) -> str:
+    rate = result.tuned.schedule.peak
+    return (
+        f"best plain SGD: rate {rate:.3g}; target {result.target:.4g}; "
+        f"best quality of a baseline {result.quality:.4g}"
+    )
+
+
+def _learn_text(result: LearnResult) -> str:
+    if result.plan is None:
+        return f"{len(result.trials)} trials, none of which met the target"
+    return (
+        f"{len(result.trials)} trials; best: {result.plan.optimizer.name}, "
+        f"{result.plan.schedule.name}, batch {result.plan.batch.size} on "
+        f"{result.plan.runtime.backend} in {result.score:.2f} s"
+    )
+
+
+def _generalise_text(result: GeneraliseResult) -> str:
+    kept = [row.technique for row in result.rows if row.kept]
+    return result.reason or (f"kept {', '.join(kept)}" if kept else "nothing helped")
+
+
+def _confirm_text(result: Confirmation) -> str:
+    return "; ".join(
+        f"against {side.replace('_', ' ')}: {verdict.sentence()}"
+        for side, verdict in result.verdicts.items()
+    )
+
+
+def _ablation_text(result: Ablation) -> str:
+    text = f"{len(result.rows)} techniques taken out, one at a time"
+    if result.left_out:
+        text += f"; no time was left for {', '.join(result.left_out)}"
+    return text

@@ -1,0 +1,29 @@
+"""Writing files so that nothing is ever lost: beside their place, synced, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file; a reader sees the old file or the new one, never half of either.
+
+    Args:
+        path: Its place; missing folders are made.
+        text: Its content. Half a surrogate pair, which no file can hold, becomes "?".
+
+    Returns:
+        The path.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
