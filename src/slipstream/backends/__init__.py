@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib
 from typing import Any, cast
 
-from slipstream.backends._protocol import Program, State, restore_state, state_of
+from slipstream.backends._protocol import Program, State, restore_state, scalars, state_of
 
-__all__ = ["Program", "State", "open_program", "restore_state", "set_graph_bfloat16", "state_of"]
+__all__ = [
+    "Program",
+    "State",
+    "open_program",
+    "restore_state",
+    "scalars",
+    "set_graph_bfloat16",
+    "state_of",
+]
 
 
 def open_program(model: Any, backend: str, *, jit: bool) -> Program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,22 @@ class Program(Protocol):
     def resume(self) -> None:
         """Take the state back from Keras' variables, after somebody has changed them."""
         ...
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return metrics as plain numbers; one with a value for each class becomes several.
+
+    Example:
+        >>> scalars({"loss": np.float32(0.5), "f1_score": np.array([1.0, 0.25])})
+        {'loss': 0.5, 'f1_score_0': 1.0, 'f1_score_1': 0.25}
+    """
+    plain: dict[str, float] = {}
+    for name, value in values.items():
+        if len(getattr(value, "shape", ())) == 0:
+            plain[name] = float(value)
+        else:
+            plain |= {f"{name}_{i}": float(part) for i, part in enumerate(np.ravel(value))}
+    return plain
 
 
 def state_of(model: Any) -> State:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from slipstream.backends._protocol import scalars
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # What Keras' JAX trainer calls a state: trainable, non-trainable, optimizer and metric variables.
@@ -31,8 +32,9 @@ class JaxProgram:
         self._model = model
         self._placed: Arrays = None
         rate = getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate
+        # None where the rate is a Keras schedule: such a model is only evaluated here.
         self._rate_index = next(
-            index for index, variable in enumerate(model.optimizer.variables) if variable is rate
+            (i for i, variable in enumerate(model.optimizer.variables) if variable is rate), None
         )
         self._run = jax.jit(self._run_block, donate_argnums=0)
         self._test = jax.jit(model.test_step, donate_argnums=())
@@ -49,6 +51,12 @@ class JaxProgram:
         self._state = self._run(self._state, block, rates, np.int32(count), self._placed)
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+        if len(batches) == 1:
+            # Through the model's own train_step, like any other update.
+            block = map_arrays(lambda array: array[None, None], batches[0])
+            rates, count = np.full(1, rate, np.float32), np.int32(1)
+            self._state = self._run(self._state, block, rates, count, None)
+            return
         total = sum(_num_examples(batch) for batch in batches)
         gradients = None
         for batch in batches:
@@ -62,13 +70,13 @@ class JaxProgram:
         logs: dict[str, Any] = {}
         for batch in batches:
             logs, (_, _, metrics) = self._test((trainable, others, metrics), batch)
-        return {name: float(value) for name, value in logs.items()}
+        return scalars(logs)
 
     def read_metrics(self) -> dict[str, float]:
         model = self._model
         for variable, value in zip(model.metrics_variables, self._state[3], strict=True):
             variable.assign(value)
-        values = {name: float(value) for name, value in model.get_metrics_result().items()}
+        values = scalars(model.get_metrics_result())
         self._state = (*self._state[:3], _copied([self._fresh_metrics])[0])
         return values
 
@@ -149,6 +157,7 @@ class JaxProgram:
 
     def _with_rate(self, state: KerasState, rate: Any) -> KerasState:
         trainable, others, optimizer, metrics = state
+        assert self._rate_index is not None
         optimizer = list(optimizer)
         old = optimizer[self._rate_index]
         optimizer[self._rate_index] = jnp.asarray(rate, old.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from slipstream.backends._protocol import scalars
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 
@@ -54,7 +55,7 @@ class TensorflowProgram:
         return self.read_metrics()
 
     def read_metrics(self) -> dict[str, float]:
-        values = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        values = scalars(self._model.get_metrics_result())
         self._model.reset_metrics()
         return values
 
@@ -96,23 +97,23 @@ class TensorflowProgram:
         sizes = [next(leaves(batch)).shape[0] for batch in batches]
         total: list[Any] | None = None
         for batch, size in zip(batches, sizes, strict=True):
-            new = [gradient * (size / sum(sizes)) for gradient in self._micro_batch(batch, size)]
-            total = new if total is None else [a + b for a, b in zip(total, new, strict=True)]
+            share = size / sum(sizes)
+            # None is the gradient of a variable that the loss does not reach; Keras skips it.
+            new = [None if g is None else g * share for g in self._micro_batch(batch, size)]
+            total = new if total is None else [_sum(a, b) for a, b in zip(total, new, strict=True)]
         model.optimizer.apply(total, model.trainable_variables)
 
-    def _micro_batch(self, batch: Arrays, size: int) -> list[Any]:
+    def _micro_batch(self, batch: Arrays, size: int) -> list[Any | None]:
         model = self._model
         x, y, weights = batch
         with tf.GradientTape() as tape:
             predictions = model(x, training=True)
-            loss = model.compute_loss(
-                x=x, y=y, y_pred=predictions, sample_weight=weights, training=True
-            )
+            loss = model._compute_loss(x, y, predictions, weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
         model._loss_tracker.update_state(loss, sample_weight=size)
         model.compute_metrics(x, y, predictions, sample_weight=weights)
         gradients = tape.gradient(scaled, model.trainable_variables)
-        return [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
     def _set_rate(self, rate: Any) -> None:
         optimizer = self._model.optimizer
@@ -123,3 +124,7 @@ class TensorflowProgram:
         if self._placed is None:
             return chosen
         return map_arrays(lambda array: tf.gather(array, chosen), self._placed)
+
+
+def _sum(one: Any | None, other: Any | None) -> Any | None:
+    return None if one is None else one + other

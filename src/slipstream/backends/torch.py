@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slipstream.backends._protocol import scalars
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 
@@ -56,7 +57,7 @@ class TorchProgram:
         return self.read_metrics()
 
     def read_metrics(self) -> dict[str, float]:
-        values = {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        values = scalars(self._model.get_metrics_result())
         self._model.reset_metrics()
         return values
 
@@ -88,9 +89,7 @@ class TorchProgram:
         model = self._model
         x, y, weights = batch
         predictions = model(x, training=True)
-        loss = model.compute_loss(
-            x=x, y=y, y_pred=predictions, sample_weight=weights, training=True
-        )
+        loss = model._compute_loss(x, y, predictions, weights, training=True)
         with torch.no_grad():
             model._loss_tracker.update_state(loss.detach(), sample_weight=size)
             metrics = model._compile_metrics
