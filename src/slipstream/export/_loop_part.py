@@ -202,7 +202,11 @@ def _fit_once(task: Task, plan: Plan, has_weights: bool) -> list[str]:
         lines += ["    sample_weight=train[2],"] if has_weights else []
         lines.append("    batch_size=BATCH_SIZE,")
     lines += ["    epochs=EPOCHS,", "    validation_data=validation,"]
-    lines += [f"    validation_batch_size={VALIDATION_BATCH_SIZE},"] if own else []
+    if own:
+        lines += [
+            f"    validation_batch_size={VALIDATION_BATCH_SIZE},",
+            "    shuffle=False,  # Batches has done it.",
+        ]
     return [*lines, "    callbacks=callbacks,", "    verbose=2,", ")"]
 
 
@@ -261,6 +265,7 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
         "        epochs=part + 1,",
         "        validation_data=validation,",
         f"        validation_batch_size={VALIDATION_BATCH_SIZE},",
+        "        shuffle=False,",
         "        callbacks=callbacks,",
         "        verbose=2,",
         "    )",
