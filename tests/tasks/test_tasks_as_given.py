@@ -199,10 +199,13 @@ def test_a_schedule_without_a_beginning_is_refused():
 @pytest.mark.parametrize(
     ("backend", "jit", "expected", "num_notes"),
     [
-        ("tensorflow", True, "auto", 0),
+        ("tensorflow", "auto", "auto", 0),
+        ("tensorflow", True, "on", 0),
         ("tensorflow", False, "off", 0),
+        ("jax", "auto", "auto", 0),
         ("jax", True, "auto", 0),
         ("jax", False, "auto", 1),
+        ("torch", "auto", "auto", 0),
         ("torch", False, "auto", 0),
         ("torch", True, "auto", 1),
     ],

@@ -279,9 +279,8 @@ def _translate_runtime(compiled: Compiled, translation: _Translation) -> None:
     changes, settings = translation.changes, compiled.settings
     changes["runtime.backend"] = compiled.backend
     jit = settings.get("jit_compile", "auto")
-    if compiled.backend == "tensorflow":
-        # Where "auto" compiles, Keras has put True in its place; "auto" moves to other backends.
-        changes["runtime.jit"] = "auto" if jit in (True, "auto") else "off"
+    if jit != "auto" and compiled.backend == "tensorflow":
+        changes["runtime.jit"] = "on" if jit else "off"
     elif jit is (compiled.backend == "torch"):
         translation.notes.append(f"jit_compile={jit} is left to Keras' default.")
     steps = settings.get("steps_per_execution") or 1

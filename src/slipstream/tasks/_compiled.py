@@ -106,11 +106,16 @@ def _compiled(model: Any, config: dict[str, Any]) -> Compiled:
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
     return Compiled(
         optimizer=keras.saving.serialize_keras_object(optimizer),
-        settings=config,
+        settings={**config, "jit_compile": _jit_setting(model)},
         backend=keras.backend.backend(),
         policies=frozenset(layer.dtype_policy.name for layer in model._flatten_layers()),
         excludes_from_decay=bool(excluded or pattern),
     )
+
+
+def _jit_setting(model: Any) -> bool | str:
+    # compile() has put True or False in the place of "auto": what auto gives is taken for auto.
+    return "auto" if model.jit_compile == model._resolve_auto_jit_compile() else model.jit_compile
 
 
 def _judges(config: dict[str, Any], weighted: bool) -> Judges:

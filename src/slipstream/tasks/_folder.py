@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -129,9 +130,17 @@ def _save_model(model: Any, path: Path) -> None:
     except Exception as error:  # Keras raises many kinds, a user's get_config any other.
         raise TaskError(
             "a model that a fresh process can rebuild: Keras' own layers, no lambdas",
-            str(error).strip().splitlines()[0].removesuffix("."),
+            _what_is_missing(error),
             WRITE_A_FILE,
         ) from None
+
+
+def _what_is_missing(error: Exception) -> str:
+    # Keras wraps what it could not find in the whole configuration of the model.
+    missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
+    if missing:
+        return f"the {missing[1]} '{missing[2]}' of your own"
+    return str(error).strip().splitlines()[0].removesuffix(".")
 
 
 def _replace_file(path: Path, write: Callable[[Path], None]) -> str:
