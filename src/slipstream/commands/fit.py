@@ -91,7 +91,9 @@ def fit(
 def in_words(record: Record) -> str:
     """Return what came of a run in one sentence, without a full stop."""
     if record.failure is not None:
-        return f"failed: {record.failure.kind}: {record.failure.message}"
+        # "error" says no more than the message does.
+        kind = "" if record.failure.kind == "error" else f"{record.failure.kind}: "
+        return f"failed: {kind}{record.failure.message}"
     seconds = seconds_in_words(record.timings.clock_seconds)
     if record.best_value is None:
         return f"no finite {record.monitor} in {seconds}"
