@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from slipstream.data import to_data
+from slipstream.engine.fingerprint import fingerprint
 from slipstream.errors import DataError, TaskError
 from slipstream.tasks import resolve
 from slipstream.tasks.hand_over import hand_over, read_notes, task_from_folder
@@ -282,6 +284,15 @@ def test_a_second_hand_over_replaces_the_first(tmp_path):
         "model.keras",
         "task.json",
     ]
+
+
+def test_another_model_is_another_task_and_another_folder_is_not(tmp_path):
+    model = compiled()
+    first = fingerprint(task_from_folder(hand_over(model, X, Y, folder=tmp_path / "a")))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert fingerprint(task_from_folder(tmp_path / "b")) == first
+    model.layers[-1].bias.assign([1.0, 2.0])
+    assert fingerprint(task_from_folder(hand_over(model, X, Y, folder=tmp_path / "a"))) != first
 
 
 def test_a_hand_over_that_fails_leaves_no_half_of_a_task(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,14 +113,21 @@ def task_from_folder(folder: Path) -> Task:
     digests, description = task_file.digests, task_file.description
     return _to_task(
         description,
-        model=partial(load_model, folder, digests.get(MODEL_FILE, "")),
-        data=partial(load_data, folder, digests.get(ARRAYS_FILE, ""), description.splits),
+        model=_bound(load_model, folder, digests.get(MODEL_FILE, "")),
+        data=_bound(load_data, folder, digests.get(ARRAYS_FILE, ""), description.splits),
     )
 
 
 def read_notes(folder: Path) -> tuple[str, ...]:
     """Return a sentence for everything in how the model was compiled that its plan cannot say."""
     return read_folder(folder).description.notes
+
+
+def _bound(load: Callable[..., Any], folder: Path, digest: str, *rest: Any) -> Callable[[], Any]:
+    bound = partial(load, folder, digest, *rest)
+    # What a fingerprint takes where there is no source: another model is another task.
+    vars(bound)["__qualname__"] = f"{load.__name__} {digest}"
+    return bound
 
 
 def _to_task(description: Description, model: Any, data: Any) -> Task:
