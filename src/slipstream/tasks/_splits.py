@@ -56,8 +56,8 @@ def standardised(data: Data) -> Data:
     Example:
         >>> x = np.arange(20, dtype=np.float64).reshape(10, 2)
         >>> train = standardised(fixed_splits(x, x, stratify=None)).train.x
-        >>> train.mean(axis=0).round(3).tolist(), train.std(axis=0).round(3).tolist()
-        ([0.0, 0.0], [1.0, 1.0])
+        >>> bool(abs(train.mean(axis=0)).max() < 1e-6), train.std(axis=0).round(3).tolist()
+        (True, [1.0, 1.0])
     """
     from sklearn.preprocessing import StandardScaler
 
