@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipstream import report
-from slipstream._version import __version__
+from slipstream.commands._writing import environment_of, labelled, write_report
 from slipstream.doctor import Finding
 from slipstream.errors import SlipstreamError
 from slipstream.export import eject
@@ -79,7 +78,8 @@ def write_all(
     if not gain and found.confirmation is not None:
         write_plan(found.confirmation.plan, folder / "tried.toml")
         notices.append("The best plan that was tried, without proof of a gain, is in tried.toml.")
-    report.write(_content(found, sentence, gain, plan, study, reference), folder / "report.html")
+    content = _content(found, sentence, gain, plan, study, reference)
+    write_report(folder, content, found.findings)
     return notices
 
 
@@ -122,7 +122,7 @@ def _content(
     verdicts = confirmation.verdicts if confirmation else {}
     against_given = verdicts.get(confirming.AS_GIVEN)
     sides = [_side(study.folder, side) for side in LABELS] if confirmation else []
-    environment = next((s.records[0].environment for s in sides if s.records), None)
+    machine, versions = environment_of(sides[0].records if sides else ())
     return report.ReportInput(
         task=found.facts.name,
         verdict=tuple(part for part in _sentences(sentence) if part),
@@ -148,22 +148,11 @@ def _content(
         tuning_seconds=study.spent_seconds,
         payback_trainings=payback(study.spent_seconds, against_given) if against_given else None,
         plan=to_toml(plan),
-        changes=tuple(
-            report.Change(key=key, before=str(before), after=str(after))
-            for key, (after, before) in plan.difference(found.baselines.as_given).items()
-        ),
-        machine={name: str(value) for name, value in environment.machine.items()}
-        if environment
-        else {},
-        versions=dict(environment.versions) if environment else {},
+        changes=labelled(plan, found.baselines.as_given),
+        machine=machine,
+        versions=versions,
         reproduce=_reproduce(reference, study),
-        notices=tuple(
-            report.Notice(title=finding.what, text=f"{finding.where}. {finding.mend}", warning=True)
-            for finding in found.findings
-        )
-        + _left_out(found),
-        written_at=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
-        version=__version__,
+        notices=_left_out(found),
     )
 
 

@@ -93,12 +93,13 @@ def judge_sides(
 ) -> dict[str, Verdict]:
     """Return the verdict on the candidate against each other side.
 
-    Each verdict is corrected for their number.
+    A gain is claimed only where every verdict says so (an intersection-union test): the chance of
+    a false claim is that of the likeliest of them, so their number asks for no correction.
     """
-    others = [side for side in records if side != candidate]
     return {
-        side: compare(records[candidate], records[side], target=target, num_comparisons=len(others))
-        for side in others
+        side: compare(records[candidate], records[side], target=target)
+        for side in records
+        if side != candidate
     }
 
 
