@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipstream.errors import InputError
 from slipstream.measure import messages
 from slipstream.measure.manager import Failed, WorkerPool
 from slipstream.measure.messages import TrainingProgress
@@ -54,9 +55,13 @@ class Context:
         if isinstance(worker, Failed):
             return worker
         request = messages.Train(plan=plan, limit_seconds=limit_seconds)
-        answer = worker.train(
-            request, lambda told: isinstance(told, TrainingProgress) and give_up(told)
-        )
+        try:
+            answer = worker.train(
+                request, lambda told: isinstance(told, TrainingProgress) and give_up(told)
+            )
+        except InputError as error:
+            # Task and data were looked at before: this plan has no place in this model.
+            return Failed("error", str(error))
         return answer if isinstance(answer, Failed) else answer.record
 
     def tolerance(self, value: float) -> float:
