@@ -19,9 +19,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "slipstream"
 MAY_IMPORT: dict[str, str] = {
     "errors": "",
     "_version": "",
-    "plan": "errors",
+    "files": "",
+    "plan": "errors files",
     "task": "errors plan",
-    "record": "errors",
+    "record": "errors files",
     "environment": "record errors",
     "progress": "errors",
     "data": "errors",
@@ -30,16 +31,16 @@ MAY_IMPORT: dict[str, str] = {
     "rewrite": "errors ops plan",
     "lowering": "errors backends",
     "techniques": "errors plan task",
-    "tasks": "errors plan task data record",
+    "tasks": "errors files plan task data record",
     "verdict": "errors record",
-    "report": "errors plan record verdict",
+    "report": "errors files plan record verdict",
     "doctor": "errors plan task record data",
     "engine": "errors plan task record environment data ops rewrite lowering backends",
     "observers": "errors record engine",
     "measure": "errors plan task record environment",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
     " measure",
-    "tuning": "errors plan task record progress techniques measure verdict",
+    "tuning": "errors files plan task record progress techniques measure verdict",
     "ablation": "errors plan task record progress techniques measure verdict",
 }
 # These may import every room but the last of them; nothing imports that one.
@@ -57,7 +58,7 @@ KERAS_ROOMS = (*FRAMEWORK_ROOMS, "ops", "rewrite", "engine", "observers")
 # Here Keras is imported by functions alone, so that the module can be imported without it.
 KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
-    "errors", "plan", "task", "record", "environment", "progress", "data", "techniques", "tasks",
+    "errors", "files", "plan", "task", "record", "environment", "progress", "data", "techniques", "tasks",
     "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
 )  # fmt: skip
 
