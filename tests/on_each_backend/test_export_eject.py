@@ -70,6 +70,10 @@ PLANS = {
         "optimizer.ema": 0.9,
         "duration.patience": 1,
     },
+    "averaged weights of the last update": {
+        "optimizer.ema": 0.9,
+        "duration.restore_best": False,
+    },
 }
 
 

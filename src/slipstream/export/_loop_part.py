@@ -170,7 +170,7 @@ def loop_definitions(task: Task, plan: Plan, has_weights: bool) -> list[str]:
 
 def main_function(task: Task, plan: Plan, load: str, has_test: bool, has_weights: bool) -> str:
     """Return the script's function `main`."""
-    lines = ['"""Load the data, train, evaluate and save."""', *load.splitlines()]
+    lines = ['"""Load the data, train, save and evaluate."""', *load.splitlines()]
     own = plan.runtime.loop == "slipstream"
     build = build_call(plan)
     if own:
@@ -184,9 +184,9 @@ def main_function(task: Task, plan: Plan, load: str, has_test: bool, has_weights
     split = "test" if has_test else "validation"
     weights = f", sample_weight={split}[2]" if has_weights else ""
     lines += [
-        f"print(model.evaluate({split}[0], {split}[1]{weights}, verbose=0, return_dict=True))",
         "# Load it with keras.saving.load_model(..., compile=False).",
         'model.save("model.keras")',
+        f"print(model.evaluate({split}[0], {split}[1]{weights}, verbose=0, return_dict=True))",
     ]
     return "def main() -> None:\n" + indent("\n".join(lines), "    ")
 
@@ -342,7 +342,15 @@ def _averaged(plan: Plan) -> str:
     if plan.precision.policy == "mixed_float16":
         optimizer = "self.model.optimizer.inner_optimizer  # Keras scales the loss around it."
     if plan.optimizer.ema:
-        averages = 'averages = [v for v in optimizer.variables if v.name.endswith("_average")]'
+        averages = "\n        ".join(
+            [
+                "averages = [",
+                "    keras.ops.convert_to_numpy(variable).copy()",
+                "    for variable in optimizer.variables",
+                '    if variable.name.endswith("_average")',
+                "]",
+            ]
+        )
     else:
         beta = plan.optimizer.beta_1
         averages = "\n        ".join(

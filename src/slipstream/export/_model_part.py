@@ -165,7 +165,7 @@ def _looks_into_model(plan: Plan) -> bool:
         or plan.regularization.dropout != "as_model"
         or (plan.regularization.l2 > 0 and plan.runtime.loop == "keras")
         or (plan.optimizer.weight_decay > 0 and not plan.optimizer.decay_norm_and_bias)
-        or plan.optimizer.name == "muon"
+        or plan.optimizer.name in ("muon", "schedule_free_adamw")
     )
 
 
@@ -195,6 +195,11 @@ def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
             "optimizer.exclude_from_weight_decay(",
             "    var_list=[v for v in model.trainable_variables if len(v.shape) < 2]",
             ")",
+        ]
+    if settings.name == "schedule_free_adamw":
+        lines += [
+            "# Its averages start at the weights; on TensorFlow only where it is built before fit.",
+            "optimizer.build(model.trainable_variables)",
         ]
     return lines
 
