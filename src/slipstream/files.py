@@ -16,11 +16,16 @@ def write_text(path: Path, text: str) -> Path:
     Returns:
         The path.
     """
+    return write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file; see `write_text`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     try:
         with beside.open("wb") as file:
-            file.write(text.encode("utf-8", "replace"))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -12,6 +12,10 @@ RUNS = Path("runs")
 REPORT_FILE = "report.html"
 PLAN_FILE = "plan.toml"
 SCRIPT_FILE = "train.py"
+LOG_FOLDER = "logs"
+TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
+# What a command that was refused leaves behind: no result.
+NO_RESULTS = (LOG_FOLDER, "error.txt", TASK_FOLDER, TASK_FILE)
 
 
 def default_folder(command: str, reference: str, *, resume: bool = False) -> Path:
@@ -63,7 +67,8 @@ def claim(folder: Path, *, resume: bool = False) -> Path:
         InputError: It holds something already and is not to be gone on with, or cannot be made.
     """
     try:
-        holds = next((path.name for path in folder.iterdir()), None) if folder.exists() else None
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+        holds = next((name for name in names if name not in NO_RESULTS), None)
         if holds is not None and not resume:
             raise InputError(
                 f"a new or an empty folder, where {folder} is",

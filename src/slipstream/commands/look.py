@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from slipstream import doctor, tasks
+from slipstream.commands.folders import LOG_FOLDER
 from slipstream.doctor import Finding
 from slipstream.errors import BackendError, TaskError, TrainingError
 from slipstream.measure import Failed, Launch, installed_backends, require_backend
@@ -18,7 +19,6 @@ from slipstream.progress import Listener, Notice, StageDone, StageStarted, silen
 from slipstream.task import TaskFacts
 
 USUAL_BACKEND = Plan().runtime.backend
-LOG_FOLDER = "logs"
 PACKAGE = str(Path(__file__).parents[1])
 
 

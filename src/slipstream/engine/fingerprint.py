@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import partial
+from types import CodeType
 from typing import Any
 
 from slipstream.task import Task
@@ -26,10 +28,27 @@ def fingerprint(task: Task) -> str:
 
 
 def _source(function: Callable[..., Any]) -> str:
+    if isinstance(function, partial):
+        # Paths may differ from machine to machine; names and digests tell what is meant.
+        texts = [argument for argument in function.args if isinstance(argument, str)]
+        return _source(function.func) + repr(texts)
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):
-        return getattr(function, "__qualname__", type(function).__name__)
+        name = getattr(function, "__qualname__", type(function).__name__)
+    # Written in a notebook or a shell: there is no source to read, but what it was compiled to.
+    code = getattr(function, "__code__", None)
+    return name if code is None else name + _code(code)
+
+
+def _code(code: CodeType) -> str:
+    constants = [
+        _code(value)
+        if isinstance(value, CodeType)
+        else repr(sorted(value, key=repr) if isinstance(value, frozenset) else value)
+        for value in code.co_consts
+    ]
+    return repr((code.co_code, code.co_names, constants))
 
 
 def _plain(value: Any) -> Any:

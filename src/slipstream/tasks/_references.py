@@ -13,7 +13,8 @@ from slipstream.task import Task
 from slipstream.tasks._user_code import load_file, load_module, pick_task
 
 PACKAGE = "slipstream.tasks"
-NOT_A_TASK = ("hand_over",)
+NOT_A_TASK = ("by_value", "hand_over")
+BY_VALUE = ".task.pkl"
 
 
 def names() -> tuple[str, ...]:
@@ -47,8 +48,8 @@ def resolve(reference: str) -> Task:
 
     Args:
         reference: A built-in name ("digits"); a Python file ("my_task.py", or "my_task.py:name"
-            where it holds several tasks); an import path ("package.module:name"); or a folder
-            that `hand_over` wrote.
+            where it holds several tasks); an import path ("package.module:name"); a folder that
+            `hand_over` wrote; or a file that `write_by_value` wrote (".task.pkl").
 
     Returns:
         The task. Neither its model is built nor its data are loaded.
@@ -66,6 +67,10 @@ def resolve(reference: str) -> Task:
     path = Path(location).expanduser()
     if location.endswith(".py"):
         return load_file(path, name)
+    if location.endswith(BY_VALUE):
+        from slipstream.tasks.by_value import task_from_file
+
+        return task_from_file(path)
     if location and path.is_dir():
         from slipstream.tasks.hand_over import task_from_folder
 
@@ -92,7 +97,7 @@ def absolute(reference: str) -> str:
         return reference
     location, name = _split(reference)
     path = Path(location).expanduser()
-    if not location or not (location.endswith(".py") or path.is_dir()):
+    if not location or not (location.endswith((".py", BY_VALUE)) or path.is_dir()):
         return reference
     return str(path.resolve()) + (f":{name}" if name else "")
 

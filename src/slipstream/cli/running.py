@@ -1,0 +1,142 @@
+"""What every command shares: who listens, and what an error, a failure or Ctrl-C comes to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from slipstream.errors import SlipstreamError
+
+if TYPE_CHECKING:
+    from slipstream.progress import Listener
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+ISSUES = "the project's issue tracker"
+DATA_FOLDER_VARIABLE = "SLIPSTREAM_DATA_DIR"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a command speaks.
+
+    Args:
+        json: One JSON object a line on standard output, for machines.
+        quiet: Nothing but warnings and the result.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+
+@contextlib.contextmanager
+def running(
+    manner: Manner, *, folder: Path | None = None, again: Sequence[str] = ()
+) -> Iterator[Listener]:
+    """Within it a command works; errors come out as one message and an exit code.
+
+    Args:
+        manner: How it speaks.
+        folder: Where its results lie, named when it ends early.
+        again: The arguments that go on with it after Ctrl-C.
+
+    Raises:
+        typer.Exit: With 1 after a failure, 2 after bad input, 130 after Ctrl-C.
+    """
+    try:
+        with _listening(manner) as listener:
+            yield listener
+    except KeyboardInterrupt:
+        _tell_interrupted(manner, folder, again)
+        raise typer.Exit(INTERRUPTED) from None
+    except SlipstreamError as error:
+        tell_error(error, manner)
+        raise typer.Exit(error.exit_code) from None
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except Exception as error:
+        _tell_internal(error, manner, folder)
+        raise typer.Exit(FAILED) from None
+
+
+def use_data_folder(folder: Path | None) -> None:
+    """Let worker processes look for data in a folder first."""
+    if folder is not None:
+        os.environ[DATA_FOLDER_VARIABLE] = str(folder.absolute())
+
+
+def tell_error(error: SlipstreamError, manner: Manner) -> None:
+    """Say on standard error what was expected, what came and how to mend it."""
+    if manner.json:
+        _write_json(
+            kind="error",
+            error=type(error).__name__,
+            expected=error.expected,
+            got=error.came,
+            mend=error.mend,
+            exit_code=error.exit_code,
+        )
+    typer.echo(f"{_red('Error:')} expected {error.expected}", err=True)
+    typer.echo(f"  got: {error.came}", err=True)
+    typer.echo(f"  to mend: {error.mend}", err=True)
+
+
+def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str]) -> None:
+    go_on = shlex.join(["slipstream", *again]) if again else ""
+    if manner.json:
+        _write_json(kind="interrupted", folder=folder, resume=go_on, exit_code=INTERRUPTED)
+    kept = f" What was finished is kept in {folder}." if folder is not None else ""
+    typer.echo(f"{_red('Interrupted.')}{kept}", err=True)
+    if go_on:
+        typer.echo(f"  to go on: {go_on}", err=True)
+
+
+def _tell_internal(error: Exception, manner: Manner, folder: Path | None) -> None:
+    file = _write_traceback(error, folder)
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if manner.json:
+        _write_json(kind="error", error=text, traceback=file, exit_code=FAILED)
+    typer.echo(
+        f"{_red('Internal error:')} {text}. The traceback is in {file}; please report it with "
+        f"that file on {ISSUES}.",
+        err=True,
+    )
+
+
+def _write_traceback(error: Exception, folder: Path | None) -> Path:
+    from slipstream.environment import environment
+
+    text = "".join(traceback.format_exception(error))
+    about = f"{shlex.join(sys.argv)}\n{environment().model_dump_json(indent=1)}\n\n{text}"
+    if folder is None or not folder.is_dir():
+        folder = Path(tempfile.mkdtemp(prefix="slipstream-"))
+    file = folder / "error.txt"
+    file.write_text(about, encoding="utf-8")
+    return file
+
+
+def _listening(manner: Manner) -> contextlib.AbstractContextManager[Listener]:
+    from slipstream.commands import show
+
+    if manner.json:
+        return show.as_json()
+    return show.hidden() if manner.quiet else show.shown()
+
+
+def _write_json(**values: object) -> None:
+    from slipstream.commands.show import write_json_line
+
+    write_json_line(values, sys.stdout)
+
+
+def _red(text: str) -> str:
+    return typer.style(text, fg=typer.colors.RED, bold=True)

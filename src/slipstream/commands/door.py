@@ -1,0 +1,327 @@
+"""The commands as Python functions: for scripts and notebooks, on tasks, models and arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from slipstream import tasks
+from slipstream.commands import show
+from slipstream.commands.durations import parse_seconds
+from slipstream.commands.folders import TASK_FILE, TASK_FOLDER, default_folder
+from slipstream.errors import TaskError
+from slipstream.plan import Plan, Value, read_plan
+from slipstream.progress import Listener, Notice
+from slipstream.record import Record
+from slipstream.task import Task
+
+if TYPE_CHECKING:
+    from slipstream.commands.compare import CompareResult
+    from slipstream.commands.optimize import OptimizeResult
+    from slipstream.verdict import AblationRow
+
+
+def optimize(
+    task: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    budget: str | float = "10m",
+    seeds: int = 3,
+    backends: Sequence[str] = (),
+    allow_precision: bool = True,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    **handed: Any,
+) -> OptimizeResult:
+    """Find a faster and better way to train a task on this machine, and prove it.
+
+    Args:
+        task: A `Task`, a reference ("digits", "my_task.py"), or, with x and y, a compiled Keras
+            model.
+        x: Inputs, as Keras' fit takes them.
+        y: Targets, as Keras' fit takes them.
+        budget: Wall-clock time for all of it: "90s", "5m", "1h30m", or seconds.
+        seeds: Runs of each side in the proof, at least 3.
+        backends: Backends to try; all that are installed if empty.
+        allow_precision: Whether formats below float32 may be used.
+        folder: Where results go; a new folder below runs/ if None.
+        resume: Whether to go on with what the folder holds; a model, arrays or task that were
+            handed over are then those that the folder holds.
+        progress: Whether to show progress.
+        **handed: With a model, what `hand_over` takes: validation_data, sample_weight, target,
+            monitor, batch_size, epochs.
+
+    Returns:
+        The outcome, the plan, the verdicts against both baselines, and where everything lies.
+
+    Raises:
+        InputError: Task, data or settings cannot be used; nothing was trained.
+        TrainingError: Not one training gave a finite value.
+
+    Example:
+        >>> result = optimize("digits", budget="5m")  # doctest: +SKIP
+        >>> print(result.headline)  # doctest: +SKIP
+        >>> slipstream.write_plan(result.plan, Path("plan.toml"))  # doctest: +SKIP
+    """
+    from slipstream.commands.optimize import OptimizeSettings
+    from slipstream.commands.optimize import optimize as run
+
+    seconds = parse_seconds(budget)
+    where = _folder("optimize", task, folder, resume)
+    settings = OptimizeSettings(seconds, seeds, tuple(backends), allow_precision, resume)
+    with _shown(progress) as listener:
+        reference = _reference(task, x, y, handed, where, resume, listener)
+        return run(reference, where, settings, listener)
+
+
+def fit(
+    task: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    plan: Plan | str | Path | None = None,
+    changes: Mapping[str, Value] | None = None,
+    test: bool = False,
+    folder: str | Path | None = None,
+    progress: bool = True,
+    **handed: Any,
+) -> Record:
+    """Train a task once as a plan says, in a process of its own.
+
+    Args:
+        task: A `Task`, a reference, or, with x and y, a compiled Keras model.
+        x: Inputs, as Keras' fit takes them.
+        y: Targets, as Keras' fit takes them.
+        plan: A plan or a file with one; the task as given if None.
+        changes: Dotted keys of the plan that are to be changed, like {"schedule.peak": 3e-3}.
+        test: Whether the test split is read, once, at the end.
+        folder: Where results go; a new folder below runs/ if None.
+        progress: Whether to show progress.
+        **handed: With a model, what `hand_over` takes.
+
+    Returns:
+        The record; best weights, metrics and a report are in the folder.
+
+    Raises:
+        InputError: Task, data or plan cannot be used; nothing was trained.
+
+    Example:
+        >>> record = fit("digits", changes={"batch.size": 128})  # doctest: +SKIP
+        >>> record.best_value  # doctest: +SKIP
+        0.98
+    """
+    from slipstream.commands.fit import fit as run
+
+    where = _folder("fit", task, folder, False)
+    with _shown(progress) as listener:
+        reference = _reference(task, x, y, handed, where, False, listener)
+        return run(
+            reference,
+            _plan(plan) if plan is not None else None,
+            where,
+            changes=changes or {},
+            evaluate_test=test,
+            listener=listener,
+        )
+
+
+def compare(
+    task: Task | str | Path,
+    plan_a: Plan | str | Path,
+    plan_b: Plan | str | Path,
+    *,
+    seeds: int = 5,
+    target: float | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> CompareResult:
+    """Train two plans side by side on the same seeds, and judge B against A.
+
+    Args:
+        task: A `Task` or a reference.
+        plan_a: The baseline, as a plan or a file with one.
+        plan_b: The candidate.
+        seeds: Runs of each plan; with fewer than 3 nothing is decided.
+        target: The value to race to; the task's, or else what A reaches in every run.
+        folder: Where results go; a new folder below runs/ if None.
+        resume: Whether finished runs in the folder are kept.
+        progress: Whether to show progress.
+
+    Raises:
+        InputError: Task, data or a plan cannot be used; nothing was trained.
+
+    Example:
+        >>> quick = Plan().edit({"schedule.peak": 5e-3})
+        >>> result = compare("digits", Plan(), quick)  # doctest: +SKIP
+        >>> print(result.sentence)  # doctest: +SKIP
+    """
+    from slipstream.commands.compare import compare as run
+
+    where = _folder("compare", task, folder, resume)
+    with _shown(progress) as listener:
+        return run(
+            _reference(task, None, None, {}, where, resume, listener),
+            _plan(plan_a),
+            _plan(plan_b),
+            where,
+            num_seeds=seeds,
+            target=target,
+            resume=resume,
+            listener=listener,
+        )
+
+
+def ablate(
+    task: Task | str | Path,
+    plan: Plan | str | Path,
+    *,
+    seeds: int = 3,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> tuple[AblationRow, ...]:
+    """Take each technique out of a plan, and put it alone onto the task as given.
+
+    Args:
+        task: A `Task` or a reference.
+        plan: The plan, or a file with one.
+        seeds: Runs of each variant, at least 3.
+        folder: Where results go; a new folder below runs/ if None.
+        resume: Whether finished runs in the folder are kept.
+        progress: Whether to show progress.
+
+    Raises:
+        InputError: Task, data or plan cannot be used; nothing was trained.
+
+    Example:
+        >>> for row in ablate("digits", "plan.toml"):  # doctest: +SKIP
+        ...     print(row.sentence())
+    """
+    from slipstream.commands.ablate import ablate as run
+
+    where = _folder("ablate", task, folder, resume)
+    with _shown(progress) as listener:
+        reference = _reference(task, None, None, {}, where, resume, listener)
+        return run(reference, _plan(plan), where, num_seeds=seeds, resume=resume, listener=listener)
+
+
+def eject(plan: Plan | str | Path, task: str | Path) -> str:
+    """Return a plain Keras script, without Slipstream, that trains a task as a plan says.
+
+    Args:
+        plan: The plan, or a file with one.
+        task: A reference to a task that has source: a built-in name, a Python file or an import
+            path.
+
+    Raises:
+        InputError: The plan or the task has no plain form.
+
+    Example:
+        >>> "import slipstream" in eject(Plan(), "digits")
+        False
+    """
+    from slipstream.export import eject as write
+
+    return write(_plan(plan), str(task))
+
+
+def _reference(
+    task: Any,
+    x: Any,
+    y: Any,
+    handed: Mapping[str, Any],
+    folder: Path,
+    resume: bool,
+    listener: Listener,
+) -> str:
+    """Return a reference from which fresh processes rebuild what was given."""
+    is_task = isinstance(task, str | Path | Task)
+    if is_task and (x is not None or y is not None or handed):
+        given = ", ".join(["x and y"] * (x is not None or y is not None) + sorted(handed))
+        raise TaskError(
+            "arrays and their settings beside a compiled Keras model",
+            f"{given} beside a {type(task).__name__}",
+            "A task has its own data, target and monitor: leave them away.",
+        )
+    if isinstance(task, str | Path):
+        return str(task)
+    if isinstance(task, Task):
+        return _of_task(task, folder / TASK_FILE, resume)
+    return _of_model(task, x, y, handed, folder / TASK_FOLDER, resume, listener)
+
+
+def _of_task(task: Task, file: Path, resume: bool) -> str:
+    known = _where_it_stands(task)
+    if known is not None:
+        return known
+    if not (resume and file.is_file()):
+        from slipstream.tasks.by_value import write_by_value
+
+        write_by_value(task, file)
+    return str(file)
+
+
+def _of_model(
+    model: Any,
+    x: Any,
+    y: Any,
+    handed: Mapping[str, Any],
+    folder: Path,
+    resume: bool,
+    listener: Listener,
+) -> str:
+    from slipstream.tasks.hand_over import hand_over, read_notes
+
+    if not callable(getattr(model, "get_compile_config", None)):
+        raise TaskError(
+            "a slipstream.Task, a reference to one, or a compiled Keras model with x and y",
+            f"a {type(model).__name__}",
+            "Give one of these; 'slipstream tasks' lists the built-in tasks.",
+        )
+    if not (resume and folder.is_dir()):
+        hand_over(model, x, y, folder=folder, **handed)
+    for note in read_notes(folder):
+        listener(Notice(note))
+    return str(folder)
+
+
+def _where_it_stands(task: Task) -> str | None:
+    """Return the import path of a task that stands in a module any process here can import."""
+    for name, module in list(sys.modules.items()):
+        file = module.__dict__.get("__file__") if isinstance(module, ModuleType) else None
+        if name == "__main__" or file is None:
+            continue
+        for key, value in list(vars(module).items()):
+            if value is task:
+                builtin = name.removeprefix("slipstream.tasks.")
+                if builtin in tasks.names():
+                    return builtin
+                root = Path(file).resolve().parents[name.count(".")]
+                return f"{name}:{key}" if _is_found_anew(root) else None
+    return None
+
+
+def _is_found_anew(root: Path) -> bool:
+    return root == Path.cwd().resolve() or "site-packages" in root.parts
+
+
+def _folder(command: str, task: Any, folder: str | Path | None, resume: bool) -> Path:
+    if folder is not None:
+        return Path(folder)
+    name = task if isinstance(task, str | Path) else getattr(task, "name", "task")
+    return default_folder(command, str(name), resume=resume)
+
+
+def _plan(plan: Plan | str | Path) -> Plan:
+    return plan if isinstance(plan, Plan) else read_plan(Path(plan))
+
+
+def _shown(progress: bool) -> contextlib.AbstractContextManager[Listener]:
+    return show.shown() if progress else show.hidden()
