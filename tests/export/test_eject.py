@@ -154,6 +154,39 @@ def test_data_in_one_piece_are_set_apart_as_slipstream_does(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("returned", "lines"),
+    [
+        ("(x, y), (x, y), (x, y)", ["train, validation, test = load()"]),
+        ("(x, y, x[:, 0]), (x, y)", ["train, validation = load()"]),
+        ("(x, y, None), (x, y)", ["train, validation = load()", "train = train[:2]"]),
+        ("Split(x, y)", ["train = load()", "train = (train.x, train.y)", "set_apart(train)"]),
+        (
+            "{'train': (x, y), 'test': Split(x, y, x[:, 0])}",
+            [
+                'train = data["train"]',
+                'test = (data["test"].x, data["test"].y, data["test"].sample',
+            ],
+        ),
+        (
+            "Data(Split({'a': x}, y), Split({'a': x}, y))",
+            ["train = (data.train.x, data.train.y)", "validation = (data.validation.x, data.vali"],
+        ),
+        ("(x.tolist(), y), (x, y)", []),
+    ],
+)
+def test_every_form_of_data_is_taken_apart(tmp_path: Path, returned: str, lines: list[str]) -> None:
+    text = OWN_TASK.replace("return (x, y), (x, y)", f"return {returned}")
+    text = text.replace("import Task\n", "import Task\nfrom slipstream.data import Data, Split\n")
+    if "tolist" in returned:
+        text = text.replace("x.tolist()", "memoryview(x)")
+    script = eject(Plan().edit({"augmentation.shift": 1}), str(_write(tmp_path, text)))
+    _check(script)
+    for line in lines:
+        assert line in script
+    assert ("np.asarray, (train" in script) == ("tolist" in returned)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "wrong"),
     [
         ("task = Task(", "task = dict(task=Task(", "another way"),

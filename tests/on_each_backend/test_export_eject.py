@@ -17,6 +17,7 @@ from slipstream.engine import train
 from slipstream.export import eject
 from slipstream.plan import Plan
 from slipstream.tasks import resolve
+from slipstream.tasks.hand_over import hand_over
 
 SHORT = {"batch.size": 128, "duration.epochs": 2, "schedule.peak": 3e-3, "seeds.seed": 3}
 # Updates agree to rounding; two epochs of training let it grow to this.
@@ -122,6 +123,27 @@ def test_smoothed_labels_leave_the_accuracy_alone_and_the_watched_loss(
     runpy.run_path("train.py", run_name="__main__")
     history = [{**row, "val_loss": row["val_task_loss"]} for row in _history(tmp_path)]
     _compare([point.values for point in record.points], history)
+
+
+def test_a_handed_over_model_starts_from_its_weights(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    keras.utils.set_random_seed(11)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype("float32")
+    y = x.sum(axis=1, keepdims=True)
+    folder = hand_over(model, x, y, sample_weight=np.abs(x[:, 0]), folder=tmp_path / "task")
+    plan = Plan().edit({"runtime.backend": backend, "duration.epochs": 2, "optimizer.name": "lion"})
+    record = train(resolve(str(folder)), plan)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(eject(plan, str(folder)), encoding="utf-8")
+    runpy.run_path("train.py", run_name="__main__")
+    for point, row in zip(record.points, _history(tmp_path), strict=True):
+        assert row["val_loss"] == pytest.approx(point.values["val_loss"], rel=LOSS_TOLERANCE)
+        assert row["val_mae"] == pytest.approx(point.values["val_mae"], rel=LOSS_TOLERANCE)
 
 
 def test_inserted_dropout_trains_and_is_in_the_saved_model(

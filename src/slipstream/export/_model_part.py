@@ -7,7 +7,7 @@ from textwrap import indent
 from typing import Any
 
 from slipstream.errors import PlanError
-from slipstream.export._objects import is_plain, literal, to_source
+from slipstream.export._loss_part import loss_definitions, loss_source, metrics_source
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -42,27 +42,9 @@ def set_dropout(model: keras.Model, rate: float) -> keras.Model:
     return changed
 '''
 
-SMOOTHED_CROSS_ENTROPY = '''
-def smoothed_cross_entropy(labels, predictions):
-    """Cross-entropy of integer labels, {smoothing} of each spread evenly over all classes."""
-    if len(labels.shape) == len(predictions.shape):
-        labels = keras.ops.squeeze(labels, -1)
-    targets = keras.ops.one_hot(keras.ops.cast(labels, "int32"), predictions.shape[-1])
-    return keras.losses.categorical_crossentropy(
-        targets, predictions, from_logits={from_logits}, label_smoothing={smoothing}
-    )
-'''
 
 # Names of cross-entropies that Keras smooths itself.
-SMOOTHABLE = {
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "binary_crossentropy": "BinaryCrossentropy",
-    "CategoricalCrossentropy": "CategoricalCrossentropy",
-    "BinaryCrossentropy": "BinaryCrossentropy",
-}
-SPARSE = ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
 # What is watched in place of val_loss where the training's loss has smoothed labels.
-TASK_LOSS = "task_loss"
 
 
 def model_definitions(task: Task, plan: Plan) -> list[str]:
@@ -70,18 +52,12 @@ def model_definitions(task: Task, plan: Plan) -> list[str]:
     parts = []
     if plan.regularization.dropout != "as_model":
         parts.append(SET_DROPOUT)
-    if plan.regularization.label_smoothing and SPARSE_NAME in _loss_names(task):
-        text = SMOOTHED_CROSS_ENTROPY.format(
-            smoothing=plan.regularization.label_smoothing, from_logits=_from_logits(task)
-        )
-        parts.append(text)
-    return parts
+    return [*parts, *loss_definitions(task, plan)]
 
 
-SPARSE_NAME = "sparse"
-
-
-def build_function(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
+def build_function(
+    task: Task, plan: Plan, expressions: Mapping[str, str], *, loads_model: bool
+) -> str:
     """Return the script's function `build`."""
     varies = plan.schedule.name != "constant" or plan.schedule.warmup > 0
     lines = ["keras.utils.set_random_seed(SEED)"]
@@ -98,6 +74,13 @@ def build_function(task: Task, plan: Plan, expressions: Mapping[str, str]) -> st
     lines.append(f"model = {_called(expressions['model'])}")
     if _looks_into_model(plan):
         lines += ["if not model.built:", "    model(keras.tree.map_structure(lambda a: a[:2], x))"]
+    if policy.startswith("mixed") and loads_model:
+        lines += [
+            "# A model from a file has its own number formats.",
+            "for layer in model._flatten_layers():",
+            "    if not list(layer._layers):",
+            f'        layer.dtype_policy = "{policy}"',
+        ]
     if policy.startswith("mixed"):
         lines += [
             "# Outputs stay in float32, so that losses do not lose digits.",
@@ -132,28 +115,6 @@ def build_call(plan: Plan) -> str:
     return f"build({', '.join(arguments)})"
 
 
-def watches_task_loss(task: Task, plan: Plan) -> bool:
-    """Whether the loss that is watched is not the one that is trained on."""
-    return (
-        task.monitor == "val_loss"
-        and plan.regularization.label_smoothing > 0
-        and plan.runtime.loop == "slipstream"
-    )
-
-
-def plain_loss(loss: Any) -> Any:
-    """Return a Keras loss object or function as a serialised value; others as they are."""
-    if isinstance(loss, Mapping) and "class_name" not in loss:
-        return {name: plain_loss(part) for name, part in loss.items()}
-    if isinstance(loss, list | tuple):
-        return [plain_loss(part) for part in loss]
-    if not getattr(loss, "__module__", type(loss).__module__).startswith("keras."):
-        return loss
-    if hasattr(loss, "get_config"):
-        return {"class_name": type(loss).__name__, "config": loss.get_config()}
-    return getattr(loss, "__name__", loss)
-
-
 def _called(expression: str) -> str:
     return f"{expression}()" if expression.isidentifier() else f"({expression})()"
 
@@ -171,6 +132,12 @@ def _looks_into_model(plan: Plan) -> bool:
 
 def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
     settings = plan.optimizer
+    if settings.name == "schedule_free_adamw" and settings.beta_1 == 0:
+        raise PlanError(
+            "optimizer.beta_1 above 0 with optimizer.name = 'schedule_free_adamw'",
+            "0, which leaves the average out of what is trained",
+            "Set optimizer.beta_1 = 0.9.",
+        )
     arguments: dict[str, str] = {"learning_rate": learning_rate}
     arguments |= {key: repr(value) for key, value in _OWN_SETTINGS[settings.name](plan).items()}
     lines = []
@@ -205,10 +172,10 @@ def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
 
 
 def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str]:
-    arguments = {"optimizer": "optimizer", "loss": _loss(task, plan, expressions)}
+    arguments = {"optimizer": "optimizer", "loss": loss_source(task, plan, expressions)}
     if "loss_weights" in expressions:
         arguments["loss_weights"] = expressions["loss_weights"]
-    metrics = _metrics(task, plan, expressions)
+    metrics = metrics_source(task, plan, expressions)
     if metrics:
         arguments["metrics"] = metrics
     if plan.runtime.jit != "auto":
@@ -216,97 +183,6 @@ def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str
     if plan.runtime.steps_per_execution > 1 and plan.runtime.backend != "torch":
         arguments["steps_per_execution"] = str(plan.runtime.steps_per_execution)
     return ["model.compile(", *(f"    {key}={value}," for key, value in arguments.items()), ")"]
-
-
-def _metrics(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
-    plain = is_plain(task.metrics)
-    text = to_source(task.metrics, "metrics") if plain and task.metrics else ""
-    if not plain:
-        text = expressions["metrics"]
-    if not watches_task_loss(task, plan):
-        return text
-    loss = plain_loss(task.loss)
-    if isinstance(loss, list) or (isinstance(loss, Mapping) and "class_name" not in loss):
-        raise PlanError(
-            "regularization.label_smoothing = 0 for a script of a task that watches the loss of "
-            "several outputs",
-            str(plan.regularization.label_smoothing),
-            "Plain Keras has no validation loss without smoothing: watch a metric instead.",
-        )
-    exact = (
-        f"keras.losses.get({literal(loss)})"
-        if isinstance(loss, str)
-        else to_source(loss, "loss", reduction="none")
-    )
-    # Labels are smoothed in training alone; this is the loss that the task itself asks for.
-    own = f'keras.metrics.MeanMetricWrapper({exact}, name="{TASK_LOSS}")'
-    return f"[*{text}, {own}]" if text else f"[{own}]"
-
-
-def _loss(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
-    smoothing = plan.regularization.label_smoothing
-    if not smoothing:
-        return to_source(task.loss, "loss") if is_plain(task.loss) else expressions["loss"]
-    loss = plain_loss(task.loss)
-    if not is_plain(loss):
-        raise _cannot_smooth("a loss of your own")
-    if isinstance(loss, Mapping) and "class_name" not in loss:
-        parts = (f"{literal(name)}: {_smoothed(part, smoothing)}" for name, part in loss.items())
-        return "{" + ", ".join(parts) + "}"
-    if isinstance(loss, list):
-        return "[" + ", ".join(_smoothed(part, smoothing) for part in loss) + "]"
-    name = _name_of(loss)
-    if name not in SPARSE and name not in SMOOTHABLE:
-        raise _cannot_smooth(name)
-    return _smoothed(loss, smoothing)
-
-
-def _smoothed(loss: Any, smoothing: float) -> str:
-    name = _name_of(loss)
-    if name in SPARSE:
-        return "smoothed_cross_entropy"
-    if name not in SMOOTHABLE:
-        return to_source(loss, "loss")
-    config = loss.get("config", {}) if isinstance(loss, Mapping) else {}
-    smoothed = {
-        "class_name": SMOOTHABLE[name],
-        "config": {**config, "label_smoothing": smoothing},
-    }
-    return to_source(smoothed, "loss")
-
-
-def _cannot_smooth(what: str) -> PlanError:
-    return PlanError(
-        "a cross-entropy loss for regularization.label_smoothing",
-        what,
-        "Set regularization.label_smoothing = 0.",
-    )
-
-
-def _name_of(loss: Any) -> str:
-    return str(loss["class_name"]) if isinstance(loss, Mapping) else str(loss)
-
-
-def _parts(task: Task) -> list[Any]:
-    loss = plain_loss(task.loss)
-    if isinstance(loss, list):
-        return loss
-    return list(loss.values()) if isinstance(loss, Mapping) and "class_name" not in loss else [loss]
-
-
-def _loss_names(task: Task) -> set[str]:
-    return {SPARSE_NAME if _name_of(loss) in SPARSE else _name_of(loss) for loss in _parts(task)}
-
-
-def _from_logits(task: Task) -> bool:
-    settings = {
-        bool(loss.get("config", {}).get("from_logits")) if isinstance(loss, Mapping) else False
-        for loss in _parts(task)
-        if _name_of(loss) in SPARSE
-    }
-    if len(settings) > 1:
-        raise _cannot_smooth("outputs with logits and outputs with probabilities")
-    return settings.pop()
 
 
 def _betas(plan: Plan) -> dict[str, Any]:

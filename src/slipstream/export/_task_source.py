@@ -49,7 +49,9 @@ TASK_KEYWORDS = ("model", "data", "loss", "metrics", "loss_weights")
 class TaskSource:
     """Imports and definitions of a task, and how it names its parts.
 
-    `expressions` are the arguments of Task(...) as the task's author wrote them, by keyword.
+    `expressions` are the arguments of Task(...) as the task's author wrote them, by keyword;
+    `names` is what the definitions bind; `folder` is where their neighbours lie, if they need any;
+    `loads_model` says that the model comes from a file, with settings of its own.
     """
 
     imports: tuple[str, ...]
@@ -57,6 +59,7 @@ class TaskSource:
     expressions: Mapping[str, str]
     names: frozenset[str]
     folder: str | None
+    loads_model: bool = False
 
 
 @dataclass

@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from slipstream.data.splits import Data, Split, leaves, to_data
 from slipstream.errors import PlanError, TaskError
+from slipstream.export._data_part import Loading, loading
+from slipstream.export._folder_source import folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
 from slipstream.export._model_part import build_function, model_definitions
 from slipstream.export._objects import literal
@@ -57,20 +55,20 @@ def eject(plan: Plan, task_reference: str) -> str:
         (True, False)
     """
     task = resolve(task_reference)
-    source = _source(task_reference)
-    load, has_test, has_weights = _loading(task)
-    _check(task, plan, source, has_weights)
+    source = _source(task_reference, task)
+    load = loading(task.data())
+    _check(task, plan, source, load)
     expressions = {key: f"@{key}@" for key in source.expressions}
     ours = "\n\n\n".join(
         part.strip("\n")
         for part in (
-            *_set_apart_part(load),
+            *load.definitions,
             "\n".join(loop_constants(task, plan)),
             *rates_part(plan),
             *model_definitions(task, plan),
-            *loop_definitions(task, plan, has_weights),
-            build_function(task, plan, expressions),
-            main_function(task, plan, load, has_test, has_weights),
+            *loop_definitions(task, plan, load),
+            build_function(task, plan, expressions, loads_model=source.loads_model),
+            main_function(task, plan, load),
             'if __name__ == "__main__":\n    main()',
         )
     )
@@ -78,7 +76,7 @@ def eject(plan: Plan, task_reference: str) -> str:
     return "\n".join([*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)])
 
 
-def _check(task: Task, plan: Plan, source: TaskSource, has_weights: bool) -> None:
+def _check(task: Task, plan: Plan, source: TaskSource, load: Loading) -> None:
     for part in ("model", "data", "loss"):
         if part not in source.expressions:
             raise TaskError(
@@ -93,7 +91,7 @@ def _check(task: Task, plan: Plan, source: TaskSource, has_weights: bool) -> Non
             "runtime.loop = 'keras', which adds the smoothing to val_loss",
             "Set runtime.loop = 'slipstream', or watch another metric.",
         )
-    if smooths_watched_loss and has_weights:
+    if smooths_watched_loss and load.weighted:
         raise PlanError(
             "regularization.label_smoothing = 0 where a weighted loss is watched",
             f"{plan.regularization.label_smoothing}",
@@ -101,7 +99,7 @@ def _check(task: Task, plan: Plan, source: TaskSource, has_weights: bool) -> Non
         )
 
 
-def _source(reference: str) -> TaskSource:
+def _source(reference: str, task: Task) -> TaskSource:
     if reference in names():
         module = f"slipstream.tasks.{reference}"
         return task_source(_file_of(module), module, "TASK")
@@ -112,7 +110,7 @@ def _source(reference: str) -> TaskSource:
     if location.endswith(".py"):
         return task_source(path.resolve(), path.stem, name or None)
     if path.is_dir():
-        raise TaskError("a task with source", f"the folder {path}", "Name its Python file.")
+        return folder_source(path, task)
     return task_source(_file_of(location), location, name or None)
 
 
@@ -120,102 +118,6 @@ def _file_of(module: str) -> Path:
     spec = importlib.util.find_spec(module)
     assert spec is not None and spec.origin is not None  # resolve() has imported it.
     return Path(spec.origin)
-
-
-def _loading(task: Task) -> tuple[str, bool, bool]:
-    """Return how the script loads the data, whether a test split comes, and weights."""
-    loaded = task.data()
-    data = to_data(loaded)
-    has_weights = data.train.sample_weight is not None
-    lines = _pairs(loaded, has_weights)
-    is_plain = all(isinstance(array, np.ndarray) for array in _raw_leaves(loaded))
-    if not is_plain:
-        lines.append(
-            "train, validation = keras.tree.map_structure(np.asarray, (train, validation))"
-        )
-    if data.test is not None and not is_plain:
-        lines.append("test = keras.tree.map_structure(np.asarray, test)")
-    return "\n".join(lines), data.test is not None, has_weights
-
-
-def _pairs(loaded: Any, has_weights: bool) -> list[str]:
-    call = "@data@()"
-    if isinstance(loaded, Data):
-        present = ["train", "validation"] + (["test"] if loaded.test is not None else [])
-        return [
-            f"data = {call}",
-            *(f"{name} = {_fields(f'data.{name}', has_weights)}" for name in present),
-        ]
-    if isinstance(loaded, Mapping) and "train" in loaded:
-        present = [n for n in ("train", "validation", "test") if loaded.get(n) is not None]
-        lines = [f"data = {call}"]
-        for name in present:
-            text = f'data["{name}"]'
-            is_split = isinstance(loaded[name], Split)
-            lines.append(f"{name} = {_fields(text, has_weights) if is_split else text}")
-        return lines if "validation" in present else [*lines, *_apart()]
-    if isinstance(loaded, Split):
-        return [f"train = {call}", f"train = {_fields('train', has_weights)}", *_apart()]
-    several = isinstance(loaded[0], Split | tuple | list) and len(loaded) in (2, 3)
-    is_list_of_splits = several and all(
-        isinstance(part, Split) or (isinstance(part, tuple | list) and len(part) in (2, 3))
-        for part in loaded
-    )
-    if not is_list_of_splits:
-        return [f"train = {call}", *_apart()]
-    present = ["train", "validation", "test"][: len(loaded)]
-    lines = [f"{', '.join(present)} = {call}"]
-    for name, part in zip(present, loaded, strict=True):
-        if isinstance(part, Split):
-            lines.append(f"{name} = {_fields(name, has_weights)}")
-    return lines
-
-
-def _fields(text: str, has_weights: bool) -> str:
-    weights = f", {text}.sample_weight" if has_weights else ""
-    return f"({text}.x, {text}.y{weights})"
-
-
-def _apart() -> list[str]:
-    return ["train, validation = set_apart(train)"]
-
-
-SET_APART = '''
-def set_apart(split):
-    """Set a fixed, shuffled fifth of the examples apart for validation."""
-    num_examples = len(keras.tree.flatten(split)[0])
-    order = np.random.default_rng({seed}).permutation(num_examples)
-    num_apart = round(num_examples * {share})
-    rest, apart = order[num_apart:], order[:num_apart]
-    return (
-        keras.tree.map_structure(lambda array: array[rest], tuple(split)),
-        keras.tree.map_structure(lambda array: array[apart], tuple(split)),
-    )
-'''
-
-
-def _set_apart_part(load: str) -> list[str]:
-    from slipstream.data.splits import VALIDATION_SEED, VALIDATION_SHARE
-
-    if "set_apart(" not in load:
-        return []
-    return [SET_APART.format(seed=VALIDATION_SEED, share=VALIDATION_SHARE)]
-
-
-def _raw_leaves(loaded: Any) -> Iterator[Any]:
-    if isinstance(loaded, Data):
-        for split in (loaded.train, loaded.validation, loaded.test):
-            yield from leaves(split.parts()) if split is not None else ()
-    elif isinstance(loaded, Split):
-        yield from leaves(loaded.parts())
-    elif isinstance(loaded, Mapping):
-        for part in loaded.values():
-            yield from _raw_leaves(part)
-    elif isinstance(loaded, tuple | list):
-        for part in loaded:
-            yield from _raw_leaves(part)
-    elif loaded is not None:
-        yield loaded
 
 
 def _renamed(text: str, source: TaskSource) -> str:

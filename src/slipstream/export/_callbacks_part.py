@@ -1,0 +1,200 @@
+"""The part of a script that watches the training: averages, the best weights, the end."""
+
+from __future__ import annotations
+
+from slipstream.plan import Plan
+from slipstream.task import Task
+
+PENALTY = '''
+class PenaltyInTraining(keras.callbacks.Callback):
+    """Adds {l2} * sum(w**2) of every kernel to the loss of training, not of validation."""
+
+    def on_train_begin(self, logs=None):
+        self.kernels = [
+            variable
+            for variable in self.model.trainable_variables
+            if variable.name in KERNELS and variable.regularizer is None
+        ]
+        self.put(keras.regularizers.L2({l2}))
+
+    def on_train_end(self, logs=None):
+        self.put(None)
+
+    def on_test_begin(self, logs=None):
+        self.put(None)
+
+    def on_test_end(self, logs=None):
+        self.put(keras.regularizers.L2({l2}))
+
+    def put(self, regularizer):
+        for kernel in self.kernels:
+            kernel.regularizer = regularizer
+'''
+
+
+AVERAGED = '''
+class AveragedWeights(keras.callbacks.Callback):
+    """Evaluates and keeps the averaged weights, and trains on with the others."""
+
+    trained = None
+
+    def on_test_begin(self, logs=None):
+        variables = self.model.trainable_variables
+        optimizer = {optimizer}
+        self.trained = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+        {averages}
+        for variable, value in zip(variables, averages, strict=True):
+            variable.assign(value)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.trained is not None:
+            for variable, value in zip(self.model.trainable_variables, self.trained, strict=True):
+                variable.assign(value)
+            self.trained = None
+'''
+
+
+STOP_AT_TARGET = '''
+class StopAtTarget(keras.callbacks.Callback):
+    """Ends the training as soon as the target is met."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs[MONITOR] {sign} {target}:
+            self.model.stop_training = True
+'''
+
+
+KEEP_BEST = '''
+class KeepBest(keras.callbacks.Callback):
+    """Follows {monitor} over several calls of fit."""
+
+    def __init__(self):
+        super().__init__()
+        self.best = {worst}
+        self.weights = None
+        self.waited = 0
+        self.done = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = logs[MONITOR]
+        self.waited += 1
+        if value {better} self.best:
+            self.best, self.waited = value, 0{keep}{stop}
+'''
+
+
+def callback_definitions(task: Task, plan: Plan) -> list[str]:
+    """Return the callbacks that Keras lacks and the plan needs."""
+    parts = []
+    if plan.regularization.l2 and plan.runtime.loop == "slipstream":
+        parts.append(PENALTY.format(l2=plan.regularization.l2))
+    if needs_own_averaging(plan):
+        parts.append(_averaged(plan))
+    if plan.duration.evaluations_per_epoch > 1:
+        if follows_monitor(task, plan):
+            parts.append(_keep_best(task, plan))
+    elif stops_at_target(task, plan):
+        sign = "<=" if task.better == "min" else ">="
+        parts.append(STOP_AT_TARGET.format(sign=sign, target=task.target))
+    return parts
+
+
+def callback_lines(task: Task, plan: Plan) -> list[str]:
+    """Return the list of callbacks for one call of fit, one a line or more."""
+    lines = []
+    if plan.runtime.loop == "slipstream":
+        lines.append("keras.callbacks.LambdaCallback(on_epoch_begin=batches.start_epoch),")
+        if plan.regularization.l2:
+            lines.append("PenaltyInTraining(),")
+    if needs_own_averaging(plan):
+        lines.append("AveragedWeights(),")
+    elif plan.optimizer.ema:
+        lines.append("keras.callbacks.SwapEMAWeights(swap_on_epoch=True),")
+    lines.append('keras.callbacks.CSVLogger("history.csv"),')
+    if stops_at_target(task, plan):
+        lines.append("StopAtTarget(),")
+    duration = plan.duration
+    if duration.patience or duration.restore_best:
+        patience = str(duration.patience) if duration.patience else "EPOCHS"
+        note = "" if duration.patience else "  # it stops nothing, it only keeps the best"
+        restore = f", restore_best_weights={duration.restore_best}"
+        lines += [
+            f"keras.callbacks.EarlyStopping({note}",
+            f'    MONITOR, mode="{task.better}", patience={patience}{restore}',
+            "),",
+        ]
+    return lines
+
+
+def _averaged(plan: Plan) -> str:
+    optimizer = "self.model.optimizer"
+    if plan.precision.policy == "mixed_float16":
+        optimizer = "self.model.optimizer.inner_optimizer  # Keras scales the loss around it."
+    if plan.optimizer.ema:
+        averages = "\n        ".join(
+            [
+                "averages = [",
+                "    keras.ops.convert_to_numpy(variable).copy()",
+                "    for variable in optimizer.variables",
+                '    if variable.name.endswith("_average")',
+                "]",
+            ]
+        )
+    else:
+        beta = plan.optimizer.beta_1
+        averages = "\n        ".join(
+            [
+                "# Schedule-Free trains at y = (1 - beta) * z + beta * x and is judged at x.",
+                'z = [v for v in optimizer.variables if v.name.endswith("_momentum")]',
+                "averages = [",
+                f"    (y - {1.0 - beta!r} * keras.ops.convert_to_numpy(z_i)) / {beta!r}",
+                "    for y, z_i in zip(self.trained, z, strict=True)",
+                "]",
+            ]
+        )
+    return AVERAGED.format(optimizer=optimizer, averages=averages)
+
+
+def _keep_best(task: Task, plan: Plan) -> str:
+    keep = (
+        "\n            self.weights = self.model.get_weights()"
+        if plan.duration.restore_best
+        else ""
+    )
+    conditions = []
+    if plan.duration.patience:
+        conditions.append(f"self.waited >= {plan.duration.patience}")
+    if stops_at_target(task, plan):
+        conditions.append(f"value {'<=' if task.better == 'min' else '>='} {task.target}")
+    stop = f"\n        self.done = {' or '.join(conditions)}" if conditions else ""
+    is_min = task.better == "min"
+    return KEEP_BEST.format(
+        monitor=task.monitor,
+        worst="np.inf" if is_min else "-np.inf",
+        better="<" if is_min else ">",
+        keep=keep,
+        stop=stop,
+    )
+
+
+def needs_own_averaging(plan: Plan) -> bool:
+    """Whether averaged weights are judged and Keras' own callback does not do it right."""
+    if plan.optimizer.name == "schedule_free_adamw":
+        return plan.runtime.loop == "slipstream"
+    if not plan.optimizer.ema:
+        return False
+    duration = plan.duration
+    # SwapEMAWeights leaves other weights than the averaged ones behind when fit ends early.
+    ends_early = duration.patience > 0 or duration.stop_at_target
+    return duration.evaluations_per_epoch > 1 or (ends_early and not duration.restore_best)
+
+
+def stops_at_target(task: Task, plan: Plan) -> bool:
+    """Whether a target ends the training."""
+    return plan.duration.stop_at_target and task.target is not None
+
+
+def follows_monitor(task: Task, plan: Plan) -> bool:
+    """Whether anything depends on the monitor."""
+    duration = plan.duration
+    return bool(duration.patience or duration.restore_best) or stops_at_target(task, plan)
