@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from slipstream.data.splits import Data
 from slipstream.export._objects import literal
 from slipstream.export._task_source import TaskSource
 from slipstream.task import Task
@@ -57,6 +58,16 @@ def folder_source(folder: Path, task: Task) -> TaskSource:
         folder=None,
         loads_model=True,
     )
+
+
+def folder_data(folder: Path, data: Data) -> dict[str, tuple[Any, ...]]:
+    """Return the data in the form in which the script's own `load_data` has them."""
+    present = read_folder(folder).description.splits
+    return {
+        name: tuple(_present(list(getattr(data, name).parts())))
+        for name in ("train", "validation", "test")
+        if name in present
+    }
 
 
 def _present(nests: list[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slipstream.errors import PlanError, TaskError
 from slipstream.export._data_part import Loading, loading
-from slipstream.export._folder_source import folder_source
+from slipstream.export._folder_source import folder_data, folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
 from slipstream.export._model_part import build_function, model_definitions
 from slipstream.export._objects import literal
@@ -56,7 +56,8 @@ def eject(plan: Plan, task_reference: str) -> str:
     """
     task = resolve(task_reference)
     source = _source(task_reference, task)
-    load = loading(task.data())
+    loaded = task.data()
+    load = loading(folder_data(Path(task_reference), loaded) if source.loads_model else loaded)
     _check(task, plan, source, load)
     expressions = {key: f"@{key}@" for key in source.expressions}
     ours = "\n\n\n".join(
