@@ -207,6 +207,22 @@ def test_what_cannot_be_written_out_is_refused(
         eject(Plan(), str(_write(tmp_path, text)))
 
 
+def test_a_task_by_value_has_no_source(tmp_path: Path) -> None:
+    from slipstream.task import Task
+    from slipstream.tasks.by_value import write_by_value
+
+    task = Task(model=lambda: None, data=lambda: ([1.0], [2.0]), loss="mse")
+    file = write_by_value(task, tmp_path / "mine.task.pkl")
+    with pytest.raises(TaskError, match="no source"):
+        eject(Plan(), str(file))
+
+
+def test_a_loader_that_fails_is_named(tmp_path: Path) -> None:
+    text = OWN_TASK.replace("return (x, y), (x, y)", "return missing")
+    with pytest.raises(TaskError, match="NameError: name 'missing'"):
+        eject(Plan(), str(_write(tmp_path, text)))
+
+
 def test_smoothing_needs_a_cross_entropy(tmp_path: Path) -> None:
     plan = Plan().edit({"regularization.label_smoothing": 0.1})
     with pytest.raises(PlanError, match="cross-entropy"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from slipstream.errors import PlanError, TaskError
+from slipstream.errors import PlanError, SlipstreamError, TaskError
 from slipstream.export._data_part import Loading, loading
 from slipstream.export._folder_source import folder_data, folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
@@ -19,6 +21,7 @@ from slipstream.export._task_source import TaskSource, task_source
 from slipstream.plan import Plan
 from slipstream.task import Task
 from slipstream.tasks import names, resolve
+from slipstream.tasks._references import BY_VALUE
 
 # What the script itself calls things; a task that has such a name gets the script's renamed.
 OWN_NAMES = (
@@ -56,7 +59,7 @@ def eject(plan: Plan, task_reference: str) -> str:
     """
     task = resolve(task_reference)
     source = _source(task_reference, task)
-    loaded = task.data()
+    loaded = _load(task)
     load = loading(folder_data(Path(task_reference), loaded) if source.loads_model else loaded)
     _check(task, plan, source, load)
     expressions = {key: f"@{key}@" for key in source.expressions}
@@ -74,7 +77,8 @@ def eject(plan: Plan, task_reference: str) -> str:
         )
     )
     ours = _with_expressions(_renamed(ours, source), source.expressions)
-    return "\n".join([*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)])
+    lines = [*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)]
+    return _checked("\n".join(lines), task)
 
 
 def _check(task: Task, plan: Plan, source: TaskSource, load: Loading) -> None:
@@ -112,7 +116,38 @@ def _source(reference: str, task: Task) -> TaskSource:
         return task_source(path.resolve(), path.stem, name or None)
     if path.is_dir():
         return folder_source(path, task)
+    if location.endswith(BY_VALUE):
+        raise TaskError(
+            "a task in a Python file, or a folder that it was handed over to",
+            f"{path.name}, which holds a task by value and no source",
+            "Put the task into a Python file, then: slipstream eject PLAN.toml FILE.py.",
+        )
     return task_source(_file_of(location), location, name or None)
+
+
+def _load(task: Task) -> Any:
+    try:
+        return task.data()
+    except SlipstreamError:
+        raise
+    except Exception as error:  # It is the user's code.
+        raise TaskError(
+            f"the data function of task '{task.name}' to return data",
+            f"{type(error).__name__}: {error}".splitlines()[0].removesuffix("."),
+            "A script is written to fit the data: make them loadable here.",
+        ) from error
+
+
+def _checked(script: str, task: Task) -> str:
+    try:
+        ast.parse(script)
+    except SyntaxError as error:
+        raise TaskError(
+            f"a source of task '{task.name}' that can be taken apart",
+            f"line {error.lineno} of the script: {error.msg}",
+            "Write the task's functions and its Task(...) as plain statements.",
+        ) from None
+    return script
 
 
 def _file_of(module: str) -> Path:
