@@ -45,7 +45,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
         (f"best {record.monitor}", _number(record.best_value)),
         *((f"test {name}", _number(value)) for name, value in tested.items()),
         ("on the clock", seconds_in_words(record.timings.clock_seconds)),
-        ("of it compiling", seconds_in_words(record.timings.compile_seconds)),
+        *_compiling(record),
         ("examples/s", f"{record.examples_per_second:,.0f}"),
         ("peak memory", f"{record.peak_memory_bytes / 2**20:,.0f} MiB"),
     ]
@@ -201,12 +201,12 @@ def _table(*columns: str) -> Table:
 def _headline(console: Console, text: str, *, good: bool) -> None:
     style = "bold green" if good else "bold"
     console.print()
-    console.print(escape(text), style=style)
+    console.print(escape(text), style=style, soft_wrap=not console.is_terminal)
     console.print()
 
 
 def _grid(console: Console, rows: Sequence[tuple[str, str]], indent: int = 2) -> None:
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(style="dim" if indent else "bold", no_wrap=True)
     grid.add_column()
     for name, text in rows:
@@ -231,6 +231,12 @@ def _console() -> Console:
 
 def _json(command: str, **values: Any) -> None:
     write_json_line({"kind": "result", "command": command, **values}, sys.stdout)
+
+
+def _compiling(record: Record) -> list[tuple[str, str]]:
+    # Keras' own loop does not tell it apart.
+    seconds = record.timings.compile_seconds
+    return [("of it compiling", seconds_in_words(seconds))] if seconds > 0 else []
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.folders import PLAN_FILE, REPORT_FILE, claim
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
-from slipstream.measure import Failed, Job, Launch
+from slipstream.measure import Failed, Job, Launch, require_backend
 from slipstream.measure.interleave import failed_record
 from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan, Value, to_toml, write_plan
@@ -67,6 +67,8 @@ def fit(
     """
     launch = launch_for(reference, folder)
     wanted = on_installed(plan) if plan is not None else None
+    if "runtime.backend" in changes:
+        require_backend(str(changes["runtime.backend"]))
     claim(folder)
     facts, warnings = look(launch, None, wanted, listener, changes)
     chosen = (wanted or as_given(facts)).edit(changes)

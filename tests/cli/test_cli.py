@@ -1,0 +1,282 @@
+"""The command line: help, exit codes, what goes to which stream; no training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipstream import techniques
+from slipstream.cli import main
+from slipstream.errors import DataError
+from slipstream.plan import Plan, from_toml, to_toml
+from slipstream.progress import Notice, StageStarted, Step
+
+COMMANDS = (
+    "optimize", "fit", "compare", "ablate", "report", "eject", "plan", "tasks", "techniques",
+)  # fmt: skip
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    code = ended.value.code
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_that_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    text = capsys.readouterr().out
+    assert f"Example: slipstream {command}" in text
+
+
+def test_help_lists_all_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"│ {command} " in text for command in COMMANDS)
+    for code in ("0 done", "1 a training", "2 bad input", "130 interrupted"):
+        assert code in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import slipstream
+
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"slipstream {slipstream.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "digit"], ["'digit'", "Did you mean 'digits'?"]),
+        (["fit", "nowhere.py"], ["nowhere.py, which is not a file"]),
+        (["fit", "digits", "--plan", "nowhere.toml"], ["nowhere.toml"]),
+        (["fit", "digits", "--set", "schedule.peek=1"], ["'schedule.peek'", "'schedule.peak'"]),
+        (["fit", "digits", "--set", "batch.size"], ["--set schedule.peak=3e-3"]),
+        (["fit", "digits", "--set", "runtime.backend=caffe"], ["'caffe'", "tensorflow, jax"]),
+        (["optimize", "digits", "--budget", "10"], ["'10'", "Did you mean '10m'?"]),
+        (["optimize", "digits", "--budget", "soon"], ["'soon'", "1m30s"]),
+        (["optimize", "digits", "--backends", "theano"], ["'theano'"]),
+        (["optimize", "digits", "--resume"], ["digits-optimize-", "--out"]),
+        (["report", "nowhere"], ["nowhere", "no such folder"]),
+        (["plan", "--recipe", "one_cycle"], ["name of a recipe", "adam_one_cycle"]),
+        (["plan", "--recipe", "adam_one_cycle"], ["a TASK beside --recipe"]),
+        (["techniques", "warmpu"], ["'warmpu'", "'warmup'"]),
+        (["eject", "nowhere.toml", "digits"], ["nowhere.toml"]),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["Error", "  got", "  to mend"]
+    for word in words:
+        assert word in err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["digits"],
+        ["fit"],
+        ["fit", "digits", "--seed", "3"],
+        ["compare", "digits", "a.toml"],
+        ["ablate", "digits"],
+        ["optimize", "digits", "--seeds", "1"],
+        ["fit", "digits", "--data-dir", "nowhere"],
+    ],
+)
+def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Error" in err
+    assert "Traceback" not in err
+
+
+def test_a_plan_with_a_mistake_is_refused_with_its_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("plan.toml").write_text("[batch]\nsize = 32\n\n[schedule]\npeek = 0.1\n")
+    assert run("fit", "digits", "--plan", "plan.toml") == 2
+    assert "plan.toml, line 5" in capsys.readouterr().err
+
+
+def test_an_error_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", "digit", "--json") == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["kind"], told["exit_code"], told["got"]) == ("error", 2, "'digit'")
+
+
+def test_the_default_plan_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan") == 0
+    assert from_toml(capsys.readouterr().out) == Plan()
+
+
+def test_a_tasks_plan_with_a_change_goes_to_a_file() -> None:
+    assert run("plan", "digits", "--set", "batch.size=64", "--out", "plans/mine.toml") == 0
+    plan = from_toml(Path("plans/mine.toml").read_text())
+    assert (plan.batch.size, plan.runtime.loop) == (64, "keras")
+
+
+def test_a_folder_that_holds_results_is_not_written_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("old").mkdir()
+    Path("old/record.json").write_text("precious")
+    assert run("fit", "digits", "--out", "old") == 2
+    assert "one that holds record.json" in capsys.readouterr().err
+    assert Path("old/record.json").read_text() == "precious"
+
+
+def test_tasks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("tasks") == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert {"digits", "fashion_mnist", "breast_cancer", "diabetes"} <= set(names)
+    assert "by_value" not in names
+
+
+def test_techniques_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("techniques") == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(names) == [technique.name for technique in techniques.all_techniques()]
+    assert run("techniques", "warmup") == 0
+    assert capsys.readouterr().out.startswith("warmup: ")
+
+
+def test_techniques_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("techniques", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"name", "summary"} == set(rows[0])
+
+
+def test_eject_prints_a_script_that_compiles(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("plan.toml").write_text(to_toml(Plan().edit({"schedule.name": "cosine"})))
+    assert run("eject", "plan.toml", "digits") == 0
+    out, err = capsys.readouterr()
+    compile(out, "train.py", "exec")
+    assert err == ""
+
+
+class Command:
+    """Stands in for a command that takes long."""
+
+    def __init__(self, ends_with: BaseException | None) -> None:
+        self.ends_with = ends_with
+        self.given: tuple[object, ...] = ()
+
+    def __call__(self, *given: object, listener: object = None, **_: object) -> object:
+        self.given = given
+        tell = listener if callable(listener) else given[-1]
+        assert callable(tell)
+        tell(StageStarted("look", "Looking"))
+        tell(Step("look", "half way", 0.5))
+        tell(Notice("Few examples.", warning=True))
+        assert self.ends_with is not None
+        raise self.ends_with
+
+
+def test_interrupted_commands_end_with_130_and_say_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(KeyboardInterrupt())
+    monkeypatch.setattr("slipstream.commands.optimize.optimize", command)
+    assert run("optimize", "digits", "--budget", "90s", "--no-allow-precision") == 130
+    err = capsys.readouterr().err
+    folder = command.given[1]
+    assert isinstance(folder, Path)
+    assert folder.parent == Path("runs")
+    go_on = f"slipstream optimize digits --budget 90s --no-allow-precision --out {folder} --resume"
+    assert f"to go on: {go_on}" in err
+
+
+def test_an_error_of_slipstream_itself_is_one_line_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    monkeypatch.setattr("slipstream.commands.fit.fit", Command(ZeroDivisionError("by zero")))
+    assert run("fit", "digits", "--out", "out", "--quiet") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    warning, told = err.splitlines()
+    assert warning == "Warning: Few examples."
+    assert told.startswith("Internal error: ZeroDivisionError: by zero.")
+    assert "out/error.txt" in told
+    assert "Traceback" in Path("out/error.txt").read_text()
+
+
+def test_happenings_as_json_are_one_object_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = DataError("labels", "none", "Add them.")
+    monkeypatch.setattr("slipstream.commands.fit.fit", Command(error))
+    assert run("fit", "digits", "--json") == 2
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["kind"] for one in told] == ["stage_started", "step", "notice", "error"]
+    assert told[1] == {
+        "kind": "step", "stage": "look", "text": "half way", "fraction": 0.5, "passing": False
+    }  # fmt: skip
+    assert told[3]["mend"] == "Add them."
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import slipstream; slipstream.Plan, slipstream.optimize, slipstream.Task, dir(slipstream)",
+        "from slipstream import *",
+        "import slipstream.cli.summaries, slipstream.commands.optimize, slipstream.commands.fit",
+    ],
+)
+def test_no_keras_is_imported(statement: str) -> None:
+    check = (
+        f"{statement}\nimport sys\n"
+        "print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_installed_command_runs_and_writes_no_control_characters() -> None:
+    program = Path(sys.executable).with_name("slipstream")
+    if not program.exists():
+        pytest.skip("the package is not installed as a program")
+    variables = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    done = subprocess.run(
+        [program, "fit", "digit"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=variables,
+    )
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+
+
+def test_the_public_door_has_few_names_that_all_exist() -> None:
+    import slipstream
+
+    assert len(slipstream.__all__) <= 30
+    assert sorted(slipstream.__all__) == sorted(set(slipstream.__all__))
+    for name in slipstream.__all__:
+        assert getattr(slipstream, name) is not None
+    assert set(slipstream.__all__) <= set(dir(slipstream))
+    with pytest.raises(AttributeError):
+        slipstream.no_such_name  # noqa: B018

@@ -1,0 +1,322 @@
+"""The commands' parts that need no worker: times, folders, lines, reports from folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slipstream.commands import compare, evidence, fit, show
+from slipstream.commands.compare import CompareNotes
+from slipstream.commands.door import optimize
+from slipstream.commands.durations import parse_seconds, seconds_in_words
+from slipstream.commands.fit import FitNotes
+from slipstream.commands.folders import claim, default_folder, slug
+from slipstream.commands.interrupt import first_interrupt_asks
+from slipstream.commands.report import rebuild
+from slipstream.errors import InputError, RecordError, TaskError, TrainingError
+from slipstream.plan import Plan
+from slipstream.progress import Notice, StageDone, StageStarted, Step
+from slipstream.record import Environment, Point, Record, Timings, point_to_line, write_record
+from slipstream.verdict import compare as judge
+
+
+def make_record(seed: int = 0, *, rate: float = 1.0, **changes: object) -> Record:
+    """A run that gains `rate` tenths an epoch of one second."""
+    plan = Plan().edit({"seeds.seed": seed, "schedule.peak": 1e-3 * rate})
+    points = [
+        Point(step=step, epoch=step, seconds=float(step + seed / 10), values={
+            "val_accuracy": min(0.95, 0.1 * rate * step)})
+        for step in range(1, 10)
+    ]  # fmt: skip
+    values = {
+        "task": "digits",
+        "reference": "digits",
+        "fingerprint": "f",
+        "data_hash": "d",
+        "plan": plan.to_dict(),
+        "plan_digest": plan.digest(),
+        "backend": "jax",
+        "seed": seed,
+        "monitor": "val_accuracy",
+        "mode": "max",
+        "target": 0.5,
+        "started_at": "2026-01-01T00:00:00+00:00",
+        "environment": Environment(machine={"logical_cores": 2}, versions={"keras": "3.15.1"}),
+        "timings": Timings(clock_seconds=10.0),
+        "outcome": "completed",
+        "updates": 9,
+        "epochs": 9.0,
+        "examples_per_second": 100.0,
+        "peak_memory_bytes": 1,
+        "parameters": 1,
+        "best_value": points[-1].values["val_accuracy"],
+        "best_epoch": 9.0,
+        "final_values": points[-1].values,
+        "points": points,
+    }
+    return Record.model_validate({**values, **changes})
+
+
+def write_run(record: Record, folder: Path) -> None:
+    write_record(record, folder)
+    (folder / "metrics.jsonl").write_text("".join(point_to_line(p) for p in record.points))
+
+
+@given(hours=st.integers(0, 50), minutes=st.integers(0, 300), tenths=st.integers(0, 6000))
+@settings(max_examples=60)
+def test_lengths_of_time_are_read_as_they_are_written(
+    hours: int, minutes: int, tenths: int
+) -> None:
+    parts = [(hours, "h", 3600), (minutes, "m", 60), (tenths / 10, "s", 1)]
+    seconds = sum(value * unit for value, _, unit in parts)
+    text = "".join(f"{value}{letter}" for value, letter, _ in parts if value)
+    if seconds == 0:
+        with pytest.raises(InputError):
+            parse_seconds(text)
+    else:
+        assert parse_seconds(text) == pytest.approx(seconds)
+        assert parse_seconds(text.upper().replace("H", "H ")) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "m", "5x", "-3m", "1m1h", "5m 3", "0s", "inf", "nan", 0, -1])
+def test_what_is_no_length_of_time_is_refused(text: str | float) -> None:
+    with pytest.raises(InputError, match="90s, 5m, 1h"):
+        parse_seconds(text)
+
+
+@given(st.floats(0, 1e6))
+def test_words_for_seconds_are_within_their_rounding(seconds: float) -> None:
+    words = seconds_in_words(seconds).split()
+    units = {"s": 1, "min": 60, "h": 3600}
+    said = sum(float(n) * units[u] for n, u in zip(words[::2], words[1::2], strict=True))
+    smallest = units[words[-1]]
+    assert abs(said - seconds) <= (smallest / 2 if len(words) > 2 or smallest > 1 else 0.051) + 1e-9
+
+
+def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
+    folder = claim(tmp_path / "new" / "deep")
+    (folder / "logs").mkdir()
+    assert claim(folder) == folder
+    (folder / "plan.toml").touch()
+    with pytest.raises(InputError, match=r"plan\.toml"):
+        claim(folder)
+    assert claim(folder, resume=True) == folder
+
+
+def test_a_file_where_a_folder_should_be_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="written to"):
+        claim(tmp_path / "file")
+
+
+def test_to_go_on_takes_the_newest_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="none here"):
+        default_folder("optimize", "digits", resume=True)
+    for stamp in ("20260102-000000", "20260101-000000"):
+        (tmp_path / "runs" / f"digits-optimize-{stamp}").mkdir(parents=True)
+    (tmp_path / "runs" / "digits-compare-20270101-000000").mkdir()
+    found = default_folder("optimize", "digits", resume=True)
+    assert found == Path("runs/digits-optimize-20260102-000000")
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_a_slug_is_always_one_plain_name(reference: str) -> None:
+    assert slug(reference).replace("-", "").replace("_", "").isalnum() or set(slug(reference)) <= {
+        "_", "-"
+    }  # fmt: skip
+    assert "/" not in slug(reference)
+
+
+def test_lines_are_plain_and_leave_passing_steps_out() -> None:
+    stream = io.StringIO()
+    lines = show.Lines(stream)
+    lines(StageStarted("runtime", "Measuring jax", 80.0))
+    for number in range(100):
+        lines(Step("runtime", f"step {number}", number / 100, passing=True))
+    lines(Step("runtime", "jax measured", 0.5))
+    lines(Notice("Something is odd.", warning=True))
+    lines(StageDone("runtime", "jax is fastest", 61.0, resumed=True))
+    assert stream.getvalue().splitlines() == [
+        "Runtime: Measuring jax (about 1 min 20 s)",
+        "  [ 50 %] jax measured",
+        "Warning: Something is odd.",
+        "Runtime: done before in 1 min 01 s. jax is fastest",
+    ]
+
+
+def test_the_display_of_a_stream_that_is_no_terminal_is_plain() -> None:
+    stream = io.StringIO()
+    with show.shown(stream) as listener:
+        listener(Notice("[bold]as it is[/]"))
+    assert stream.getvalue() == "Note: [bold]as it is[/]\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_live_display_shows_texts_as_they_are() -> None:
+    stream = Terminal()
+    with show.shown(stream) as listener:
+        listener(StageStarted("learn", "Looking [for] a plan", 30.0))
+        listener(Step("learn", "[red]odd[/] text", None, passing=True))
+        # It is drawn anew ten times a second.
+        time.sleep(0.3)
+        listener(Step("learn", "trial 3", 0.25))
+        listener(StageDone("learn", "[/] found", 3.0))
+    text = stream.getvalue()
+    for expected in ("Looking [for] a plan", "[red]odd[/] text", "trial 3", "[/] found"):
+        assert expected in text
+
+
+def test_json_has_null_for_what_is_not_finite() -> None:
+    stream = io.StringIO()
+    show.write_json_line({"a": math.inf, "b": [math.nan, 1.5], "path": Path("x")}, stream)
+    assert json.loads(stream.getvalue()) == {"a": None, "b": [None, 1.5], "path": "x"}
+
+
+def test_the_first_interrupt_asks_and_the_second_interrupts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), first_interrupt_asks() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.is_set()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_patience_with_an_interrupt_ends() -> None:
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(0.2):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(20)
+    assert time.monotonic() - start < 10
+
+
+def test_interrupts_are_left_alone_in_other_threads() -> None:
+    seen: list[bool] = []
+
+    def other() -> None:
+        with first_interrupt_asks() as asked:
+            seen.append(asked.is_set())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_a_fit_in_words() -> None:
+    assert fit.in_words(make_record()) == (
+        "val_accuracy 0.9000 after 10.0 s; the target 0.5 was met after 5.0 s"
+    )
+    missed = make_record(target=0.99)
+    assert fit.in_words(missed).endswith("the target 0.99 was not met")
+
+
+def test_without_a_target_the_race_goes_to_what_a_reaches_in_every_run() -> None:
+    runs = [make_record(seed, best_value=value) for seed, value in enumerate((0.9, 0.8, None))]
+    target = compare._target
+    assert target(0.7, 0.6, runs, "A") == (0.7, "the one that was asked for")
+    assert target(None, 0.6, runs, "A") == (0.6, "the task's own")
+    assert target(None, None, runs, "A") == (0.8, "what A reaches in every run")
+    errors = [run.model_copy(update={"mode": "min"}) for run in runs]
+    assert target(None, None, errors, "A")[0] == 0.9
+    with pytest.raises(TrainingError, match="none with a finite value"):
+        target(None, None, runs[2:], "A")
+
+
+def test_the_report_of_a_fit_is_rebuilt(tmp_path: Path) -> None:
+    write_run(make_record(), tmp_path)
+    finding = {
+        "check": "c", "severity": "warning", "what": "many examples", "where": "<b>few</b>",
+        "mend": "Find more.", "about": "data",
+    }  # fmt: skip
+    notes = FitNotes(reference="digits", as_given=Plan().to_dict(), warnings=(finding,))
+    (tmp_path / "command.json").write_text(notes.model_dump_json())
+    page = rebuild(tmp_path).read_text()
+    assert "slipstream fit digits --plan" in page
+    assert "&lt;b&gt;few&lt;/b&gt;" in page
+
+
+def write_comparison(folder: Path) -> None:
+    a, b = ([make_record(seed, rate=rate) for seed in range(3)] for rate in (1.0, 3.0))
+    for side, runs in (("a", a), ("b", b)):
+        for run in runs:
+            write_run(run, folder / "runs" / f"{side}_seed{run.seed}")
+    notes = CompareNotes(
+        reference="digits",
+        labels=("slow", "quick"),
+        target=0.5,
+        target_from="the task's own",
+        num_seeds=3,
+        verdict=judge(b, a, target=0.5),
+    )
+    (folder / "command.json").write_text(json.dumps(notes.model_dump(mode="json")))
+
+
+def test_the_report_of_a_comparison_is_rebuilt(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    page = rebuild(tmp_path).read_text()
+    assert "quick against slow" in page
+    assert "faster to val_accuracy 0.5" in page
+
+
+def test_records_alone_make_a_report_too(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    (tmp_path / "command.json").unlink()
+    page = rebuild(tmp_path).read_text()
+    assert "1e-03" in page or "0.001" in page
+    assert page.count("<html") == 1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"command": "compare"}'])
+def test_what_cannot_be_read_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "command.json").write_text(text)
+    with pytest.raises(RecordError, match=r"command\.json"):
+        rebuild(tmp_path)
+
+
+def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="none"):
+        rebuild(tmp_path)
+
+
+def test_changes_leave_the_seed_out() -> None:
+    plan = Plan().edit({"seeds.seed": 7, "optimizer.nesterov": False, "batch.size": 8})
+    assert [c.key for c in evidence.changes_between(Plan(), plan)] == ["batch.size"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((3,), "a int"),
+        (("digits", [1.0], [2.0]), "x and y beside a str"),
+    ],
+)
+def test_the_door_says_what_it_takes(
+    arguments: tuple[object, ...], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TaskError, match=words):
+        optimize(*arguments, folder=tmp_path, progress=False)
+
+
+def test_nothing_is_printed_on_standard_output_by_progress(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with show.shown() as listener:
+        listener(Notice("hello"))
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Note: hello\n")
+    assert sys.stdout is not None
