@@ -81,10 +81,11 @@ def restore_state(model: Any, state: State) -> None:
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    # Paths alone are not unique; the position is, for the same model and plan.
+    # By position, which is the same for the same model and plan. Names are not: Keras numbers layers
+    # through all models of a process.
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {
-        f"{group}/{position}/{variable.path}": variable
+        f"{group}/{position}": variable
         for group, variables in groups.items()
         for position, variable in enumerate(variables)
     }

@@ -30,11 +30,11 @@ class TensorflowProgram:
     def __init__(self, model: Any, jit: bool) -> None:
         self._model = model
         self._placed: Arrays = None
-        self._run = tf.function(self._run_block, jit_compile=jit, reduce_retracing=not jit)
+        # Shapes are kept as they are: a batch axis of unknown size makes Keras average the losses of
+        # several outputs over batches instead of examples.
+        self._run = tf.function(self._run_block, jit_compile=jit)
         self._test = tf.function(
-            tf.autograph.experimental.do_not_convert(model.test_step),
-            jit_compile=jit,
-            reduce_retracing=not jit,
+            tf.autograph.experimental.do_not_convert(model.test_step), jit_compile=jit
         )
         self._ragged = tf.function(self._one_ragged_update, jit_compile=jit)
 
