@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def print_table(case: Case, records: dict[str, list[Record]], target: float) -> 
         print(f"plan against {side}: {verdict.sentence()} (floor {case.floors[side]}x: {met})")
 
 
-def _list(values, digits: int = 2) -> str:
+def _list(values: Iterable[float], digits: int = 2) -> str:
     return ", ".join(f"{value:.{digits}f}" for value in values)
 
 

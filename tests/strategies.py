@@ -23,6 +23,7 @@ def plans(draw: st.DrawFn) -> Plan:
         **draw(_learning()),
         **draw(_execution()),
         "clipping": {"global_norm": draw(_AMOUNTS)},
+        "architecture": {"batch_norm_momentum": draw(st.one_of(st.just("as_model"), _SHARES))},
         "regularization": {
             "l2": draw(_AMOUNTS),
             "dropout": draw(st.one_of(st.just("as_model"), _SHARES)),

@@ -40,7 +40,7 @@ LISTED = [
     "warm_restarts",
     "constant",
     "clipping",
-    "batch_size",
+    "batch_norm_momentum batch_size",
     "accumulation",
     "drop_remainder",
     "mixed_precision",

@@ -18,6 +18,7 @@ from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskErro
 from slipstream.ops.losses import SmoothedSparseCategoricalCrossentropy
 from slipstream.plan import Plan
 from slipstream.rewrite.dropout import set_dropout
+from slipstream.rewrite.normalization import set_batch_norm_momentum
 from slipstream.rewrite.penalty import Penalty
 from slipstream.task import Task
 
@@ -76,6 +77,9 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     if plan.regularization.dropout != "as_model":
         model = set_dropout(model, plan.regularization.dropout)
         applied["regularization.dropout"] = f"rate {plan.regularization.dropout}"
+    if plan.architecture.batch_norm_momentum != "as_model":
+        num_layers = set_batch_norm_momentum(model, plan.architecture.batch_norm_momentum)
+        applied["architecture.batch_norm_momentum"] = f"on {num_layers} layers"
     penalty = Penalty(model, plan.regularization.l2)
     if plan.regularization.l2 > 0:
         applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
@@ -194,16 +198,25 @@ def _set_precision(plan: Plan) -> None:
 
 def _keep_outputs_in_float32(model: Any, policy: str) -> str:
     """Put the policy on layers that did not take it themselves; outputs stay in float32."""
-    leaves = [layer for layer in model._flatten_layers() if not list(layer._layers)]
-    if not any(layer.dtype_policy.name == policy for layer in leaves):
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+    if not any(layer.dtype_policy.name == policy for layer in layers if layer.weights):
         # A model that was loaded carries its own policies: the global one passed it by.
-        for layer in leaves:
+        for layer in layers:
             layer.dtype_policy = policy
-    outputs = [tensor._keras_history.operation for tensor in getattr(model, "outputs", None) or []]
+    outputs = list(_output_layers(model))
     for layer in outputs:
-        if hasattr(layer, "dtype_policy"):
-            layer.dtype_policy = "float32"
+        for part in layer._flatten_layers():
+            part.dtype_policy = "float32"
     return f"{policy}, {len(outputs)} output layers in float32"
+
+
+def _output_layers(model: Any) -> Iterator[Any]:
+    for tensor in getattr(model, "outputs", None) or []:
+        operation = tensor._keras_history.operation
+        if isinstance(operation, keras.Model):
+            yield from _output_layers(operation)
+        elif isinstance(operation, keras.layers.Layer):
+            yield operation
 
 
 def _smoothed(loss: Any, smoothing: float) -> Any:

@@ -89,6 +89,12 @@ def build_function(
         ]
     if plan.regularization.dropout != "as_model":
         lines.append(f"model = set_dropout(model, {plan.regularization.dropout})")
+    if plan.architecture.batch_norm_momentum != "as_model":
+        lines += [
+            "for layer in model._flatten_layers():  # a shorter window for the moving averages",
+            "    if isinstance(layer, keras.layers.BatchNormalization):",
+            f"        layer.momentum = {plan.architecture.batch_norm_momentum}",
+        ]
     if plan.regularization.l2 and plan.runtime.loop == "keras":
         lines += [
             f"for variable in model.trainable_variables:  # {plan.regularization.l2} * sum(w**2)",
@@ -124,6 +130,7 @@ def _looks_into_model(plan: Plan) -> bool:
     return (
         plan.precision.policy.startswith("mixed")
         or plan.regularization.dropout != "as_model"
+        or plan.architecture.batch_norm_momentum != "as_model"
         or (plan.regularization.l2 > 0 and plan.runtime.loop == "keras")
         or (plan.optimizer.weight_decay > 0 and not plan.optimizer.decay_norm_and_bias)
         or plan.optimizer.name in ("muon", "schedule_free_adamw")

@@ -35,6 +35,7 @@ class Plan(parts.Section):
     batch: parts.Batch = parts.Batch()
     clipping: parts.Clipping = parts.Clipping()
     precision: parts.Precision = parts.Precision()
+    architecture: parts.Architecture = parts.Architecture()
     regularization: parts.Regularization = parts.Regularization()
     augmentation: parts.Augmentation = parts.Augmentation()
     data: parts.DataPipeline = parts.DataPipeline()

@@ -51,7 +51,7 @@ def _insert_before_outputs(model: Any, rate: float) -> Any:
             f"{type(model).__name__}, which is neither",
             "Set regularization.dropout = 'as_model', or add Dropout layers to the model.",
         )
-    output_layers = {tensor._keras_history.operation.name for tensor in model.outputs}
+    output_layers = {_last_with_weights(tensor) for tensor in model.outputs}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if layer.name in output_layers and args and hasattr(args[0], "shape"):
@@ -62,3 +62,17 @@ def _insert_before_outputs(model: Any, rate: float) -> Any:
     copy = keras.models.clone_model(model, call_function=call)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _last_with_weights(tensor: Any) -> str:
+    """Return the name of the layer that makes an output, past activations and reshapings."""
+    last = operation = tensor._keras_history.operation
+    while not getattr(operation, "weights", None):
+        inputs = tensor._keras_history.operation._inbound_nodes[
+            tensor._keras_history.node_index
+        ].input_tensors
+        if len(inputs) != 1:
+            return str(last.name)
+        tensor = inputs[0]
+        operation = tensor._keras_history.operation
+    return str(operation.name)

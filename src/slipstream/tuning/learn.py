@@ -19,7 +19,7 @@ from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
 from slipstream.progress import Step
 from slipstream.record import JsonModel, Record
-from slipstream.techniques import get_recipe, recipes
+from slipstream.techniques import get, get_recipe, recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.objective import score
@@ -33,6 +33,8 @@ EXTRA_SEEDS = 2
 FINALS_SHARE = 0.35
 # A trial that is this much slower than the best so far cannot win any more.
 HOPELESS = 1.6
+# Runs of fewer updates than this get a shorter window for BatchNormalization's averages.
+MANY_UPDATES = 5_000
 
 
 class TrialRow(JsonModel):
@@ -202,8 +204,19 @@ class _Learner:
                 "duration.epochs": epochs,
                 "duration.evaluations_per_epoch": evaluations,
                 "seeds.seed": TUNING_SEED,
+                **self._for_a_short_run(plan, epochs),
             }
         )
+
+    def _for_a_short_run(self, plan: Plan, epochs: int) -> dict[str, Value]:
+        """BatchNormalization's averages must keep up with weights that move fast."""
+        facts = self._context.facts
+        updates = epochs * facts.num_train / (plan.batch.size * plan.batch.accumulation)
+        technique = get("batch_norm_momentum")
+        if updates > MANY_UPDATES or technique.applies(plan, facts) is not None:
+            return {}
+        changed = technique.apply(plan, facts).flat()
+        return {key: changed[key] for key in technique.keys}
 
     def _train(self, plan: Plan) -> Record | Failed:
         best = min((tried.score for tried in self._tried), default=math.inf)
