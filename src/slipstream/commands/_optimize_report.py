@@ -78,9 +78,16 @@ def write_all(
     if not gain and found.confirmation is not None:
         write_plan(found.confirmation.plan, folder / "tried.toml")
         notices.append("The best plan that was tried, without proof of a gain, is in tried.toml.")
-    content = _content(found, sentence, gain, plan, study, reference)
-    write_report(folder, content, found.findings)
+    write_study_report(found, sentence, gain, plan, study, reference)
     return notices
+
+
+def write_study_report(
+    found: Found, sentence: str, gain: bool, plan: Plan, study: Study, reference: str
+) -> Path:
+    """Write report.html alone; returns its path."""
+    content = _content(found, sentence, gain, plan, study, reference)
+    return write_report(study.folder, content, found.findings)
 
 
 def records_of(folder: Path, side: str) -> list[Record]:

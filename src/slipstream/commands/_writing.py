@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from slipstream import report
 from slipstream._version import __version__
@@ -19,16 +20,30 @@ def environment_of(records: Sequence[Record]) -> tuple[dict[str, str], dict[str,
     if not records:
         return {}, {}
     environment = records[0].environment
-    machine = {name: str(value) for name, value in environment.machine.items()}
+    values = dict(environment.machine)
+    memory = values.pop("memory_bytes", None)
+    machine = {name.replace("_", " "): str(value) for name, value in values.items()}
+    if isinstance(memory, int):
+        machine["memory"] = f"{memory / 2**30:.1f} GiB"
     return machine, dict(environment.versions)
 
 
 def labelled(plan: Plan, baseline: Plan) -> tuple[report.Change, ...]:
-    """Return the keys in which a plan differs from the baseline."""
+    """Return the keys in which a plan differs from the baseline; the seed is no such key.
+
+    Example:
+        >>> labelled(Plan().edit({"batch.size": 64, "seeds.seed": 3}), Plan())
+        (Change(key='batch.size', before='32', after='64'),)
+    """
     return tuple(
-        report.Change(key=key, before=str(before), after=str(after))
+        report.Change(key=key, before=_text(before), after=_text(after))
         for key, (after, before) in plan.difference(baseline).items()
+        if key != "seeds.seed"
     )
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def noticed(findings: Sequence[Finding]) -> tuple[report.Notice, ...]:
@@ -37,6 +52,11 @@ def noticed(findings: Sequence[Finding]) -> tuple[report.Notice, ...]:
         report.Notice(title=finding.what, text=f"{finding.where}. {finding.mend}", warning=True)
         for finding in findings
     )
+
+
+def findings_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    """Return findings that were kept as plain values."""
+    return tuple(Finding(**values) for values in stored)
 
 
 def write_report(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slipstream import report
 from slipstream.ablation import BASELINE, PLAN, rows, variants
 from slipstream.commands._writing import environment_of, labelled, write_report
+from slipstream.commands.folders import PLAN_FILE
 from slipstream.commands.look import as_given, launch_for, look
+from slipstream.doctor import Finding
 from slipstream.errors import InputError
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
@@ -72,37 +76,65 @@ def ablate(
     listener(StageStarted("ablate", what))
     records = confirm(launch, facts, sides, num_seeds, runs, listener, stage="ablate")
     target = race_target(facts, records[BASELINE])
-    table = rows(chosen, records, target)
+    write_plan(plan, folder / PLAN_FILE)
+    table = write_ablation(folder, plan, baseline, records, target, findings)
     text = f"{len(table)} rows to {facts.monitor} {target:.4g}"
     listener(StageDone("ablate", text, time.monotonic() - start))
-    write_plan(plan, folder / "plan.toml")
-    verdicts = judge_sides({side: records[side] for side in (BASELINE, PLAN)}, target)
+    return table
+
+
+def write_ablation(
+    folder: Path,
+    plan: Plan,
+    baseline: Plan,
+    records: Mapping[str, Sequence[Record]],
+    target: float,
+    findings: Sequence[Finding] = (),
+) -> tuple[AblationRow, ...]:
+    """Judge the runs of an ablation and write its report; returns the rows.
+
+    Args:
+        folder: Where report.html goes.
+        plan: The plan that was taken apart.
+        baseline: The task as given.
+        records: The runs of every side.
+        target: The value of the monitor that the sides raced to.
+        findings: The checks' warnings.
+    """
+    chosen = [
+        replace(variant, plan=None, failure="none of its runs left a record")
+        if variant.plan is not None and not records.get(variant.side)
+        else variant
+        for variant in variants(plan, baseline)
+    ]
+    table = rows(chosen, records, target)
+    first = records[PLAN][0]
+    pair = {side: list(records[side]) for side in (BASELINE, PLAN)}
+    verdict = judge_sides(pair, target)[BASELINE]
     machine, versions = environment_of(records[PLAN])
-    write_report(
-        folder,
-        report.ReportInput(
-            task=facts.name,
-            verdict=(f"The plan against the task as given: {verdicts[BASELINE].sentence()}.",),
-            outcome=verdicts[BASELINE].outcome,
-            monitor=facts.monitor,
-            mode=facts.mode,
-            target=target,
-            sides=(
-                report.Side(label="as given", role="baseline", records=tuple(records[BASELINE])),
-                report.Side(label="plan", role="winner", records=tuple(records[PLAN])),
-            ),
-            comparisons=(report.comparison_of("as given", verdicts[BASELINE]),),
-            ablation=tuple(report.ablation_row_of(row) for row in table),
-            plan=to_toml(plan),
-            changes=labelled(plan, baseline),
-            machine=machine,
-            versions=versions,
-            reproduce=(
-                f"slipstream ablate {reference} --plan {folder / 'plan.toml'} --seeds {num_seeds}",
-            ),
+    content = report.ReportInput(
+        task=first.task,
+        verdict=(f"The plan against the task as given: {verdict.sentence()}.",),
+        outcome=verdict.outcome.replace("_", " "),
+        monitor=first.monitor,
+        mode=first.mode,
+        target=target,
+        sides=(
+            report.Side(label="as given", role="baseline", records=tuple(records[BASELINE])),
+            report.Side(label="plan", role="winner", records=tuple(records[PLAN])),
         ),
-        findings,
+        comparisons=(report.comparison_of("as given", verdict),),
+        ablation=tuple(report.ablation_row_of(row) for row in table),
+        plan=to_toml(plan),
+        changes=labelled(plan, baseline),
+        machine=machine,
+        versions=versions,
+        reproduce=(
+            f"slipstream ablate {first.reference} --plan {folder / PLAN_FILE} "
+            f"--seeds {len(records[PLAN])}",
+        ),
     )
+    write_report(folder, content, findings)
     return table
 
 
@@ -116,6 +148,11 @@ def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
     """
     if facts.target is not None:
         return facts.target
+    return reached_by_all(baseline)
+
+
+def reached_by_all(baseline: Sequence[Record]) -> float:
+    """Return the worst of the best values of runs: each of them meets it; see `race_target`."""
     values = [record.best_value for record in baseline if record.best_value is not None]
     if len(values) < len(baseline) or not values:
         raise InputError(
@@ -123,4 +160,4 @@ def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
             "neither",
             "Set target=... in the task.",
         )
-    return max(values) if facts.mode == "min" else min(values)
+    return max(values) if baseline[0].mode == "min" else min(values)

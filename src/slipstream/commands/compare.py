@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from slipstream import report
-from slipstream.commands import evidence
+from slipstream.commands._writing import environment_of, findings_of, labelled, write_report
 from slipstream.commands.fit import COMMAND_FILE
 from slipstream.commands.folders import REPORT_FILE, claim
 from slipstream.commands.look import launch_for, look, on_installed
@@ -168,6 +168,7 @@ def write_compare_report(
     first = (*b, *a)[0]
     plan = Plan.from_dict(first.plan)
     baseline = Plan.from_dict(a[0].plan) if a else plan
+    machine, versions = environment_of([first])
     content = report.ReportInput(
         task=first.task,
         verdict=(f"{label_b} against {label_a}: {notes.verdict.sentence()}.",),
@@ -182,21 +183,16 @@ def write_compare_report(
         comparisons=(report.comparison_of(label_a, notes.verdict),),
         confidence=notes.verdict.rules.confidence,
         plan=to_toml(plan),
-        changes=evidence.changes_between(baseline, plan),
-        machine=evidence.machine_of(first.environment),
-        versions=dict(first.environment.versions),
+        changes=labelled(plan, baseline),
+        machine=machine,
+        versions=versions,
         reproduce=(
             f"slipstream compare {notes.reference} {folder / 'plan_a.toml'} "
             f"{folder / 'plan_b.toml'} --seeds {notes.num_seeds} --target {notes.target:g}",
         ),
-        notices=(
-            report.Notice(title=f"The target of {notes.target:g} is {notes.target_from}."),
-            *evidence.warnings_of(notes.warnings),
-        ),
-        written_at=evidence.now(),
-        version=evidence.VERSION,
+        notices=(report.Notice(title=f"The target of {notes.target:g} is {notes.target_from}."),),
     )
-    return report.write(content, folder / REPORT_FILE)
+    return write_report(folder, content, findings_of(notes.warnings))
 
 
 def _check_seeds(num_seeds: int) -> None:

@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from slipstream import report
-from slipstream.commands import evidence
+from slipstream.commands._writing import environment_of, findings_of, labelled, write_report
 from slipstream.commands.durations import seconds_in_words
-from slipstream.commands.folders import PLAN_FILE, REPORT_FILE, claim
+from slipstream.commands.folders import PLAN_FILE, claim
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
 from slipstream.measure import Failed, Job, Launch, require_backend
@@ -110,6 +110,7 @@ def in_words(record: Record) -> str:
 def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
     """Write the report of a single run into its folder; returns its path."""
     plan = Plan.from_dict(record.plan)
+    machine, versions = environment_of([record])
     content = report.ReportInput(
         task=record.task,
         monitor=record.monitor,
@@ -117,15 +118,12 @@ def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
         target=record.target,
         sides=(report.Side(label="this run", role="run", records=(record,)),),
         plan=to_toml(plan),
-        changes=evidence.changes_between(Plan.from_dict(notes.as_given), plan),
-        machine=evidence.machine_of(record.environment),
-        versions=dict(record.environment.versions),
+        changes=labelled(plan, Plan.from_dict(notes.as_given)),
+        machine=machine,
+        versions=versions,
         reproduce=(f"slipstream fit {notes.reference} --plan {folder / PLAN_FILE}",),
-        notices=evidence.warnings_of(notes.warnings),
-        written_at=evidence.now(),
-        version=evidence.VERSION,
     )
-    return report.write(content, folder / REPORT_FILE)
+    return write_report(folder, content, findings_of(notes.warnings))
 
 
 def _train(

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from slipstream import report
-from slipstream.commands import evidence
-from slipstream.commands.compare import CompareNotes, read_sides, write_compare_report
+from slipstream.ablation import BASELINE, PLAN
+from slipstream.commands import _optimize_report as of_study
+from slipstream.commands._writing import environment_of, write_report
+from slipstream.commands.ablate import reached_by_all, write_ablation
+from slipstream.commands.compare import (
+    RUNS_FOLDER,
+    CompareNotes,
+    read_sides,
+    write_compare_report,
+)
 from slipstream.commands.fit import COMMAND_FILE, FitNotes, write_fit_report
-from slipstream.commands.folders import REPORT_FILE
+from slipstream.commands.folders import PLAN_FILE
+from slipstream.commands.optimize import Ablation, Confirmation, is_gain
 from slipstream.errors import RecordError
-from slipstream.plan import Plan, to_toml
+from slipstream.plan import Plan, read_plan, to_toml
 from slipstream.record import RECORD_FILE, Record, read_record
+from slipstream.task import TaskFacts
+from slipstream.tuning.baselines import Baselines
+from slipstream.tuning.learn import LearnResult
+from slipstream.tuning.runtime_values import RuntimeResult
+from slipstream.tuning.study import STUDY_FILE, Identity, Study
 
 BASELINES = {"as_given": "baseline", "tuned_baseline": "tuned baseline", "a": "baseline"}
 
@@ -26,6 +42,7 @@ def rebuild(folder: Path) -> Path:
 
     Args:
         folder: What `fit`, `compare`, `ablate` or `optimize` wrote, or a folder of run folders.
+            A study that was interrupted before its proof gets a report of its runs alone.
 
     Returns:
         The path of the report.
@@ -41,59 +58,112 @@ def rebuild(folder: Path) -> Path:
         if not any(sides):
             raise _no_records(folder)
         return write_compare_report(folder, sides, kept)
-    return _write_plain(folder)
-
-
-def _write_plain(folder: Path) -> Path:
-    """Write a report that shows the runs of every side, without a verdict."""
-    runs = sorted(
-        {
-            file.parent
-            for file in (
-                *folder.glob(f"*/{RECORD_FILE}"),
-                *folder.glob(f"*/*/{RECORD_FILE}"),
-                *folder.glob(RECORD_FILE),
-            )
-        }
-    )
+    runs = dict(_runs_by_side(folder))
     if not runs:
         raise _no_records(folder)
-    sides = [
-        (name, tuple(read_record(run) for run in group))
-        for name, group in groupby(runs, key=lambda run: re.sub(r"_seed\d+$", "", run.name))
-    ]
+    if (folder / STUDY_FILE).exists():
+        return _rebuild_study(folder) or _write_plain(folder, runs)
+    is_ablation = any(side.startswith(("without_", "only_")) for side in runs)
+    if is_ablation and {BASELINE, PLAN} <= runs.keys() and (folder / PLAN_FILE).exists():
+        return _rebuild_ablation(folder, runs)
+    return _write_plain(folder, runs)
+
+
+def _rebuild_study(folder: Path) -> Path | None:
+    """Return the report of a study that came to its end, else None."""
+    study = _read_study(folder / STUDY_FILE)
+    facts = study.result("look", TaskFacts)
+    runtime = study.result("runtime", RuntimeResult)
+    baselines = study.result("baselines", Baselines)
+    learned = study.result("learn", LearnResult)
+    confirmation = study.result("confirm", Confirmation)
+    if not (facts and runtime and baselines and learned):
+        return None
+    if confirmation is None and learned.plan is not None:
+        return None
+    ablation = study.result("ablate", Ablation)
+    found = of_study.Found(facts, (), runtime, baselines, learned, confirmation, ablation)
+    gain = confirmation is not None and is_gain(confirmation.verdicts)
+    plan = confirmation.plan if confirmation and gain else baselines.as_given
+    sentence = of_study.headline(found, gain)
+    return of_study.write_study_report(found, sentence, gain, plan, study, facts.reference)
+
+
+def _read_study(file: Path) -> Study:
+    def read() -> Study:
+        known = json.loads(file.read_text(encoding="utf-8"))["identity"]
+        identity = Identity(**{**known, "backends": tuple(known["backends"])})
+        return Study(file.parent, identity, 0.0, resume=True)
+
+    study: Study = _readable(file, read)
+    return study
+
+
+def _rebuild_ablation(folder: Path, runs: dict[str, list[Record]]) -> Path:
+    baseline = _plan_of(runs[BASELINE][0])
+    target = runs[BASELINE][0].target
+    goal = target if target is not None else reached_by_all(runs[BASELINE])
+    write_ablation(folder, read_plan(folder / PLAN_FILE), baseline, runs, goal)
+    return folder / "report.html"
+
+
+def _write_plain(folder: Path, runs: dict[str, list[Record]]) -> Path:
+    """Write a report that shows the runs of every side, without a verdict."""
     # Baselines first, the winner last.
-    sides.sort(key=lambda side: (side[0] == "winner", side[0] not in BASELINES, side[0]))
-    last = sides[-1][1][0]
+    order = sorted(runs, key=lambda side: (side == PLAN, side not in BASELINES, side))
+    last = runs[order[-1]][0]
+    machine, versions = environment_of([last])
     content = report.ReportInput(
-        sides=tuple(_side(name, records) for name, records in sides),
-        plan=to_toml(Plan.from_dict(last.plan)),
-        machine=evidence.machine_of(last.environment),
-        versions=dict(last.environment.versions),
-        written_at=evidence.now(),
-        version=evidence.VERSION,
+        sides=tuple(_side(name, runs[name]) for name in order),
+        plan=to_toml(_plan_of(last)),
+        machine=machine,
+        versions=versions,
     )
-    return report.write(content, folder / REPORT_FILE)
+    return write_report(folder, content)
 
 
-def _side(name: str, records: tuple[Record, ...]) -> report.Side:
-    role = BASELINES.get(name, "winner" if name == "winner" else "run")
-    return report.Side(label=name.replace("_", " "), role=role, records=records)  # type: ignore[arg-type]
+def _runs_by_side(folder: Path) -> Iterator[tuple[str, list[Record]]]:
+    """Yield the name of each side and its records, by seed."""
+    below = [folder / RUNS_FOLDER] if (folder / RUNS_FOLDER).is_dir() else [folder]
+    files = [file for place in below for file in place.glob(f"*/{RECORD_FILE}")]
+    files += folder.glob(RECORD_FILE)
+    ordered = sorted(file.parent for file in files)
+    for side, group in groupby(ordered, key=lambda run: re.sub(r"_seed\d+$", "", run.name)):
+        yield side, sorted((read_record(run) for run in group), key=lambda record: record.seed)
+
+
+def _side(name: str, records: list[Record]) -> report.Side:
+    role = BASELINES.get(name, "winner" if name == PLAN else "run")
+    return report.Side(
+        label=name.replace("_", " "),
+        role=role,  # type: ignore[arg-type]
+        records=tuple(records),
+    )
+
+
+def _plan_of(record: Record) -> Plan:
+    return Plan.from_dict(record.plan)
 
 
 def _kept(folder: Path) -> FitNotes | CompareNotes | None:
     """Return what the command that wrote the folder has kept for its report."""
     file = folder / COMMAND_FILE
-    if not file.exists():
-        return None
-    try:
+
+    def read() -> FitNotes | CompareNotes:
         values = json.loads(file.read_text(encoding="utf-8"))
-        kind = FitNotes if values.get("command") == "fit" else CompareNotes
+        kind = FitNotes if values["command"] == "fit" else CompareNotes
         return kind.model_validate(values)
-    except (OSError, ValueError, AttributeError, ValidationError) as error:
+
+    return _readable(file, read) if file.exists() else None
+
+
+def _readable(file: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise RecordError(
             f"{file} to be readable",
-            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            f"{type(error).__name__}: {error}".splitlines()[0],
             "Delete that file to get a report of the records alone.",
         ) from None
 
