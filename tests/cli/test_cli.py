@@ -116,6 +116,20 @@ def test_a_plan_with_a_mistake_is_refused_with_its_line(
     assert "plan.toml, line 5" in capsys.readouterr().err
 
 
+def test_a_backend_that_is_not_installed_is_refused_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {"tensorflow": ("no_such_module",), "jax": ("json",), "torch": ("no_such_module",)}
+    monkeypatch.setattr("slipstream.measure.manager.BACKENDS", kept)
+    assert run("fit", "digits", "--set", "runtime.backend=torch") == 2
+    err = capsys.readouterr().err
+    assert "only jax" in err
+    assert "pip install 'slipstream[torch]'" in err
+    # A task that names no backend is trained on what there is.
+    assert run("plan", "digits") == 0
+    assert from_toml(capsys.readouterr().out).runtime.backend == "jax"
+
+
 def test_an_error_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fit", "digit", "--json") == 2
     (line,) = capsys.readouterr().out.splitlines()

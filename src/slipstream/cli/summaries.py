@@ -36,7 +36,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
     files = {"report": folder / REPORT_FILE, "plan": folder / PLAN_FILE, "record": folder}
     if manner.json:
         values = record.model_dump(mode="json", exclude={"points"})
-        _json("fit", outcome=record.outcome, record=values, **files)
+        _json("fit", outcome=record.outcome, record=values, files=files)
         return
     console = _console()
     _headline(console, f"{record.task}: {in_words(record)}.", good=record.outcome != "failed")
@@ -79,7 +79,7 @@ def of_optimize(result: OptimizeResult, task: str, manner: Manner) -> None:
             tuning_seconds=result.tuning_seconds,
             payback_trainings=result.payback,
             folder=result.folder,
-            **files,
+            files=files,
         )
         return
     console = _console()
@@ -109,7 +109,7 @@ def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manne
             target_from=result.target_from,
             verdict=_plain(result.verdict),
             folder=result.folder,
-            **files,
+            files=files,
         )
         return
     console = _console()
@@ -125,7 +125,7 @@ def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None
     """Print the table of an ablation."""
     files = {"report": folder / REPORT_FILE}
     if manner.json:
-        _json("ablate", rows=[row.model_dump(mode="json") for row in rows], **files)
+        _json("ablate", rows=[row.model_dump(mode="json") for row in rows], files=files)
         return
     console = _console()
     count = len({row.technique for row in rows})
@@ -142,7 +142,7 @@ def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None
 def of_file(command: str, name: str, path: Path, manner: Manner) -> None:
     """Print where a file was written."""
     if manner.json:
-        _json(command, **{name: path})
+        _json(command, files={name: path})
         return
     _files(_console(), {name: path})
 

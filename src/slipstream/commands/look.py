@@ -156,8 +156,14 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
 
     What the user's own code raised is theirs to mend; a process that died is not.
     """
+    line = _line_in(failed.log)
+    if failed.kind == "error" and not line and _is_ours(failed.log):
+        return TrainingError(
+            f"Slipstream to look at the task {reference}",
+            failed.message.strip().splitlines()[0].removesuffix("."),
+            "This is a mistake of Slipstream's, not yours: please report it, with the task.",
+        )
     if failed.kind == "error":
-        line = _line_in(failed.log)
         return TaskError(
             f"the task {reference} to load its data and to build its model",
             failed.message.strip().splitlines()[0].removesuffix(".") + line,
@@ -186,6 +192,17 @@ def _is_code(reference: str) -> bool:
     if path.suffix in (".py", ".pkl"):
         return path.is_file()
     return named and not path.is_dir()
+
+
+def _is_ours(traceback: str) -> bool:
+    """Whether it was raised in Slipstream's own code, built-in tasks apart."""
+    places = re.findall(r'File "([^"<]+)", line', traceback)
+    own = Path(PACKAGE)
+    return (
+        bool(places)
+        and own in Path(places[-1]).parents
+        and own / "tasks" not in Path(places[-1]).parents
+    )
 
 
 def _line_in(traceback: str) -> str:

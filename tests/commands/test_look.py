@@ -1,0 +1,59 @@
+"""Whose mistake it is when a task cannot be loaded, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import slipstream
+from slipstream.commands.look import launch_for, not_opened
+from slipstream.errors import TaskError, TrainingError
+from slipstream.measure import Failed
+
+OWN = str(Path(slipstream.__file__).parent)
+
+
+def failed(*files: str) -> Failed:
+    lines = [f'  File "{file}", line {number}, in f' for number, file in enumerate(files, start=3)]
+    trace = "\n".join(["Traceback (most recent call last):", *lines, "ValueError: bad."])
+    return Failed("error", "ValueError: bad.\nmore", trace)
+
+
+def test_the_line_of_the_users_file_is_named() -> None:
+    files = (f"{OWN}/measure/worker.py", "/home/me/mine.py", "/x/site-packages/keras/a.py")
+    error = not_opened(failed(*files), "mine.py")
+    assert isinstance(error, TaskError)
+    assert error.came == "ValueError: bad in mine.py, line 4"
+
+
+def test_a_mistake_of_ours_is_not_blamed_on_the_user() -> None:
+    error = not_opened(failed(f"{OWN}/measure/worker.py", f"{OWN}/engine/look.py"), "digits")
+    assert isinstance(error, TrainingError)
+    assert "not yours" in error.mend
+
+
+@pytest.mark.parametrize("last", [f"{OWN}/tasks/digits.py", "/x/site-packages/keras/a.py"])
+def test_what_libraries_and_built_in_tasks_raise_is_the_tasks(last: str) -> None:
+    assert isinstance(not_opened(failed(f"{OWN}/engine/look.py", last), "digits"), TaskError)
+
+
+def test_a_process_that_died_is_a_failure() -> None:
+    died = Failed("out_of_memory", "was ended by SIGKILL")
+    error = not_opened(died, "digits")
+    assert isinstance(error, TrainingError)
+    assert "one that was ended by SIGKILL" in str(error)
+
+
+@pytest.mark.parametrize("reference", ["digit", "nowhere.py", "no/such/folder", "mine.task.pkl"])
+def test_what_is_no_task_is_told_before_a_process_starts(reference: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError):
+        launch_for(reference, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_code_is_left_to_the_worker(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("raise RuntimeError('imported')")
+    assert launch_for(f"{file}:task", tmp_path).reference == f"{file}:task"
+    assert launch_for("no_such_package.module:task").reference == "no_such_package.module:task"
