@@ -172,9 +172,7 @@ def test_divergence_is_told_under_bfloat16_too():
         return keras.Sequential([keras.Input((NUM_FEATURES,)), keras.layers.Dense(1)])
 
     changes = {"schedule.peak": 1e20, "precision.policy": "mixed_bfloat16"}
-    record = train(
-        task(net, loss="mse", metrics=()), plan(changes), data=Data(part, part)
-    )
+    record = train(task(net, loss="mse", metrics=()), plan(changes), data=Data(part, part))
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
 
 

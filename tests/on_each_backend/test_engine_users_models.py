@@ -250,6 +250,28 @@ def test_a_loaded_model_takes_the_policy_too(tmp_path):
     assert np.isfinite(ran.values[-1]["val_loss"])
 
 
+def nested(output):
+    inner = keras.Sequential([keras.Input((NUM_FEATURES,)), keras.layers.Dense(6), output])
+    inputs = keras.Input((NUM_FEATURES,))
+    return keras.Model(inputs, inner(inputs))
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_outputs_of_a_model_within_a_model_are_float32(tmp_path, loaded):
+    def net():
+        model = nested(keras.layers.Dense(3))
+        if not loaded:
+            return model
+        return keras.models.load_model(tmp_path / "model.keras")
+
+    nested(keras.layers.Dense(3)).save(tmp_path / "model.keras")
+    plan_ = plan({"precision.policy": "mixed_bfloat16", "duration.epochs": 1})
+    ran = run(task(net), plan_, data(8))
+    assert dtype_of_predictions(ran.model) == "float32"
+    inner = ran.model.layers[-1]
+    assert [layer.compute_dtype for layer in inner.layers] == ["bfloat16", "float32"]
+
+
 def test_float32_after_half_precision():
     run(task(), plan({"precision.policy": "mixed_bfloat16", "duration.epochs": 1}), data(8))
     full = run(task(), plan({"duration.epochs": 1}), data(8))
@@ -272,5 +294,5 @@ def test_graph_bfloat16_is_switched_off_again(backend):
 def test_a_model_that_is_used_by_its_user_stays_usable():
     model = dense_net()
     train(task(lambda: model, loss=sparse_loss()), plan(), data=data(20))
-    model.compile("sgd", loss="mse")
+    model.compile("sgd", loss="mse", metrics=["mae"])
     model.fit(numbers(8, NUM_FEATURES), numbers(8, 3), verbose=0)

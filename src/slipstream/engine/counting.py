@@ -3,61 +3,119 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import keras
 
+from slipstream.data.splits import Arrays, map_arrays
 
-def count_multiply_adds(model: Any) -> int:
+Shape = tuple[int, ...]
+
+# Their kernels are applied as often as they have inputs, not outputs.
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+# Backends call what is inside these once or once a step: they are counted as a whole.
+REPEATING = (keras.layers.RNN, keras.layers.TimeDistributed)
+ATTENTION = (keras.layers.MultiHeadAttention,)
+
+
+class Call(NamedTuple):
+    """One call of a layer: the shapes of its inputs and of its first output, batch included."""
+
+    layer: Any
+    inputs: list[Shape]
+    output: Shape
+
+
+def count_multiply_adds(model: Any, x: Arrays) -> int:
     """Return the multiply-adds of one example's forward pass, as far as they can be told.
 
     Counted are dense, convolutional, recurrent and attention layers, which do nearly all of the
-    work; element-wise layers are not. Layers whose output shape is unknown count as nothing.
+    work; element-wise layers and operations outside layers are not.
 
     Args:
-        model: A built Keras model.
+        model: A built Keras model, with a graph of layers or without.
+        x: Inputs as the model takes them; their shapes count, their values do not.
     """
-    return sum(_layer(layer) for layer in model._flatten_layers() if not _has_layers(layer))
+    tensors = map_arrays(
+        lambda array: keras.KerasTensor(
+            (1, *array.shape[1:]), keras.backend.standardize_dtype(array.dtype)
+        ),
+        x,
+    )
+    with _noted_calls() as calls:
+        keras.src.backend.compute_output_spec(model, tensors)
+    return sum(_multiply_adds(call) for call in calls)
 
 
-def _has_layers(layer: Any) -> bool:
-    return isinstance(layer, keras.Model)
+@contextmanager
+def _noted_calls() -> Iterator[list[Call]]:
+    """Within it every call of a layer is noted, but for those inside layers that repeat."""
+    calls: list[Call] = []
+    inside = 0
+    original = keras.layers.Layer.__call__
 
+    def noted(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal inside
+        repeats = isinstance(layer, REPEATING)
+        inside += repeats
+        try:
+            result = original(layer, *args, **kwargs)
+        finally:
+            inside -= repeats
+        shapes = [_shape(part) for part in keras.tree.flatten([args, kwargs]) if _shape(part)]
+        outputs = keras.tree.flatten(result)
+        if inside == 0 and shapes and outputs:
+            calls.append(Call(layer, shapes, _shape(outputs[0])))
+        return result
 
-def _layer(layer: Any) -> int:
+    keras.layers.Layer.__call__ = noted
     try:
-        output_shape = layer.output.shape
-        input_shape = layer.input.shape
-    except (AttributeError, ValueError):
-        # A layer inside another, or called several times: its parent's shape is not its own.
-        return 0
-    weights = {variable.name: tuple(variable.shape) for variable in layer.trainable_variables}
+        yield calls
+    finally:
+        keras.layers.Layer.__call__ = original
+
+
+def _shape(value: Any) -> Shape:
+    return tuple(size or 1 for size in getattr(value, "shape", None) or ())
+
+
+def _multiply_adds(call: Call) -> int:
+    layer = call.layer
     if isinstance(layer, keras.layers.RNN):
-        return _known(input_shape[1:2]) * _kernels(weights)
-    if isinstance(layer, keras.layers.MultiHeadAttention):
-        return _attention(layer, input_shape)
-    return _positions(layer, output_shape) * _kernels(weights)
+        return call.inputs[0][1] * _kernels(layer.weights)
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return _positions(layer.layer, call.output) * _kernels(layer.weights)
+    if isinstance(layer, ATTENTION):
+        # Its projections are layers of their own; this is the product with keys and with values.
+        queries, keys = call.inputs[0][1:-1], call.inputs[1][1:-1]
+        width = int(layer._num_heads * (layer._key_dim + layer._value_dim))
+        return math.prod(queries) * math.prod(keys) * width
+    if isinstance(layer, keras.layers.EinsumDense) and "..." not in layer.equation:
+        return _einsum(layer.equation, call.inputs[0], tuple(layer._kernel.shape))
+    at = call.inputs[0] if isinstance(layer, TRANSPOSED) else call.output
+    # Its own variables alone: those of layers within it are counted with their calls.
+    return _positions(layer, at) * _kernels(layer._trainable_variables)
 
 
-def _kernels(weights: dict[str, tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for name, shape in weights.items() if "kernel" in name)
+def _kernels(variables: list[Any]) -> int:
+    return sum(math.prod(v.shape) for v in variables if "kernel" in v.name)
 
 
-def _positions(layer: Any, shape: tuple[int | None, ...]) -> int:
+def _positions(layer: Any, shape: Shape) -> int:
     """How often the kernel of a layer is applied to one example."""
     if getattr(layer, "data_format", None) == "channels_first":
-        return _known(shape[2:])
-    return _known(shape[1:-1])
+        return math.prod(shape[2:])
+    return math.prod(shape[1:-1])
 
 
-def _attention(layer: Any, shape: Any) -> int:
-    first = shape[0] if isinstance(shape, list) else shape
-    length = _known(first[1:-1])
-    kernels = [tuple(v.shape) for v in layer.trainable_variables if len(v.shape) > 2]
-    projections = sum(math.prod(shape) for shape in kernels)
-    scores = 2 * length * length * int(layer._num_heads * layer._key_dim)
-    return int(length * projections + scores)
-
-
-def _known(sizes: Any) -> int:
-    return int(math.prod(size or 1 for size in sizes))
+def _einsum(equation: str, inputs: Shape, kernel: Shape) -> int:
+    """Return the product of all sizes that the equation names, but the batch."""
+    left, right = equation.split("->", maxsplit=1)[0].split(",")
+    sizes = {**dict(zip(left, inputs, strict=True)), **dict(zip(right, kernel, strict=True))}
+    return math.prod(size for name, size in sizes.items() if name != left[0])

@@ -51,11 +51,13 @@ def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]
             input_shapes={entry.name: entry.shape for entry in facts.inputs},
             input_dtypes={
                 entry.name: str(array.dtype)
-                for entry, array in zip(facts.inputs, leaves(data.train.x), strict=False)
+                for entry, array in zip(
+                    facts.inputs, _in_order_of(facts.inputs, data.train.x), strict=False
+                )
             },
             output_shapes={entry.name: entry.shape for entry in facts.outputs},
             parameters=model.count_params(),
-            multiply_adds=count_multiply_adds(model),
+            multiply_adds=count_multiply_adds(model, data.train.x),
             layers=dict(Counter(type(layer).__name__ for layer in model._flatten_layers())),
         ),
         facts,
@@ -208,6 +210,15 @@ def _kind(facts: ModelFacts) -> Literal["classification", "regression", "other"]
 
 def _binary_classes(facts: ModelFacts) -> int | None:
     return 2 if any(output.loss.startswith("Binary") for output in facts.outputs) else None
+
+
+def _in_order_of(inputs: tuple[InputFacts, ...], x: Any) -> Iterator[Any]:
+    """Yield arrays in the order of the model's inputs; a dict of arrays may have another."""
+    names = [entry.name for entry in inputs]
+    if isinstance(x, Mapping) and set(names) <= set(x):
+        yield from (x[name] for name in names)
+    else:
+        yield from leaves(x)
 
 
 def _name(tensor: Any, default: str) -> str:

@@ -38,13 +38,9 @@ class Probe:
         self._feed = Feed(data.train, plan)
         self._built, self._program = _open(task, plan, data, self._feed)
         self._blocks = self._endless()
-        self._step(next(self._blocks))
-        self._program.synchronize()
-        first = time.perf_counter() - start
-        start = time.perf_counter()
-        self._step(next(self._blocks))
-        self._program.synchronize()
-        self.compile_seconds = max(0.0, first - (time.perf_counter() - start))
+        built = time.perf_counter() - start
+        first, second = self._timed_step(), self._timed_step()
+        self.compile_seconds = built + max(0.0, first - second)
 
     @property
     def parameters(self) -> int:
@@ -69,6 +65,12 @@ class Probe:
                 continue
             self._program.synchronize()
             return examples / (time.perf_counter() - start)
+
+    def _timed_step(self) -> float:
+        start = time.perf_counter()
+        self._step(next(self._blocks))
+        self._program.synchronize()
+        return time.perf_counter() - start
 
     def _step(self, block: Block) -> int:
         size = len(next(leaves(block.arrays)))

@@ -158,12 +158,20 @@ class Session:
             request.plan,
             data=self._data,
             folder=Path(request.folder) if request.folder else None,
-            observers=(Teller(self._channel, self._number),),
+            observers=self._observers(request),
             limits=engine.Limits(seconds=request.limit_seconds, updates=request.limit_updates),
             evaluate_test=request.evaluate_test,
             origin=engine.Origin(self._reference, self._import_seconds, self._load_seconds),
         )
         return messages.Trained(record=record)
+
+    def _observers(self, request: messages.Train) -> tuple[Any, ...]:
+        teller = Teller(self._channel, self._number)
+        if request.folder is None:
+            return (teller,)
+        from slipstream.observers import TensorBoardWriter
+
+        return teller, TensorBoardWriter(Path(request.folder))
 
     def _range_test(self, request: messages.RangeTest) -> messages.Ranged:
         from slipstream import engine

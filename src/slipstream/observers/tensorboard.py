@@ -1,0 +1,90 @@
+"""Writes a run's curves for TensorBoard, without TensorFlow."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, final
+
+from slipstream.engine.events import Evaluated, Event, Finished, Progress, Started
+from slipstream.plan import Plan
+from slipstream.record import Record
+
+# How far what is on disk may lag behind, for those who watch the curves grow.
+FLUSH_SECONDS = 2
+
+
+@final
+class TensorBoardWriter:
+    """Observer that writes every evaluation, and at the end the plan with what it came to.
+
+    Curves are drawn over optimizer updates: loss and metrics, those of the validation split under
+    "validation/", the others under "training/", the learning rate, and examples per second.
+
+    Args:
+        folder: Where the events file goes; made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: Any = None
+        self._plan: Plan | None = None
+        self._examples_per_second = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Write what the event tells; never asks to stop."""
+        if isinstance(event, Started):
+            self._plan = event.plan
+        elif isinstance(event, Progress):
+            self._examples_per_second = event.examples_per_second
+        elif isinstance(event, Evaluated):
+            self._write_evaluation(event)
+        elif isinstance(event, Finished):
+            self._finish(event.record)
+
+    def _open(self) -> Any:
+        if self._writer is None:
+            # It takes a moment to import, and a run that never starts needs no file.
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder), flush_secs=FLUSH_SECONDS)
+        return self._writer
+
+    def _write_evaluation(self, event: Evaluated) -> None:
+        writer, step = self._open(), event.point.step
+        for name, value in event.point.values.items():
+            writer.add_scalar(_tag(name), value, step)
+        writer.add_scalar("learning_rate", event.learning_rate, step)
+        writer.add_scalar("examples_per_second", self._examples_per_second, step)
+
+    def _finish(self, record: Record) -> None:
+        writer = self._open()
+        for summary in _hyperparameters(self._plan, record):
+            writer.file_writer.add_summary(summary, record.updates)
+        writer.close()
+        self._writer = None
+
+
+def _tag(name: str) -> str:
+    if name.startswith("val_"):
+        return f"validation/{name.removeprefix('val_')}"
+    return f"training/{name}"
+
+
+def _hyperparameters(plan: Plan | None, record: Record) -> tuple[Any, ...]:
+    """Return the three summaries that TensorBoard's table of hyperparameters reads."""
+    from tensorboardX.summary import hparams, scalar
+
+    # TensorBoard's table has no place for what is not a number.
+    metrics = {
+        f"final/{name}": value
+        for name, value in record.final_values.items()
+        if math.isfinite(value)
+    }
+    if record.best_value is not None:
+        metrics[f"best/{record.monitor}"] = record.best_value
+    settings = plan.flat() if plan else {}
+    return (
+        *hparams(settings, metrics),
+        *(scalar(name, value) for name, value in metrics.items()),
+    )
