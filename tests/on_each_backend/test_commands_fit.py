@@ -1,0 +1,130 @@
+"""Fit through the public door and the command, in processes of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import slipstream
+from slipstream.engine.fingerprint import fingerprint
+from slipstream.record import read_record
+
+LONG_TASK = """
+import numpy as np
+import slipstream
+
+
+def build_model():
+    import keras
+
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+
+
+def load_data():
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    return x, x[:, :1]
+
+
+task = slipstream.Task(model=build_model, data=load_data, loss="mse")
+"""
+
+
+def test_a_compiled_model_and_arrays_are_trained_as_keras_would(
+    backend: str, tmp_path: Path
+) -> None:
+    import keras
+
+    x = np.random.default_rng(0).normal(size=(96, 4)).astype("float32")
+    y = x @ np.array([[1.0], [-2.0], [0.5], [0.0]], "float32")
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    record = slipstream.fit(
+        model,
+        x[:64],
+        y[:64],
+        validation_data=(x[64:], y[64:]),
+        batch_size=8,
+        epochs=5,
+        folder=tmp_path / "run",
+        progress=False,
+    )
+    assert (record.outcome, record.backend) == ("completed", backend)
+    # Plain least squares: five epochs of eight steps at this rate all but solve it.
+    first, *_, last = (point.values["val_loss"] for point in record.points)
+    assert last < 0.01 < first
+    assert read_record(tmp_path / "run") == record
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    plan = slipstream.read_plan(tmp_path / "run" / "plan.toml")
+    assert (plan.optimizer.name, plan.schedule.peak, plan.batch.size) == ("sgd", 0.1, 8)
+
+
+def test_a_task_of_this_process_goes_along_by_value(backend: str, tmp_path: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    exec(LONG_TASK, namespace)
+    record = slipstream.fit(
+        namespace["task"],
+        changes={"runtime.backend": backend, "duration.epochs": 2},
+        folder=tmp_path / "run",
+        progress=False,
+    )
+    assert record.outcome == "completed"
+    assert record.reference == str(tmp_path / "run" / "task.task.pkl")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")
+def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text(LONG_TASK)
+    arguments = ["fit", "long.py", "--out", "run"]
+    for change in (
+        f"runtime.backend={backend}", "duration.epochs=1000000", "runtime.loop=slipstream"
+    ):  # fmt: skip
+        arguments += ["--set", change]
+    program = "from slipstream.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    try:
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and metrics.stat().st_size > 200):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "Interrupted. What was finished is kept in run." in err
+    record = read_record(tmp_path / "run")
+    assert record.outcome == "interrupted"
+    assert record.best_value is not None
+    assert record.points
+    assert (tmp_path / "run" / "best.weights.h5").exists()
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_tasks_without_source_are_told_apart_by_what_they_compile_to() -> None:
+    def made(source: str) -> slipstream.Task:
+        namespace: dict[str, object] = {"__name__": "__main__"}
+        exec(source, namespace)
+        task = namespace["task"]
+        assert isinstance(task, slipstream.Task)
+        return task
+
+    again = made(LONG_TASK)
+    wider = made(LONG_TASK.replace("Dense(1)", "Dense(2)"))
+    other_data = made(LONG_TASK.replace("default_rng(0)", "default_rng(1)"))
+    known = fingerprint(made(LONG_TASK))
+    assert fingerprint(again) == known
+    assert len({known, fingerprint(wider), fingerprint(other_data)}) == 3
