@@ -58,7 +58,8 @@ KERAS_ROOMS = (*FRAMEWORK_ROOMS, "ops", "rewrite", "engine", "observers")
 # Here Keras is imported by functions alone, so that the module can be imported without it.
 KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
-    "errors", "files", "plan", "task", "record", "environment", "progress", "data", "techniques", "tasks",
+    "errors", "files", "plan", "task", "record", "environment", "progress", "data", "techniques",
+    "tasks",
     "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
 )  # fmt: skip
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slipstream import report
+from slipstream.commands._optimize_values import Ablation, Confirmation
 from slipstream.commands._writing import environment_of, labelled, write_report
 from slipstream.doctor import Finding
 from slipstream.errors import SlipstreamError
@@ -22,9 +22,6 @@ from slipstream.tuning.learn import LearnResult, TrialRow
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 from slipstream.tuning.study import Study
 from slipstream.verdict import payback
-
-if TYPE_CHECKING:
-    from slipstream.commands.optimize import Ablation, Confirmation
 
 LABELS = {
     confirming.AS_GIVEN: "as given",
@@ -94,16 +91,6 @@ def records_of(folder: Path, side: str) -> list[Record]:
     """Return the records of one side of the confirmation, by seed."""
     files = (folder / "runs").glob(f"{side}_seed*/{RECORD_FILE}")
     return sorted((read_record(file.parent) for file in files), key=lambda record: record.seed)
-
-
-def runtime_line(row: RuntimeRow) -> str:
-    """Return a candidate of the runtime search in one line."""
-    if row.examples_per_second is None:
-        return f"{row.label}: {row.outcome}{f' ({row.message})' if row.message else ''}"
-    return (
-        f"{row.label}: {row.examples_per_second:,.0f} examples/s, "
-        f"compiled in {row.compile_seconds or 0.0:.1f} s"
-    )
 
 
 def estimated_seconds(facts: TaskFacts, given: Plan, runtime: RuntimeResult) -> float:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from slipstream.ablation import PLAN, rows, variants
 from slipstream.commands import _optimize_report as report_of
+from slipstream.commands import _optimize_text as text_of
+from slipstream.commands._optimize_values import (
+    Ablation,
+    Confirmation,
+    OptimizeResult,
+    OptimizeSettings,
+    is_gain,
+)
 from slipstream.commands.look import as_given, describe, launch_for, look
 from slipstream.doctor import Finding
 from slipstream.errors import TrainingError
 from slipstream.measure import Launch, WorkerPool, installed_backends, require_backend
 from slipstream.plan import Plan
 from slipstream.progress import Listener, Notice, StageDone, StageName, StageStarted, Step, silent
-from slipstream.record import JsonModel, Record
+from slipstream.record import Record
 from slipstream.task import TaskFacts
 from slipstream.tuning import confirm as confirming
 from slipstream.tuning.baselines import Baselines, find_baselines
@@ -28,7 +35,9 @@ from slipstream.tuning.learn import LearnResult, learn
 from slipstream.tuning.runtime import search_runtime
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 from slipstream.tuning.study import Identity, Study
-from slipstream.verdict import AblationRow, Verdict, payback
+from slipstream.verdict import payback
+
+__all__ = ["OptimizeResult", "OptimizeSettings", "optimize"]
 
 Stored = TypeVar("Stored", bound=BaseModel)
 
@@ -38,80 +47,6 @@ GENERALISE_SHARE = 0.12
 # The proof is worth as much of the budget as the search.
 CONFIRM_MOST_SHARE = 0.5
 SHORTEST_LEARN_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class OptimizeSettings:
-    """How `optimize` is to go about it.
-
-    Args:
-        budget_seconds: Wall-clock seconds for everything.
-        num_seeds: Seeds of each side in the confirmation, at least 3.
-        backends: Backends to try; all that are installed if empty.
-        allow_precision: Whether formats below float32 may be used.
-        resume: Whether to go on with the study that the folder holds.
-    """
-
-    budget_seconds: float = 600.0
-    num_seeds: int = 3
-    backends: tuple[str, ...] = ()
-    allow_precision: bool = True
-    resume: bool = False
-
-
-class Confirmation(JsonModel):
-    """What the confirmation found: a verdict against each baseline."""
-
-    plan: Plan
-    target: float
-    verdicts: dict[str, Verdict]
-
-
-class Ablation(JsonModel):
-    """The rows of the ablation, and the techniques that there was no time for."""
-
-    rows: tuple[AblationRow, ...]
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class OptimizeResult:
-    """What came of it.
-
-    Args:
-        outcome: "gain": faster than both baselines, at no loss of quality; else "no_gain".
-        headline: The result in one sentence.
-        plan: The plan to train with: the winner, or the task's own where nothing was gained.
-        target: The value of the monitor that the sides raced to.
-        verdicts: The winner against each baseline, by the baseline's name.
-        tuning_seconds: What all of it cost.
-        payback: After how many trainings that is paid for.
-        folder: Where everything lies.
-    """
-
-    outcome: Literal["gain", "no_gain"]
-    headline: str
-    plan: Plan
-    target: float | None
-    verdicts: dict[str, Verdict]
-    tuning_seconds: float
-    payback: float
-    folder: Path
-
-    @property
-    def report(self) -> Path:
-        """The report, one HTML file."""
-        return self.folder / "report.html"
-
-    @property
-    def plan_file(self) -> Path:
-        """The plan as TOML."""
-        return self.folder / "plan.toml"
-
-    @property
-    def script_file(self) -> Path:
-        """The plain Keras script that does the same."""
-        return self.folder / "train.py"
 
 
 def optimize(
@@ -196,7 +131,7 @@ class _Optimizer:
         return facts
 
     def _runtime(self, facts: TaskFacts, given: Plan) -> RuntimeResult:
-        stored = self._resumed("runtime", RuntimeResult, lambda r: _runtime_text(r, given))
+        stored = self._resumed("runtime", RuntimeResult, lambda r: text_of.runtime_text(r, given))
         if stored is not None:
             return stored
         backends = self._settings.backends or installed_backends()
@@ -206,7 +141,7 @@ class _Optimizer:
 
         def tell(row: RuntimeRow) -> None:
             share = min(1.0, (time.monotonic() - start) / budget)
-            self._listener(Step("runtime", report_of.runtime_line(row), share))
+            self._listener(Step("runtime", text_of.runtime_line(row), share))
 
         result = search_runtime(
             self._launch.reference,
@@ -219,11 +154,11 @@ class _Optimizer:
             on_result=tell,
             log_folder=self._launch.log_folder,
         )
-        self._end("runtime", result, _runtime_text(result, given), start)
+        self._end("runtime", result, text_of.runtime_text(result, given), start)
         return result
 
     def _baselines(self, context: Context, given: Plan, runtime: RuntimeResult) -> Baselines:
-        stored = self._resumed("baselines", Baselines, _baselines_text)
+        stored = self._resumed("baselines", Baselines, text_of.baselines_text)
         if stored is not None:
             return stored
         budget = min(BASELINES_MOST_SECONDS, BASELINES_SHARE * self._study.budget_seconds)
@@ -238,11 +173,11 @@ class _Optimizer:
                 f"none for {context.facts.monitor}",
                 "Look at the logs in the study's folder, or train it once with 'slipstream fit'.",
             )
-        self._end("baselines", result, _baselines_text(result), start)
+        self._end("baselines", result, text_of.baselines_text(result), start)
         return result
 
     def _learn(self, context: Context, baselines: Baselines, runtime: RuntimeResult) -> LearnResult:
-        stored = self._resumed("learn", LearnResult, _learn_text)
+        stored = self._resumed("learn", LearnResult, text_of.learn_text)
         if stored is not None:
             return stored
         reserve = self._confirm_seconds(context.facts, baselines, runtime)
@@ -250,7 +185,7 @@ class _Optimizer:
         budget = max(SHORTEST_LEARN_SECONDS, self._study.left_seconds - reserve)
         start = self._begin("learn", "Looking for the plan that gets there first", budget)
         result = learn(context, baselines, runtime, Deadline(budget))
-        self._end("learn", result, _learn_text(result), start)
+        self._end("learn", result, text_of.learn_text(result), start)
         return result
 
     def _generalise(
@@ -258,19 +193,19 @@ class _Optimizer:
     ) -> Plan | None:
         if learned.plan is None:
             return None
-        stored = self._resumed("generalise", GeneraliseResult, _generalise_text)
+        stored = self._resumed("generalise", GeneraliseResult, text_of.generalise_text)
         if stored is not None:
             return stored.plan
         budget = GENERALISE_SHARE * self._study.budget_seconds
         start = self._begin("generalise", "Asking whether regularization is needed", budget)
         result = generalise(context, baselines, learned, Deadline(budget))
-        self._end("generalise", result, _generalise_text(result), start)
+        self._end("generalise", result, text_of.generalise_text(result), start)
         return result.plan
 
     def _confirm(
         self, facts: TaskFacts, baselines: Baselines, plan: Plan, runtime: RuntimeResult
     ) -> Confirmation:
-        stored = self._resumed("confirm", Confirmation, _confirm_text)
+        stored = self._resumed("confirm", Confirmation, text_of.confirm_text)
         if stored is not None:
             return stored
         planned = self._confirm_seconds(facts, baselines, runtime)
@@ -294,13 +229,13 @@ class _Optimizer:
             target=baselines.target,
             verdicts=confirming.judge_sides(records, baselines.target),
         )
-        self._end("confirm", result, _confirm_text(result), start)
+        self._end("confirm", result, text_of.confirm_text(result), start)
         return result
 
     def _ablate(
         self, facts: TaskFacts, baselines: Baselines, confirmation: Confirmation
     ) -> Ablation | None:
-        stored = self._resumed("ablate", Ablation, _ablation_text)
+        stored = self._resumed("ablate", Ablation, text_of.ablation_text)
         if stored is not None or not is_gain(confirmation.verdicts):
             return stored
         chosen = variants(confirmation.plan, baselines.as_given, ["taken_out"])
@@ -329,7 +264,7 @@ class _Optimizer:
             rows=rows(chosen, records, confirmation.target),
             left_out=tuple(variant.technique for variant in left_out),
         )
-        self._end("ablate", result, _ablation_text(result), start)
+        self._end("ablate", result, text_of.ablation_text(result), start)
         return result
 
     def _finish(self, found: report_of.Found) -> OptimizeResult:
@@ -392,61 +327,3 @@ class _Optimizer:
             seconds = self._study.seconds_of(stage)
             self._listener(StageDone(stage, text(stored), seconds, resumed=True))
         return stored
-
-
-def is_gain(verdicts: dict[str, Verdict]) -> bool:
-    """Whether a plan is faster than every baseline, at no loss of held-out quality.
-
-    A gain over an untuned baseline alone is not a gain.
-    """
-    return bool(verdicts) and all(
-        verdict.outcome == "faster"
-        and (verdict.quality is None or verdict.quality.outcome != "worse")
-        for verdict in verdicts.values()
-    )
-
-
-def _runtime_text(result: RuntimeResult, given: Plan) -> str:
-    best = result.best(given.batch.size) or next(iter(result.best_of_each().values()), None)
-    if best is None:
-        return "no candidate could be measured: staying with the task's own runtime"
-    return f"{len(result.rows)} candidates measured; fastest at batch {best.batch_size}: " + (
-        report_of.runtime_line(best)
-    )
-
-
-def _baselines_text(result: Baselines) -> str:
-    rate = result.tuned.schedule.peak
-    return (
-        f"best plain SGD: rate {rate:.3g}; target {result.target:.4g}; "
-        f"best quality of a baseline {result.quality:.4g}"
-    )
-
-
-def _learn_text(result: LearnResult) -> str:
-    if result.plan is None:
-        return f"{len(result.trials)} trials, none of which met the target"
-    return (
-        f"{len(result.trials)} trials; best: {result.plan.optimizer.name}, "
-        f"{result.plan.schedule.name}, batch {result.plan.batch.size} on "
-        f"{result.plan.runtime.backend} in {result.score:.2f} s"
-    )
-
-
-def _generalise_text(result: GeneraliseResult) -> str:
-    kept = [row.technique for row in result.rows if row.kept]
-    return result.reason or (f"kept {', '.join(kept)}" if kept else "nothing helped")
-
-
-def _confirm_text(result: Confirmation) -> str:
-    return "; ".join(
-        f"against {side.replace('_', ' ')}: {verdict.sentence()}"
-        for side, verdict in result.verdicts.items()
-    )
-
-
-def _ablation_text(result: Ablation) -> str:
-    text = f"{len(result.rows)} techniques taken out, one at a time"
-    if result.left_out:
-        text += f"; no time was left for {', '.join(result.left_out)}"
-    return text

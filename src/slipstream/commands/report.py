@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from slipstream import report
 from slipstream.ablation import BASELINE, PLAN
 from slipstream.commands import _optimize_report as of_study
+from slipstream.commands._optimize_values import Ablation, Confirmation, is_gain
 from slipstream.commands._writing import environment_of, write_report
 from slipstream.commands.ablate import reached_by_all, write_ablation
 from slipstream.commands.compare import (
@@ -24,7 +25,6 @@ from slipstream.commands.compare import (
 )
 from slipstream.commands.fit import COMMAND_FILE, FitNotes, write_fit_report
 from slipstream.commands.folders import PLAN_FILE
-from slipstream.commands.optimize import Ablation, Confirmation, is_gain
 from slipstream.errors import RecordError
 from slipstream.plan import Plan, read_plan, to_toml
 from slipstream.record import RECORD_FILE, Record, read_record

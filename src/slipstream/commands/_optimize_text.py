@@ -1,0 +1,72 @@
+"""What each stage of `optimize` found, in one line for people."""
+
+from __future__ import annotations
+
+from slipstream.commands._optimize_values import Ablation, Confirmation
+from slipstream.plan import Plan
+from slipstream.tuning.baselines import Baselines
+from slipstream.tuning.generalise import GeneraliseResult
+from slipstream.tuning.learn import LearnResult
+from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+
+
+def runtime_line(row: RuntimeRow) -> str:
+    """Return a candidate of the runtime search in one line."""
+    if row.examples_per_second is None:
+        return f"{row.label}: {row.outcome}{f' ({row.message})' if row.message else ''}"
+    return (
+        f"{row.label}: {row.examples_per_second:,.0f} examples/s, "
+        f"compiled in {row.compile_seconds or 0.0:.1f} s"
+    )
+
+
+def runtime_text(result: RuntimeResult, given: Plan) -> str:
+    """Return what the runtime search found, in one line."""
+    best = result.best(given.batch.size) or next(iter(result.best_of_each().values()), None)
+    if best is None:
+        return "no candidate could be measured: staying with the task's own runtime"
+    return f"{len(result.rows)} candidates measured; fastest at batch {best.batch_size}: " + (
+        runtime_line(best)
+    )
+
+
+def baselines_text(result: Baselines) -> str:
+    """Return what the sweep of the baselines found, in one line."""
+    rate = result.tuned.schedule.peak
+    return (
+        f"best plain SGD: rate {rate:.3g}; target {result.target:.4g}; "
+        f"best quality of a baseline {result.quality:.4g}"
+    )
+
+
+def learn_text(result: LearnResult) -> str:
+    """Return what the Learn stage found, in one line."""
+    if result.plan is None:
+        return f"{len(result.trials)} trials, none of which met the target"
+    return (
+        f"{len(result.trials)} trials; best: {result.plan.optimizer.name}, "
+        f"{result.plan.schedule.name}, batch {result.plan.batch.size} on "
+        f"{result.plan.runtime.backend} in {result.score:.2f} s"
+    )
+
+
+def generalise_text(result: GeneraliseResult) -> str:
+    """Return what the Generalise stage found, in one line."""
+    kept = [row.technique for row in result.rows if row.kept]
+    return result.reason or (f"kept {', '.join(kept)}" if kept else "nothing helped")
+
+
+def confirm_text(result: Confirmation) -> str:
+    """Return what the confirmation found, in one line."""
+    return "; ".join(
+        f"against {side.replace('_', ' ')}: {verdict.sentence()}"
+        for side, verdict in result.verdicts.items()
+    )
+
+
+def ablation_text(result: Ablation) -> str:
+    """Return what the ablation found, in one line."""
+    text = f"{len(result.rows)} techniques taken out, one at a time"
+    if result.left_out:
+        text += f"; no time was left for {', '.join(result.left_out)}"
+    return text
