@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "report": "errors files plan record verdict",
     "doctor": "errors plan task record data",
     "engine": "errors plan task record environment data ops rewrite lowering backends",
-    "observers": "errors record engine",
+    "observers": "errors plan record engine",
     "measure": "errors plan task record environment",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
     " measure",
