@@ -49,9 +49,7 @@ def test_the_same_weights_however_updates_are_packed(one_by_one, changes):
 
 
 def test_evaluations_within_an_epoch_see_the_weights_of_their_update():
-    four = Run(
-        task(), plan({"duration.evaluations_per_epoch": 3, "duration.epochs": 1}), data(48)
-    )
+    four = Run(task(), plan({"duration.evaluations_per_epoch": 3, "duration.epochs": 1}), data(48))
     four.go()
     assert [point.step for point in four.recorder.points] == [2, 4, 6]
     assert [point.epoch for point in four.recorder.points] == pytest.approx([1 / 3, 2 / 3, 1.0])
@@ -114,7 +112,11 @@ def test_each_update_has_the_rate_of_the_schedule(steps):
     ran = run(task(net, loss=minus_prediction, metrics=()), plan_, data_, observers=[note])
     rates = learning_rates(plan_.schedule, 12)
     np.testing.assert_allclose(ran.model.get_weights()[0], rates.sum(), rtol=1e-5)
-    assert seen == [(4, np.float32(rates[3])), (8, np.float32(rates[7])), (12, np.float32(rates[11]))]
+    assert seen == [
+        (4, np.float32(rates[3])),
+        (8, np.float32(rates[7])),
+        (12, np.float32(rates[11])),
+    ]
     sgd = ran.model.optimizer
     assert float(sgd.learning_rate) == pytest.approx(rates[-1], rel=1e-6)
 
@@ -145,7 +147,9 @@ def recorder_net():
     return keras.Model(inputs, keras.layers.Dense(3)(Notes()(inputs)))
 
 
-@pytest.mark.parametrize("changes", [{}, {"runtime.steps_per_execution": 4, "data.cache": "device"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"runtime.steps_per_execution": 4, "data.cache": "device"}]
+)
 def test_the_model_sees_the_examples_in_the_order_of_seed_and_epoch(changes):
     data_ = data(40)
     ran = run(task(recorder_net), plan({"seeds.seed": 3, **changes}), data_)

@@ -152,7 +152,7 @@ def test_smoothing_of_a_loss_that_leaves_labels_out_is_refused():
 
 
 def test_the_penalty_has_the_gradient_of_its_formula():
-    """One update of SGD with rate 1 on data without a gradient shows the gradient of the penalty."""
+    """Without a gradient of the loss, an update of SGD with rate 1 is that of the penalty."""
 
     def net():
         return keras.Sequential(

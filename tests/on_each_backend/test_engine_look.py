@@ -57,10 +57,10 @@ def test_multiply_adds_of_attention():
 
 def test_multiply_adds_of_attention_between_two_sequences():
     query, value = keras.Input((3, 10)), keras.Input((7, 8))
-    attention = L.MultiHeadAttention(2, 4, value_dim=5)
+    attention = L.MultiHeadAttention(2, 4)
     model = keras.Model([query, value], attention(query, value))
-    projections = 3 * 10 * 8 + 7 * 8 * 8 + 7 * 8 * 10 + 3 * 10 * 10
-    scores = 3 * 7 * 2 * (4 + 5)
+    projections = 3 * 10 * 8 + 2 * 7 * 8 * 8 + 3 * 8 * 10
+    scores = 3 * 7 * 2 * (4 + 4)
     inputs = (np.zeros((1, 3, 10)), np.zeros((1, 7, 8)))
     assert count_multiply_adds(model, inputs) == projections + scores
 

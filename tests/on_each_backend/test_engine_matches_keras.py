@@ -120,9 +120,7 @@ def test_decay_leaves_biases_and_norms_alone():
             ]
         )
 
-    plan_ = plan(
-        {"optimizer.name": "adamw", "optimizer.weight_decay": 0.5, "schedule.peak": 0.01}
-    )
+    plan_ = plan({"optimizer.name": "adamw", "optimizer.weight_decay": 0.5, "schedule.peak": 0.01})
     model = net()
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=0.5)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -18,7 +18,7 @@ from slipstream.engine import (
     train,
 )
 from slipstream.engine.recorder import Recorder
-from slipstream.errors import BackendError, PlanError
+from slipstream.errors import BackendError, PlanError, TaskError
 from slipstream.record import Point, read_record
 
 KEEP_BEST = {"duration.restore_best": True}
@@ -73,7 +73,8 @@ def test_points_only_go_forward(finished):
     assert [point.epoch for point in record.points] == [1.0, 2.0, 3.0, 4.0]
     seconds = [point.seconds for point in record.points]
     assert seconds == sorted(seconds)
-    assert 0 < seconds[0] and seconds[-1] <= record.timings.clock_seconds
+    assert seconds[0] > 0
+    assert seconds[-1] <= record.timings.clock_seconds
 
 
 def test_timings_add_up_to_the_clock(finished):
@@ -265,6 +266,12 @@ def test_a_model_that_fails_in_its_step_is_a_fact():
     record = train(task_, plan(), data=bad)
     assert record.outcome == "failed"
     assert record.failure.message
+
+
+@pytest.mark.parametrize("loop", ["slipstream", "keras"])
+def test_a_monitor_that_is_not_evaluated_is_told_with_those_that_are(loop):
+    with pytest.raises(TaskError, match=r"val_acc.*val_accuracy"):
+        train(task(monitor="val_acc"), plan({"runtime.loop": loop}), data=data(20))
 
 
 def test_what_the_user_can_mend_is_raised():

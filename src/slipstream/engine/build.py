@@ -85,7 +85,9 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
         applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
     _compile(task, plan, model, learning_rate)
     task_loss = model._compile_loss
-    _build_state(model, data.train)
+    if plan.runtime.loop == "slipstream":
+        # Keras' fit does it by itself, with a first look at the data that advances their shuffling.
+        _build_state(model, data.train)
     if plan.regularization.label_smoothing > 0:
         smoothed = _smoothed(task.loss, plan.regularization.label_smoothing)
         model._compile_loss = keras.src.trainers.compile_utils.CompileLoss(

@@ -103,7 +103,9 @@ class KerasLoop:
     def batch_done(self, epoch: int, batch: int) -> None:
         """Note that a batch, counted from 0 in its epoch, is done, and tell how far the run is."""
         num_train = self._data.train.num_examples
-        self.update = epoch * len(self._rates) // self._plan.duration.epochs + batch + 1
+        updates = len(self._rates) // self._plan.duration.epochs
+        # With several steps per execution the last batch may be counted past the epoch's end.
+        self.update = epoch * updates + min(batch + 1, updates)
         self.examples = epoch * num_train + min((batch + 1) * self._plan.batch.size, num_train)
         seconds = self._recorder.clock.seconds
         self._recorder.tell(

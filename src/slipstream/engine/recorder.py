@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.engine.events import Evaluated, Event, Observer
+from slipstream.errors import TaskError
 from slipstream.plan import Plan
 from slipstream.record import METRICS_FILE, Point, point_to_line
 from slipstream.task import Task
@@ -74,7 +75,7 @@ class Recorder:
         if self._file is not None:
             self._file.write(point_to_line(point))
             self._file.flush()
-        value = point.values.get(self._task.monitor, math.nan)
+        value = self._watched(point)
         is_best = self._is_best(value)
         if is_best:
             self.best = point
@@ -92,6 +93,16 @@ class Recorder:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+
+    def _watched(self, point: Point) -> float:
+        monitor = self._task.monitor
+        if monitor not in point.values:
+            raise TaskError(
+                f"the watched metric '{monitor}' among what is evaluated",
+                ", ".join(name for name in point.values if name.startswith("val_")),
+                "Set Task(monitor=...) to one of these.",
+            )
+        return point.values[monitor]
 
     def _is_best(self, value: float) -> bool:
         # A NaN is never the best value, the first one included.

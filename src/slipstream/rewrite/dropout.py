@@ -35,8 +35,11 @@ def set_dropout(model: Any, rate: float) -> Any:
     for layer in found:
         layer.rate = rate
         if getattr(layer, "seed_generator", None) is None and rate > 0:
-            # Keras gives a layer that was made with rate 0 no random source.
+            # Keras gives a layer that was made with rate 0 no random source, and built layers are
+            # locked against new ones.
+            layer._tracker.unlock()
             layer.seed_generator = keras.random.SeedGenerator(layer.seed)
+            layer._tracker.lock()
     if found or rate == 0:
         return model
     return _insert_before_outputs(model, rate)
