@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -26,7 +27,10 @@ class TensorBoardWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        # Here, before the run's clock starts: the import takes more than a second.
+        from tensorboardX import SummaryWriter
+
+        self._open_writer = partial(SummaryWriter, str(folder), flush_secs=FLUSH_SECONDS)
         self._writer: Any = None
         self._plan: Plan | None = None
         self._examples_per_second = 0.0
@@ -43,11 +47,9 @@ class TensorBoardWriter:
             self._finish(event.record)
 
     def _open(self) -> Any:
+        # A run that never starts leaves no file.
         if self._writer is None:
-            # It takes a moment to import, and a run that never starts needs no file.
-            from tensorboardX import SummaryWriter
-
-            self._writer = SummaryWriter(str(self._folder), flush_secs=FLUSH_SECONDS)
+            self._writer = self._open_writer()
         return self._writer
 
     def _write_evaluation(self, event: Evaluated) -> None:
