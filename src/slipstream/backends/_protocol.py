@@ -81,8 +81,8 @@ def restore_state(model: Any, state: State) -> None:
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    # By position, which is the same for the same model and plan. Names are not: Keras numbers layers
-    # through all models of a process.
+    # By position, which is the same for the same model and plan. Names are not: Keras numbers
+    # layers through all models of a process.
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
     return {
         f"{group}/{position}": variable

@@ -30,8 +30,8 @@ class TensorflowProgram:
     def __init__(self, model: Any, jit: bool) -> None:
         self._model = model
         self._placed: Arrays = None
-        # Shapes are kept as they are: a batch axis of unknown size makes Keras average the losses of
-        # several outputs over batches instead of examples.
+        # Shapes are kept as they are: a batch axis of unknown size makes Keras average the losses
+        # of several outputs over batches instead of examples.
         self._run = tf.function(self._run_block, jit_compile=jit)
         self._test = tf.function(
             tf.autograph.experimental.do_not_convert(model.test_step), jit_compile=jit
