@@ -18,7 +18,7 @@ def each(function):
 
 
 def test_names_are_unique_and_found():
-    assert len(set(NAMES)) == len(NAMES) == 8
+    assert len(set(NAMES)) == len(NAMES) == 9
     assert all(get_recipe(recipe.name) is recipe for recipe in ALL)
     with pytest.raises(InputError, match=r"'one_cycle'.*Did you mean '.*one_cycle'"):
         get_recipe("one_cycle")

@@ -301,8 +301,9 @@ class _Optimizer:
         self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult
     ) -> float:
         """What the confirmation takes: starts, two baselines and a winner, for each seed."""
-        limit = self._limit(facts, baselines, runtime)
-        return self._settings.num_seeds * (3 * self._start_seconds + 2.5 * limit)
+        run = report_of.estimated_seconds(facts, baselines.as_given, runtime)
+        run = min(run, self._limit(facts, baselines, runtime))
+        return self._settings.num_seeds * (3 * self._start_seconds + 2.5 * run)
 
     def _limit(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> float:
         """The clock seconds of one run: what a baseline takes, if the budget can bear it."""

@@ -122,6 +122,13 @@ _RECIPES = (
         {"schedule.peak": 2e-3, "schedule.warmup": 0.02, "optimizer.weight_decay": 0.0},
     ),
     Recipe(
+        "plain_momentum",
+        "SGD with momentum",
+        "The plainest optimizer at a rate of its own: hard to beat on small nets.",
+        ("sgd_momentum", "constant"),
+        {"schedule.peak": 0.05, "schedule.warmup": 0.0, "optimizer.weight_decay": 0.0},
+    ),
+    Recipe(
         "plain_adam_larger_rate",
         "Adam at three times its usual rate",
         "The smallest change that often helps; no shape to tune.",

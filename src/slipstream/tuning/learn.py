@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
 from slipstream.progress import Step
 from slipstream.record import JsonModel, Record
-from slipstream.techniques import get, get_recipe, recipes
+from slipstream.techniques import Recipe, get, get_recipe, recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.objective import score
 from slipstream.tuning.rates import RateRange, find_range
-from slipstream.tuning.runtime_values import RuntimeResult
+from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 
 JOURNAL_FILE = "optuna.journal"
 NUM_FINALISTS = 3
@@ -33,6 +34,12 @@ EXTRA_SEEDS = 2
 FINALS_SHARE = 0.35
 # A trial that is this much slower than the best so far cannot win any more.
 HOPELESS = 1.6
+# What a good plan needs of the epochs that the task as given is planned for, about.
+SHORT_RUN = 0.25
+# Backends that take this many times longer for a short run than the best are not tried.
+FAR_BEHIND = 2.5
+# The tuned baseline itself, on the runtimes that were found.
+BASELINE_RECIPE = "plain_momentum"
 # Runs of fewer updates than this get a shorter window for BatchNormalization's averages.
 MANY_UPDATES = 5_000
 
@@ -105,10 +112,9 @@ class _Learner:
         self._context = context
         self._baselines = baselines
         self._deadline = deadline
-        own = baselines.as_given.edit({"runtime.loop": "slipstream"})
-        self._runtimes = {size: row.apply(own) for size, row in runtime.best_of_each().items()} or {
-            own.batch.size: own
-        }
+        self._own = baselines.as_given.edit({"runtime.loop": "slipstream"})
+        self._runtimes = _runtimes(runtime) or {self._own.runtime.backend: {}}
+        self._batches = runtime.batch_sizes or (self._own.batch.size,)
         self._cap = max(5.0, deadline.seconds / 4)
         self._ranges: dict[str, RateRange] = {}
         self._rows: list[TrialRow] = []
@@ -131,7 +137,8 @@ class _Learner:
         )
 
     def _test_ranges(self) -> None:
-        plan = self._runtimes[self._usual_batch()].edit({"seeds.seed": TUNING_SEED})
+        plan = self._on(next(iter(self._runtimes)), self._usual_batch())
+        plan = plan.edit({"seeds.seed": TUNING_SEED})
         tested = 0
         for recipe in recipes():
             if tested * 4 > len(recipes()) or self._deadline.fraction > 0.2:
@@ -148,23 +155,34 @@ class _Learner:
 
     def _usual_batch(self) -> int:
         """The batch size at which range tests and the portfolio begin: not the largest."""
-        sizes = sorted(self._runtimes)
-        return sizes[min(1, len(sizes) - 1)]
+        return self._batches[min(1, len(self._batches) - 1)]
+
+    def _on(self, runtime: str, batch: int) -> Plan:
+        """The task's own plan on one of the runtimes, at a batch size."""
+        return self._own.edit({**self._runtimes[runtime], "batch.size": batch})
 
     def _enqueue_portfolio(self, study: optuna.Study) -> None:
         if study.trials:
             return
-        epochs = self._longest()
-        for share in (0.35, 0.15):
+        # The shorter runs go to the runtime that is quickest off the mark.
+        for share, runtime in zip((0.35, 0.2), cycle(self._runtimes), strict=False):
             for recipe in recipes():
                 study.enqueue_trial(
                     {
                         "recipe": recipe.name,
+                        "runtime": runtime,
                         "batch": self._usual_batch(),
-                        "rate_factor": 1.0,
-                        "epochs": max(1, round(epochs * share)),
+                        "rate_factor": self._first_factor(recipe),
+                        "epochs": max(1, round(self._longest() * share)),
                     }
                 )
+
+    def _first_factor(self, recipe: Recipe) -> float:
+        """The baseline's best rate for the baseline's own recipe; else the recipe's rate."""
+        if recipe.name != BASELINE_RECIPE:
+            return 1.0
+        factor = self._baselines.tuned.schedule.peak / float(recipe.settings["schedule.peak"])
+        return min(10.0, max(0.1, factor))
 
     def _longest(self) -> int:
         return self._baselines.as_given.duration.epochs
@@ -172,10 +190,11 @@ class _Learner:
     def _one_trial(self, study: optuna.Study) -> None:
         trial = study.ask()
         name = trial.suggest_categorical("recipe", [recipe.name for recipe in recipes()])
-        batch = trial.suggest_categorical("batch", sorted(self._runtimes))
+        runtime = trial.suggest_categorical("runtime", list(self._runtimes))
+        batch = trial.suggest_categorical("batch", self._batches)
         factor = trial.suggest_float("rate_factor", 0.1, 10.0, log=True)
         epochs = trial.suggest_int("epochs", 1, max(2, self._longest()), log=True)
-        plan = self._plan(name, batch, factor, epochs)
+        plan = self._plan(name, self._on(runtime, batch), factor, epochs)
         if plan is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             return
@@ -189,8 +208,8 @@ class _Learner:
         if math.isfinite(record.seconds_to(self._baselines.target)):
             self._tried.append(_Tried(plan, record, value, [value]))
 
-    def _plan(self, recipe: str, batch: int, factor: float, epochs: int) -> Plan | None:
-        plan = _applied(recipe, self._runtimes[batch], self._context)
+    def _plan(self, recipe: str, base: Plan, factor: float, epochs: int) -> Plan | None:
+        plan = _applied(recipe, base, self._context)
         if plan is None:
             return None
         peak = plan.schedule.peak * factor
@@ -274,6 +293,33 @@ class _Learner:
         return min(finalists, key=lambda tried: statistics.fmean(tried.scores), default=None)
 
 
+def _runtimes(result: RuntimeResult) -> dict[str, dict[str, Value]]:
+    """The best runtime of each backend for a run much shorter than planned, quickest first.
+
+    A backend that compiles for long may be the fastest over the whole of a training and the last
+    to arrive where few epochs are enough; so each is on offer that is not far behind.
+    """
+    seconds_of = {row.label: _seconds_of_short_run(row) for row in result.rows}
+    best: dict[str, RuntimeRow] = {}
+    for row in sorted(result.rows, key=lambda row: seconds_of[row.label]):
+        if math.isfinite(seconds_of[row.label]):
+            best.setdefault(row.backend, row)
+    if not best:
+        return {}
+    limit = FAR_BEHIND * min(seconds_of[row.label] for row in best.values())
+    return {
+        backend: {key: value for key, value in row.changes.items() if key != "batch.size"}
+        for backend, row in best.items()
+        if seconds_of[row.label] <= limit
+    }
+
+
+def _seconds_of_short_run(row: RuntimeRow) -> float:
+    if row.projected_seconds is None or row.compile_seconds is None:
+        return math.inf
+    return row.compile_seconds + SHORT_RUN * (row.projected_seconds - row.compile_seconds)
+
+
 def _open_study(journal: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=TUNING_SEED, n_startup_trials=16)
@@ -293,16 +339,24 @@ def _applied(recipe: str, plan: Plan, context: Context) -> Plan | None:
 
 
 def _distinct(tried: list[_Tried]) -> list[_Tried]:
-    """One of each recipe and epochs: finalists that are nearly the same teach nothing."""
+    """One of each backend, recipe and epochs: finalists that are nearly the same teach nothing."""
     seen: dict[tuple[Any, ...], _Tried] = {}
     for entry in tried:
-        key = (entry.plan.optimizer.name, entry.plan.schedule.name, entry.plan.duration.epochs)
+        plan = entry.plan
+        key = (plan.runtime.backend, plan.optimizer.name, plan.schedule.name, plan.duration.epochs)
         seen.setdefault(key, entry)
     return list(seen.values())
 
 
 def _told(plan: Plan) -> dict[str, Value]:
-    keys = ("optimizer.name", "schedule.name", "schedule.peak", "batch.size", "duration.epochs")
+    keys = (
+        "optimizer.name",
+        "schedule.name",
+        "schedule.peak",
+        "batch.size",
+        "duration.epochs",
+        "runtime.backend",
+    )
     flat = plan.flat()
     return {key: flat[key] for key in keys}
 
@@ -310,7 +364,7 @@ def _told(plan: Plan) -> dict[str, Value]:
 def _in_words(changes: Mapping[str, Value]) -> str:
     return (
         f"rate {changes['schedule.peak']:.3g}, batch {changes['batch.size']}, "
-        f"{changes['duration.epochs']} epochs"
+        f"{changes['duration.epochs']} epochs on {changes['runtime.backend']}"
     )
 
 
