@@ -25,7 +25,8 @@ TECHNIQUE = Technique(
     helps="Where the length of the training is not known in advance.",
     hurts=(
         "Nets with BatchNormalization, whose statistics belong to y and not to x; and it needs "
-        "its own, larger rate."
+        "its own, larger rate. Keras 3.15.1 computes it as published on JAX alone: on TensorFlow "
+        "and PyTorch it reads the old z after overwriting it."
     ),
     reference="Defazio et al., The road less scheduled, 2024, arXiv:2405.15682",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
