@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--plan", type=Path)
+    parser.add_argument("--limit", type=float, help="clock seconds after which a run is ended")
     chosen = parser.parse_args()
     case = CASES[chosen.task]
     folder = chosen.out or Path("runs") / f"bench_{case.task}"
@@ -71,7 +72,9 @@ def main() -> None:
     assert facts.target is not None
     plan = read_plan(chosen.plan or HERE / "plans" / f"{case.task}.toml")
     sides = {**case.baselines, "plan": plan}
-    records = confirm(launch, facts, sides, chosen.seeds, folder / "runs", tell)
+    records = confirm(
+        launch, facts, sides, chosen.seeds, folder / "runs", tell, limit_seconds=chosen.limit
+    )
     print_table(case, records, facts.target)
 
 
