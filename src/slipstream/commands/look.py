@@ -147,8 +147,17 @@ def describe(facts: TaskFacts) -> str:
         f"{facts.num_test:,} for the test" if facts.num_test else "no test split",
         f"{facts.parameters:,} parameters",
         f"{facts.multiply_adds:,} multiply-adds an example" if facts.multiply_adds else "",
+        _cost_of_an_epoch(facts),
     ]
     return f"{facts.name}: {', '.join(part for part in parts if part)}"
+
+
+def _cost_of_an_epoch(facts: TaskFacts) -> str:
+    """Return about how much arithmetic an epoch is; a backward pass is twice a forward one."""
+    if not facts.multiply_adds:
+        return ""
+    operations = 2 * 3 * facts.multiply_adds * facts.num_train
+    return f"about {operations / 1e9:,.3g} GFLOP an epoch"
 
 
 def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:

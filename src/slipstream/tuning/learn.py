@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,19 @@ from slipstream.techniques import Recipe, get, get_recipe, recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.objective import score
+from slipstream.tuning.quick_runtimes import quick_runtimes
 from slipstream.tuning.rates import RateRange, find_range
-from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+from slipstream.tuning.runtime_values import RuntimeResult
 
 JOURNAL_FILE = "optuna.journal"
+# What the journal keeps of a trial beside its parameters and value.
+ROW, TRIED = "row", "tried"
 NUM_FINALISTS = 3
 EXTRA_SEEDS = 2
 # What is kept of the stage's time for running the finalists on more seeds.
 FINALS_SHARE = 0.35
 # A trial that is this much slower than the best so far cannot win any more.
 HOPELESS = 1.6
-# What a good plan needs of the epochs that the task as given is planned for, about.
-SHORT_RUN = 0.25
-# Backends that take this many times longer for a short run than the best are not tried.
-FAR_BEHIND = 2.5
 # The tuned baseline itself, on the runtimes that were found.
 BASELINE_RECIPE = "plain_momentum"
 # Runs of fewer updates than this get a shorter window for BatchNormalization's averages.
@@ -74,12 +72,13 @@ class LearnResult(JsonModel):
     gap: float
 
 
-@dataclass
-class _Tried:
+class Tried(JsonModel):
+    """A trial that met the target, as the study's journal keeps it."""
+
     plan: Plan
-    record: Record
     score: float
-    scores: list[float] = field(default_factory=list)
+    clock_seconds: float
+    gap: float
 
 
 def learn(
@@ -113,28 +112,37 @@ class _Learner:
         self._baselines = baselines
         self._deadline = deadline
         self._own = baselines.as_given.edit({"runtime.loop": "slipstream"})
-        self._runtimes = _runtimes(runtime) or {self._own.runtime.backend: {}}
+        self._runtimes = quick_runtimes(runtime) or {self._own.runtime.backend: {}}
         self._batches = runtime.batch_sizes or (self._own.batch.size,)
         self._cap = max(5.0, deadline.seconds / 4)
         self._ranges: dict[str, RateRange] = {}
         self._rows: list[TrialRow] = []
-        self._tried: list[_Tried] = []
+        self._tried: list[Tried] = []
 
     def run(self) -> LearnResult:
         study = _open_study(self._context.folder / JOURNAL_FILE)
+        self._take_up(study)
         self._test_ranges()
         self._enqueue_portfolio(study)
         time_for_trials = self._deadline.seconds * (1 - FINALS_SHARE)
         while self._deadline.seconds - self._deadline.left < time_for_trials:
             self._one_trial(study)
-        best = self._finals()
+        best, mean_score = self._finals()
         return LearnResult(
             trials=tuple(self._rows),
             ranges=self._ranges,
             plan=best.plan if best else None,
-            score=statistics.fmean(best.scores) if best else math.inf,
-            gap=_gap(self._context, best.record) if best else 0.0,
+            score=mean_score,
+            gap=best.gap if best else 0.0,
         )
+
+    def _take_up(self, study: optuna.Study) -> None:
+        """Go on where an interrupted search stopped: its journal holds every finished trial."""
+        for trial in study.trials:
+            if ROW in trial.user_attrs:
+                self._rows.append(TrialRow.model_validate(trial.user_attrs[ROW]))
+            if TRIED in trial.user_attrs:
+                self._tried.append(Tried.model_validate(trial.user_attrs[TRIED]))
 
     def _test_ranges(self) -> None:
         plan = self._on(next(iter(self._runtimes)), self._usual_batch())
@@ -200,13 +208,20 @@ class _Learner:
             return
         record = self._train(plan)
         value = self._score(record)
-        self._note(trial.number, name, plan, record, value)
+        trial.set_user_attr(ROW, self._note(trial.number, name, plan, record, value))
         if isinstance(record, Failed):
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             return
-        study.tell(trial, value)
         if math.isfinite(record.seconds_to(self._baselines.target)):
-            self._tried.append(_Tried(plan, record, value, [value]))
+            tried = Tried(
+                plan=plan,
+                score=value,
+                clock_seconds=record.timings.clock_seconds,
+                gap=_gap(self._context, record),
+            )
+            trial.set_user_attr(TRIED, tried.model_dump(mode="json"))
+            self._tried.append(tried)
+        study.tell(trial, value)
 
     def _plan(self, recipe: str, base: Plan, factor: float, epochs: int) -> Plan | None:
         plan = _applied(recipe, base, self._context)
@@ -257,7 +272,7 @@ class _Learner:
 
     def _note(
         self, number: int, recipe: str, plan: Plan, record: Record | Failed, value: float
-    ) -> None:
+    ) -> dict[str, Any]:
         if isinstance(record, Failed):
             seconds, best, outcome = math.inf, None, record.message
         else:
@@ -277,47 +292,28 @@ class _Learner:
         text = f"trial {number}: {recipe}, {_in_words(row.changes)}: {reached}"
         self._context.listener(Step("learn", text, self._deadline.fraction))
 
-    def _finals(self) -> _Tried | None:
+        return row.model_dump(mode="json")
+
+    def _finals(self) -> tuple[Tried | None, float]:
+        """Run the best few on further seeds; returns the best of them and its mean score."""
         finalists = _distinct(sorted(self._tried, key=lambda tried: tried.score))[:NUM_FINALISTS]
+        scores = [[tried.score] for tried in finalists]
         for extra in range(1, EXTRA_SEEDS + 1):
-            for tried in finalists:
-                if self._deadline.left < tried.record.timings.clock_seconds and extra > 1:
+            for tried, known in zip(finalists, scores, strict=True):
+                if self._deadline.left < tried.clock_seconds and extra > 1:
                     continue
                 seeded = tried.plan.edit({"seeds.seed": TUNING_SEED + extra})
                 record = self._context.train(seeded, limit_seconds=self._cap)
-                tried.scores.append(min(self._score(record), 20 * self._cap))
+                known.append(min(self._score(record), 20 * self._cap))
                 text = f"finalist {tried.plan.optimizer.name} on another seed: score "
                 self._context.listener(
-                    Step("learn", f"{text}{tried.scores[-1]:.2f}", self._deadline.fraction)
+                    Step("learn", f"{text}{known[-1]:.2f}", self._deadline.fraction)
                 )
-        return min(finalists, key=lambda tried: statistics.fmean(tried.scores), default=None)
-
-
-def _runtimes(result: RuntimeResult) -> dict[str, dict[str, Value]]:
-    """The best runtime of each backend for a run much shorter than planned, quickest first.
-
-    A backend that compiles for long may be the fastest over the whole of a training and the last
-    to arrive where few epochs are enough; so each is on offer that is not far behind.
-    """
-    seconds_of = {row.label: _seconds_of_short_run(row) for row in result.rows}
-    best: dict[str, RuntimeRow] = {}
-    for row in sorted(result.rows, key=lambda row: seconds_of[row.label]):
-        if math.isfinite(seconds_of[row.label]):
-            best.setdefault(row.backend, row)
-    if not best:
-        return {}
-    limit = FAR_BEHIND * min(seconds_of[row.label] for row in best.values())
-    return {
-        backend: {key: value for key, value in row.changes.items() if key != "batch.size"}
-        for backend, row in best.items()
-        if seconds_of[row.label] <= limit
-    }
-
-
-def _seconds_of_short_run(row: RuntimeRow) -> float:
-    if row.projected_seconds is None or row.compile_seconds is None:
-        return math.inf
-    return row.compile_seconds + SHORT_RUN * (row.projected_seconds - row.compile_seconds)
+        means = [statistics.fmean(known) for known in scores]
+        if not means:
+            return None, math.inf
+        best = min(range(len(means)), key=means.__getitem__)
+        return finalists[best], means[best]
 
 
 def _open_study(journal: Path) -> optuna.Study:
@@ -338,9 +334,9 @@ def _applied(recipe: str, plan: Plan, context: Context) -> Plan | None:
         return None
 
 
-def _distinct(tried: list[_Tried]) -> list[_Tried]:
+def _distinct(tried: list[Tried]) -> list[Tried]:
     """One of each backend, recipe and epochs: finalists that are nearly the same teach nothing."""
-    seen: dict[tuple[Any, ...], _Tried] = {}
+    seen: dict[tuple[Any, ...], Tried] = {}
     for entry in tried:
         plan = entry.plan
         key = (plan.runtime.backend, plan.optimizer.name, plan.schedule.name, plan.duration.epochs)
