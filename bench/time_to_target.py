@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--plan", type=Path)
     parser.add_argument("--limit", type=float, help="clock seconds after which a run is ended")
+    parser.add_argument("--baseline", action="append", help="only this one; may be repeated")
     chosen = parser.parse_args()
     case = CASES[chosen.task]
     folder = chosen.out or Path("runs") / f"bench_{case.task}"
@@ -71,7 +72,8 @@ def main() -> None:
     facts, _ = look(launch, plan=AS_GIVEN)
     assert facts.target is not None
     plan = read_plan(chosen.plan or HERE / "plans" / f"{case.task}.toml")
-    sides = {**case.baselines, "plan": plan}
+    wanted = chosen.baseline or case.baselines
+    sides = {name: case.baselines[name] for name in wanted} | {"plan": plan}
     records = confirm(
         launch, facts, sides, chosen.seeds, folder / "runs", tell, limit_seconds=chosen.limit
     )
