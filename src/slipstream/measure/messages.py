@@ -222,11 +222,6 @@ class Reply(Message):
     number: int
     body: Annotated[Value | Happening | Problem, Field(discriminator="kind")]
 
-    @property
-    def is_last(self) -> bool:
-        """Whether the request is answered with this."""
-        return not isinstance(self.body, TrainingStarted | TrainingProgress | TrainingEvaluated)
-
 
 _NUMBERED: TypeAdapter[Numbered] = TypeAdapter(Numbered)
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
