@@ -32,14 +32,15 @@ demo: $(VENV)/.installed
 test: test-core test-backends
 
 test-core: $(VENV)/.installed-dev
-	env -u KERAS_BACKEND $(PYTEST) tests src --ignore=tests/on_each_backend $(PYTEST_ARGS)
+	env -u KERAS_BACKEND $(PYTEST) tests src $(foreach name,each_backend $(BACKENDS),--ignore=tests/on_$(name)) $(PYTEST_ARGS)
 
 test-backends: $(BACKENDS:%=test-%)
 
-# Keras fixes its backend when it is imported: one process for each. Examples in docstrings of
+# Keras fixes its backend when it is imported: one process for each, which also runs the folder of
+# that backend alone (tests/on_torch). Examples in docstrings of
 # modules that need Keras run here too.
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed-dev
-	KERAS_BACKEND=$* $(PYTEST) tests/on_each_backend src $(PYTEST_ARGS)
+	KERAS_BACKEND=$* $(PYTEST) tests/on_each_backend $(wildcard tests/on_$*) src $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

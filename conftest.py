@@ -26,4 +26,5 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
         return True
     # A backend's module imports its framework: only in the process that runs on it.
     is_other = room == "backends" and not rest[0].startswith(("_", backend))
+    is_other |= room == "lowering" and backend != "torch"
     return True if is_other else None

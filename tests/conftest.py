@@ -7,19 +7,28 @@ from pathlib import Path
 
 import pytest
 
-REASON = "KERAS_BACKEND is unset; run KERAS_BACKEND=tensorflow|jax|torch pytest {folder}"
+REASON = "KERAS_BACKEND is not {backend}; run KERAS_BACKEND={backend} pytest tests/{folder}"
+# What a folder needs; None is any backend.
+NEEDS = {
+    "on_each_backend": None,
+    "on_torch": "torch",
+    "on_jax": "jax",
+    "on_tensorflow": "tensorflow",
+}
 
 
 class SkippedFolder(pytest.Dir):
-    """A folder whose tests need a backend, which no one has named."""
+    """A folder whose tests need a backend that this process does not run on."""
 
     def collect(self) -> list[pytest.Item]:
         """Collect nothing: not even conftest.py or the modules are imported."""
-        pytest.skip(REASON.format(folder="tests/on_each_backend"))
+        backend = NEEDS[self.path.name] or "tensorflow|jax|torch"
+        pytest.skip(REASON.format(backend=backend, folder=self.path.name))
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Skip tests/on_each_backend unless the process was told its backend."""
-    if path.name == "on_each_backend" and "KERAS_BACKEND" not in os.environ:
+    """Skip folders that need a backend unless the process was told to run on it."""
+    current = os.environ.get("KERAS_BACKEND")
+    if path.name in NEEDS and (current is None or NEEDS[path.name] not in (None, current)):
         return SkippedFolder.from_parent(parent, path=path)
     return None

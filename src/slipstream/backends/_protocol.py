@@ -25,19 +25,24 @@ class Program(Protocol):
         """Keep a training set on the device; blocks are indices from now on."""
         ...
 
-    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
+    def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         """Make the first `count` updates of a block, one at each learning rate.
 
-        The rest of the block is padding: it spares the backend a second compilation.
+        The rest of the block is padding: it spares the backend a second compilation. Without
+        rates the optimizer keeps its own, be it a number or a schedule.
         """
         ...
 
-    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+    def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         """Make one update from batches of unequal sizes, weighted by their number of examples."""
         ...
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         """Return the loss and all metrics over all examples of the batches, exactly."""
+        ...
+
+    def peek_metrics(self) -> dict[str, float]:
+        """Return the training loss and metrics since the last reset."""
         ...
 
     def read_metrics(self) -> dict[str, float]:
