@@ -20,9 +20,10 @@ MAY_IMPORT: dict[str, str] = {
     "errors": "",
     "_version": "",
     "files": "",
+    "better": "",
     "plan": "errors files",
-    "task": "errors plan",
-    "record": "errors files",
+    "task": "errors plan better",
+    "record": "errors files better",
     "environment": "record errors",
     "progress": "errors",
     "data": "errors",
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "verdict": "errors record",
     "report": "errors files plan record verdict",
     "doctor": "errors plan task record data",
-    "engine": "errors plan task record environment data ops rewrite lowering backends",
+    "engine": "errors better plan task record environment data ops rewrite lowering backends",
     "observers": "errors plan record engine",
     "measure": "errors plan task record environment",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
@@ -58,8 +59,8 @@ KERAS_ROOMS = (*FRAMEWORK_ROOMS, "ops", "rewrite", "engine", "observers")
 # Here Keras is imported by functions alone, so that the module can be imported without it.
 KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
-    "errors", "files", "plan", "task", "record", "environment", "progress", "data", "techniques",
-    "tasks",
+    "errors", "files", "better", "plan", "task", "record", "environment", "progress", "data",
+    "techniques", "tasks",
     "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_serializer,
 )
 
+from slipstream.better import Mode, meets
 from slipstream.errors import RecordError
 from slipstream.files import write_text
 
@@ -103,7 +104,7 @@ class Record(JsonModel):
     backend: str
     seed: int
     monitor: str
-    mode: Literal["min", "max"]
+    mode: Mode
     target: float | None
     started_at: str
     environment: Environment
@@ -130,7 +131,7 @@ class Record(JsonModel):
         """
         for point in self.points:
             value = point.values.get(self.monitor, math.nan)
-            if value <= target if self.mode == "min" else value >= target:
+            if meets(value, target, self.mode):
                 return point.seconds
         return math.inf
 

@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from slipstream.better import Mode
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
-
-Mode = Literal["min", "max"]
 
 # What a person gets who calls Keras' compile and fit and leaves everything else alone.
 AS_GIVEN = Plan().edit({"runtime.loop": "keras"})
@@ -107,14 +106,6 @@ class TaskFacts(BaseModel):
     def has_image_input(self) -> bool:
         """Whether an input is (height, width, channels)."""
         return any(len(shape) == 3 for shape in self.input_shapes.values())
-
-    def is_better(self, value: float, than: float) -> bool:
-        """Whether one value of the monitor is better than another; NaN is never better."""
-        return value < than if self.mode == "min" else value > than
-
-    def meets(self, value: float, target: float) -> bool:
-        """Whether a value of the monitor meets the target; NaN never does."""
-        return value <= target if self.mode == "min" else value >= target
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from slipstream.ablation import variants
 from slipstream.commands import compare, fit, show
+from slipstream.commands._optimize_values import FirstLook
 from slipstream.commands.compare import CompareNotes
 from slipstream.commands.door import optimize
 from slipstream.commands.durations import parse_seconds, seconds_in_words
@@ -327,7 +328,7 @@ def write_study(folder: Path, *, confirmed: bool) -> None:
             write_run(run, folder / "runs" / f"{side}_seed{run.seed}")
     study = Study(folder, Identity("digits", 3, (), True), 600.0, resume=False)
     given, plan = Plan(), Plan().edit({"schedule.peak": 4e-3})
-    study.store("look", FACTS, 1.0)
+    study.store("look", FirstLook(facts=FACTS), 1.0)
     study.store("runtime", RuntimeResult(rows=(), seconds=1.0, epochs_planned=20), 1.0)
     baselines = Baselines(as_given=given, tuned=given, sweep=(), target=0.5, quality=0.9)
     study.store("baselines", baselines, 1.0)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipstream.data.order import batches, epoch_order
+from slipstream.data.order import epoch_order
 
 SEEDS = st.integers(0, 2**31 - 1)
 EPOCHS = st.integers(0, 10_000)
@@ -51,15 +51,3 @@ def test_all_positions_are_equally_likely():
     counts = np.bincount(first, minlength=10)
     # Chi-squared with 9 degrees of freedom is below 27.9 in 99.9 % of cases.
     assert ((counts - 500) ** 2 / 500).sum() < 27.9
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 100), st.integers(1, 30))
-def test_batches_cut_the_order_without_loss(num_examples, size):
-    order = epoch_order(num_examples, 0, 0)
-    kept = batches(order, size)
-    assert [int(i) for batch in kept for i in batch] == order.tolist()
-    assert all(len(batch) == size for batch in kept[:-1])
-    dropped = batches(order, size, "drop")
-    assert len(dropped) == num_examples // size
-    assert all(len(batch) == size for batch in dropped)

@@ -81,15 +81,6 @@ def facts(mode):
     )
 
 
-def test_not_a_number_is_never_better_and_meets_nothing():
-    for mode in ("min", "max"):
-        assert not facts(mode).is_better(float("nan"), 0.0)
-        assert not facts(mode).meets(float("nan"), 0.0)
-    assert facts("min").is_better(1.0, 2.0) and not facts("max").is_better(1.0, 2.0)
-    assert facts("min").meets(1.0, 1.0) and facts("max").meets(1.0, 1.0)
-    assert not facts("min").meets(1.1, 1.0) and not facts("max").meets(0.9, 1.0)
-
-
 def test_facts_read_back_from_json_and_know_images():
     assert TaskFacts.model_validate_json(facts("min").model_dump_json()) == facts("min")
     assert facts("min").has_image_input

@@ -8,6 +8,7 @@ from typing import Literal
 
 from slipstream.plan import Plan
 from slipstream.record import JsonModel
+from slipstream.task import TaskFacts
 from slipstream.verdict import AblationRow, Verdict
 
 
@@ -28,6 +29,13 @@ class OptimizeSettings:
     backends: tuple[str, ...] = ()
     allow_precision: bool = True
     resume: bool = False
+
+
+class FirstLook(JsonModel):
+    """What the first look found: the task's facts, and the checks' warnings."""
+
+    facts: TaskFacts
+    warnings: tuple[dict[str, str], ...] = ()
 
 
 class Confirmation(JsonModel):

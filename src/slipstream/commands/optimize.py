@@ -15,11 +15,13 @@ from slipstream.commands import _optimize_text as text_of
 from slipstream.commands._optimize_values import (
     Ablation,
     Confirmation,
+    FirstLook,
     OptimizeResult,
     OptimizeSettings,
     is_gain,
 )
-from slipstream.commands.look import as_given, describe, launch_for, look
+from slipstream.commands._writing import findings_of
+from slipstream.commands.look import as_given, describe, in_words, launch_for, look
 from slipstream.doctor import Finding
 from slipstream.errors import TrainingError
 from slipstream.measure import Launch, WorkerPool, installed_backends, require_backend
@@ -117,17 +119,20 @@ class _Optimizer:
 
     def _look(self) -> TaskFacts:
         start = time.monotonic()
-        stored = self._study.result("look", TaskFacts)
+        stored = self._study.result("look", FirstLook)
         if stored is not None:
+            self._findings = findings_of(stored.warnings)
+            for finding in self._findings:
+                self._listener(Notice(in_words(finding), warning=True))
             self._start_seconds = self._study.seconds_of("look")
-            self._listener(
-                StageDone("look", describe(stored), self._study.seconds_of("look"), resumed=True)
-            )
-            return stored
+            text = describe(stored.facts)
+            self._listener(StageDone("look", text, self._start_seconds, resumed=True))
+            return stored.facts
         facts, self._findings = look(self._launch, listener=self._listener)
         self._start_seconds = time.monotonic() - start
         self._study.forget_unless_same(facts)
-        self._study.store("look", facts, self._start_seconds)
+        warnings = tuple(dict(vars(finding)) for finding in self._findings)
+        self._study.store("look", FirstLook(facts=facts, warnings=warnings), self._start_seconds)
         return facts
 
     def _runtime(self, facts: TaskFacts, given: Plan) -> RuntimeResult:

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from slipstream import report
 from slipstream.ablation import BASELINE, PLAN
 from slipstream.commands import _optimize_report as of_study
-from slipstream.commands._optimize_values import Ablation, Confirmation, is_gain
-from slipstream.commands._writing import environment_of, write_report
+from slipstream.commands._optimize_values import Ablation, Confirmation, FirstLook, is_gain
+from slipstream.commands._writing import environment_of, findings_of, write_report
 from slipstream.commands.ablate import reached_by_all, write_ablation
 from slipstream.commands.compare import (
     RUNS_FOLDER,
@@ -28,7 +28,6 @@ from slipstream.commands.folders import PLAN_FILE
 from slipstream.errors import RecordError
 from slipstream.plan import Plan, read_plan, to_toml
 from slipstream.record import RECORD_FILE, Record, read_record
-from slipstream.task import TaskFacts
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult
@@ -72,21 +71,24 @@ def rebuild(folder: Path) -> Path:
 def _rebuild_study(folder: Path) -> Path | None:
     """Return the report of a study that came to its end, else None."""
     study = _read_study(folder / STUDY_FILE)
-    facts = study.result("look", TaskFacts)
+    looked = study.result("look", FirstLook)
     runtime = study.result("runtime", RuntimeResult)
     baselines = study.result("baselines", Baselines)
     learned = study.result("learn", LearnResult)
     confirmation = study.result("confirm", Confirmation)
-    if not (facts and runtime and baselines and learned):
+    if not (looked and runtime and baselines and learned):
         return None
     if confirmation is None and learned.plan is not None:
         return None
     ablation = study.result("ablate", Ablation)
-    found = of_study.Found(facts, (), runtime, baselines, learned, confirmation, ablation)
+    warnings = findings_of(looked.warnings)
+    found = of_study.Found(
+        looked.facts, warnings, runtime, baselines, learned, confirmation, ablation
+    )
     gain = confirmation is not None and is_gain(confirmation.verdicts)
     plan = confirmation.plan if confirmation and gain else baselines.as_given
     sentence = of_study.headline(found, gain)
-    return of_study.write_study_report(found, sentence, gain, plan, study, facts.reference)
+    return of_study.write_study_report(found, sentence, gain, plan, study, looked.facts.reference)
 
 
 def _read_study(file: Path) -> Study:

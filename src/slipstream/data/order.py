@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -31,26 +29,3 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> Indices:
     """
     key = np.array([seed, epoch], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(num_examples)
-
-
-def batches(
-    order: Indices, size: int, remainder: Literal["keep", "drop"] = "keep"
-) -> list[Indices]:
-    """Cut an order into batches; a last, smaller one is kept or dropped.
-
-    Args:
-        order: Indices of shape (N,).
-        size: Examples per batch.
-        remainder: What happens to the last batch when it is smaller than the others.
-
-    Returns:
-        Views of the order, of shape (size,) but for a kept remainder.
-
-    Example:
-        >>> [len(batch) for batch in batches(np.arange(7), 3)]
-        [3, 3, 1]
-        >>> [len(batch) for batch in batches(np.arange(7), 3, "drop")]
-        [3, 3]
-    """
-    end = len(order) - len(order) % size if remainder == "drop" else len(order)
-    return [order[start : min(start + size, end)] for start in range(0, end, size)]

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from slipstream.better import is_better, meets
 from slipstream.engine.events import Evaluated, Event, Observer
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
@@ -110,14 +111,12 @@ class Recorder:
             return False
         if self.best is None:
             return True
-        best = self.best.values[self._task.monitor]
-        return value < best if self._task.better == "min" else value > best
+        return is_better(value, self.best.values[self._task.monitor], self._task.better)
 
     def _decide(self, value: float) -> None:
         duration, target = self._plan.duration, self._task.target
-        if duration.stop_at_target and target is not None:
-            met = value <= target if self._task.better == "min" else value >= target
-            if met:
-                self.stop = "reached_target"
+        mode = self._task.better
+        if duration.stop_at_target and target is not None and meets(value, target, mode):
+            self.stop = "reached_target"
         if duration.patience and self._since_best >= duration.patience:
             self.stop = self.stop or "stopped_early"

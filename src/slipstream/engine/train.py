@@ -95,10 +95,7 @@ def train(
     """
     origin = origin or Origin()
     if data is None:
-        start = time.perf_counter()
-        data = to_data(task.data())
-        load_seconds = time.perf_counter() - start
-        origin = Origin(origin.reference, origin.import_seconds, load_seconds)
+        data, origin = _load(task, origin)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     recorder = Recorder(task, plan, folder, observers)
     run = _Run()
@@ -130,10 +127,21 @@ def train(
         return record("failed")
     except Exception as error:
         # Whatever the model or the backend raises is a fact of this run, not the end of a study.
-        message = str(error).strip().splitlines()
-        run.failure = Failure(kind=type(error).__name__, message=message[0] if message else "")
+        run.failure = _failure(error)
         return record("failed")
     return record(outcome)
+
+
+def _load(task: Task, origin: Origin) -> tuple[Data, Origin]:
+    start = time.perf_counter()
+    data = to_data(task.data())
+    load_seconds = time.perf_counter() - start
+    return data, Origin(origin.reference, origin.import_seconds, load_seconds)
+
+
+def _failure(error: Exception) -> Failure:
+    message = str(error).strip().splitlines()
+    return Failure(kind=type(error).__name__, message=message[0] if message else "")
 
 
 def _train(

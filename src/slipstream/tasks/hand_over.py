@@ -78,10 +78,7 @@ def hand_over(
     plan, notes = plan_as_given(
         compiled, num_examples=train.num_examples, batch_size=batch_size, epochs=epochs
     )
-    if int(model.optimizer.iterations) > 0:
-        notes += ("The model has been trained: its weights go along, the optimizer's state not.",)
-    if validation_data is None:
-        notes += ("No validation data were given: a fixed fifth of the examples is set apart.",)
+    notes += _more_notes(model, validation_data)
     num_outputs = len(getattr(model, "outputs", None) or [None])
     description = Description(
         name=model.name,
@@ -98,6 +95,15 @@ def hand_over(
     _to_task(description, model=lambda: model, data=lambda: splits)
     write_folder(folder, model, arrays, description)
     return folder
+
+
+def _more_notes(model: Any, validation_data: Any) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if int(model.optimizer.iterations) > 0:
+        notes += ("The model has been trained: its weights go along, the optimizer's state not.",)
+    if validation_data is None:
+        notes += ("No validation data were given: a fixed fifth of the examples is set apart.",)
+    return notes
 
 
 def task_from_folder(folder: Path) -> Task:

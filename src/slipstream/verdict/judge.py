@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from slipstream.errors import RecordError
 from slipstream.verdict.interval import Interval, paired_interval
 from slipstream.verdict.values import MIN_PAIRS, Bound, Outcome, Pair, Quality, Rules, Verdict
 
@@ -33,6 +34,9 @@ def judge(pairs: Sequence[Pair], rules: Rules, unpaired_seeds: Sequence[int] = (
       missed the target in a single seed is never called faster.
     - If both sides missed it, in the same seed or in different ones, neither limit holds.
 
+    Raises:
+        RecordError: There is no pair.
+
     Example:
         >>> def pair(seed, baseline, candidate):
         ...     return Pair(
@@ -49,6 +53,8 @@ def judge(pairs: Sequence[Pair], rules: Rules, unpaired_seeds: Sequence[int] = (
         >>> judge([pair(0, math.inf, 3.0), pair(1, 50.0, 3.2), pair(2, 50.0, 3.1)], rules).bound
         'at_least'
     """
+    if not pairs:
+        raise RecordError("at least two pairs of runs", "none", "Train both plans first.")
     bound, ratio = _estimate(pairs, rules)
     outcome, reason = _decide(pairs, rules, ratio)
     return Verdict(
