@@ -58,7 +58,9 @@ def by_backend(**compile_seconds):
 
 @pytest.fixture
 def search(tmp_path):
-    def run(*rules, backends=BACKENDS, budget=300.0, epochs=20, base=AS_GIVEN, on_result=None):
+    def run(
+        *rules, backends=BACKENDS, budget=300.0, epochs=20, base=AS_GIVEN, on_result=None, known=()
+    ):
         file = tmp_path / "rules.json"
         file.write_text(json.dumps(rules))
         return search_runtime(
@@ -70,6 +72,7 @@ def search(tmp_path):
             budget_seconds=budget,
             epochs_planned=epochs,
             on_result=on_result,
+            known=known,
             command=(sys.executable, "-S", str(FAKE), str(file), str(tmp_path / "asked.jsonl")),
         )
 
@@ -194,6 +197,25 @@ def test_rows_are_told_as_they_come(search, quick):
     result = search(*by_backend(), on_result=told.append)
     assert {row.label for row in told} == {row.label for row in result.rows}
     assert [r.label for r in told if r.rungs <= 1] == [r.label for r in result.rows]
+
+
+def num_probed(folder):
+    asked = [json.loads(line) for line in (folder / "asked.jsonl").read_text().splitlines()]
+    return sum(request["do"] == "probe" for request in asked)
+
+
+def test_what_an_interrupted_search_measured_is_not_measured_again(search, quick, tmp_path):
+    rules = [probe("crash", when={"runtime.backend": "jax"}), *by_backend()]
+    told = []
+    whole = search(*rules, on_result=told.append)
+    probed = num_probed(tmp_path)
+    # All but the last candidate: where an interruption came while that one was tried.
+    known = [row for row in told if row.label != whole.rows[-1].label]
+    again = search(*rules, known=known)
+    assert num_probed(tmp_path) == probed + 1
+    assert {row.label for row in again.rows} == {row.label for row in whole.rows}
+    assert rows_of(again, "jax")[0].outcome == "crash"
+    assert again.best(32).label == whole.best(32).label
 
 
 def test_ctrl_c_ends_every_process(search, quick, tmp_path):

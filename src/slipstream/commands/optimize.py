@@ -145,6 +145,7 @@ class _Optimizer:
         start = self._begin("runtime", what, budget)
 
         def tell(row: RuntimeRow) -> None:
+            self._study.note("runtime", row)
             share = min(1.0, (time.monotonic() - start) / budget)
             self._listener(Step("runtime", text_of.runtime_line(row), share))
 
@@ -158,6 +159,8 @@ class _Optimizer:
             epochs_planned=given.duration.epochs,
             on_result=tell,
             log_folder=self._launch.log_folder,
+            # A row is told again as it gets better known: the last one counts.
+            known=self._study.noted("runtime", RuntimeRow),
         )
         self._end("runtime", result, text_of.runtime_text(result, given), start)
         return result

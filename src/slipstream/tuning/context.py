@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipstream.errors import InputError
+from slipstream.files import write_text
 from slipstream.measure import messages
 from slipstream.measure.manager import Failed, WorkerPool
 from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan
 from slipstream.progress import Listener
-from slipstream.record import Record
+from slipstream.record import (
+    METRICS_FILE,
+    RECORD_FILE,
+    Record,
+    point_to_line,
+    read_record,
+    write_record,
+)
 from slipstream.task import TaskFacts
 
 # Seeds of tuning are not those of the confirmation: what is chosen on a seed is not judged on it.
@@ -42,15 +50,36 @@ class Context:
         plan: Plan,
         *,
         limit_seconds: float | None = None,
-        give_up: Callable[[TrainingProgress], bool] = lambda _: False,
+        give_up: Callable[[TrainingProgress], bool] | None = None,
     ) -> Record | Failed:
-        """Train in the warm worker of the plan's backend; nothing is kept on disk.
+        """Train in the warm worker of the plan's backend.
+
+        A training that nobody may give up is noted in the study's folder: when an interrupted
+        study goes on, it is not done again.
 
         Args:
             plan: The plan, its seed included.
             limit_seconds: Clock seconds after which it ends.
             give_up: Told where the training is; True ends it.
         """
+        if give_up is not None:
+            return self._train(plan, limit_seconds, give_up)
+        folder = self.folder / "tuning" / f"{plan.digest()}-{limit_seconds or 0:.0f}"
+        if (folder / RECORD_FILE).exists():
+            return read_record(folder)
+        answer = self._train(plan, limit_seconds, lambda _: False)
+        if isinstance(answer, Record):
+            # The record comes last: where it is, all is there.
+            write_text(folder / METRICS_FILE, "".join(map(point_to_line, answer.points)))
+            write_record(answer, folder)
+        return answer
+
+    def _train(
+        self,
+        plan: Plan,
+        limit_seconds: float | None,
+        give_up: Callable[[TrainingProgress], bool],
+    ) -> Record | Failed:
         worker = self.pool.get(plan.runtime.backend)
         if isinstance(worker, Failed):
             return worker

@@ -49,6 +49,7 @@ def search_runtime(
     epochs_planned: int,
     on_result: OnResult | None = None,
     log_folder: Path | None = None,
+    known: Sequence[RuntimeRow] = (),
     command: tuple[str, ...] = WORKER_COMMAND,
 ) -> RuntimeResult:
     """Find the fastest runtime at each batch size.
@@ -69,6 +70,7 @@ def search_runtime(
         epochs_planned: Epochs of the training that is planned.
         on_result: Called with each candidate's row as it comes, and again as it gets better known.
         log_folder: Where the workers' chatter goes.
+        known: Rows of an interrupted search for the same: they are not measured again.
         command: Program and arguments of a worker.
 
     Raises:
@@ -80,7 +82,7 @@ def search_runtime(
     launch = Launch(reference, base_plan.seeds.seed, log_folder, command=command)
     space = Space(facts, base_plan, backends, allow_precision=allow_precision)
     examples = epochs_planned * facts.num_train
-    search = _Search(launch, space, base_plan, examples, budget_seconds, on_result)
+    search = _Search(launch, space, base_plan, examples, budget_seconds, on_result, known)
     try:
         search.explore()
         search.finals()
@@ -100,6 +102,7 @@ class _Contender:
     windows: list[float] = field(default_factory=list)
     peak_memory_bytes: int = 0
     rungs: int = 0
+    known: RuntimeRow | None = None
 
     @property
     def backend(self) -> str:
@@ -142,6 +145,7 @@ class _Search:
         examples: int,
         budget_seconds: float,
         on_result: OnResult | None,
+        known: Sequence[RuntimeRow],
     ) -> None:
         self._launch = launch
         self._space = space
@@ -149,6 +153,7 @@ class _Search:
         self._examples = examples
         self._budget = budget_seconds
         self._on_result = on_result
+        self._known = {row.label: row for row in known}
         self._start = time.monotonic()
         self._contenders: list[_Contender] = []
         self._input_error: InputError | None = None
@@ -195,7 +200,8 @@ class _Search:
         )
 
     def _try(self, group: Sequence[Candidate]) -> None:
-        contenders = [_Contender(candidate) for candidate in group]
+        self._contenders += [_taken_up(c, self._known[c.label]) for c in group if self._knows(c)]
+        contenders = [_Contender(candidate) for candidate in group if not self._knows(candidate)]
         for contender in contenders:
             name = f"candidate_{len(self._contenders):02d}_{contender.backend}"
             self._contenders.append(contender)
@@ -211,6 +217,9 @@ class _Search:
             self._tell(contender)
             self._costs[contender.backend] = _Cost(open_seconds, time.monotonic() - start)
         self._keep_the_best_alive()
+
+    def _knows(self, candidate: Candidate) -> bool:
+        return candidate.label in self._known
 
     def _await_open(self, contender: _Contender) -> None:
         assert contender.worker is not None
@@ -283,8 +292,10 @@ class _Search:
     def _that_fit(self, group: Sequence[Candidate]) -> Sequence[Candidate]:
         """Return as many of a group, from its beginning, as there is time for."""
         for size in range(len(group), 0, -1):
-            costs = [self._costs.get(c.options.backend, _Cost()) for c in group[:size]]
-            needed = max(c.open_seconds for c in costs) + sum(c.trial_seconds for c in costs)
+            new = [c for c in group[:size] if not self._knows(c)]
+            costs = [self._costs.get(c.options.backend, _Cost()) for c in new]
+            needed = max((c.open_seconds for c in costs), default=0.0)
+            needed += sum(c.trial_seconds for c in costs)
             if self._seconds_left() > needed + FINALS_SHARE * self._budget:
                 return group[:size]
         return ()
@@ -297,6 +308,8 @@ class _Search:
             self._on_result(self._row(contender))
 
     def _row(self, contender: _Contender) -> RuntimeRow:
+        if contender.known is not None:
+            return contender.known
         candidate, failed = contender.candidate, contender.failed
         row = RuntimeRow(
             label=candidate.label,
@@ -319,3 +332,17 @@ class _Search:
                 "peak_memory_bytes": contender.peak_memory_bytes,
             }
         )
+
+
+def _taken_up(candidate: Candidate, row: RuntimeRow) -> _Contender:
+    """Return the contender of an interrupted search as it then stood, without a process."""
+    if row.outcome != "measured":
+        return _Contender(candidate, failed=Failed(row.outcome, row.message), known=row)
+    return _Contender(
+        candidate,
+        compile_seconds=row.compile_seconds or 0.0,
+        windows=[row.examples_per_second or 0.0],
+        peak_memory_bytes=row.peak_memory_bytes or 0,
+        rungs=row.rungs,
+        known=row,
+    )

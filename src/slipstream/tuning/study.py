@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +94,22 @@ class Study:
             "result": result.model_dump(mode="json"),
         }
         self._save()
+
+    def note(self, name: str, value: BaseModel) -> None:
+        """Append a part of a stage's result, so that an interruption does not lose it."""
+        with (self.folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(value.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def noted(self, name: str, kind: type[Result]) -> list[Result]:
+        """Return what was noted in an earlier sitting, in order; half a last line is left out."""
+        file = self.folder / f"{name}.jsonl"
+        values: list[Result] = []
+        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+            with contextlib.suppress(ValidationError):
+                values.append(kind.model_validate_json(line))
+        return values
 
     def forget_unless_same(self, facts: TaskFacts) -> None:
         """Raise RecordError when task or data are no longer those that the study began with."""
