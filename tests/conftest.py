@@ -32,3 +32,9 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     if path.name in NEEDS and (current is None or NEEDS[path.name] not in (None, current)):
         return SkippedFolder.from_parent(parent, path=path)
     return None
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is remembered between runs out of the user's cache, and out of other tests."""
+    monkeypatch.setenv("SLIPSTREAM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))

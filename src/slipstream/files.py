@@ -6,6 +6,20 @@ import os
 from pathlib import Path
 
 
+def cache_folder() -> Path:
+    """Return where things are kept that can be found out again: one folder for each user.
+
+    SLIPSTREAM_CACHE_DIR names another; else it lies where the XDG specification says.
+
+    Source: XDG Base Directory Specification, version 0.8.
+    """
+    named = os.environ.get("SLIPSTREAM_CACHE_DIR")
+    if named:
+        return Path(named).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "slipstream"
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write a text file; a reader sees the old file or the new one, never half of either.
 

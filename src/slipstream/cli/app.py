@@ -85,6 +85,9 @@ def optimize(
     allow_precision: Annotated[
         bool, typer.Option(help="Whether formats below float32 may be used.")
     ] = True,
+    remember: Annotated[
+        bool, typer.Option(help="Whether runtimes measured here before may be used again.")
+    ] = True,
     data_dir: DataOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -102,7 +105,7 @@ def optimize(
         from slipstream.cli import summaries
         from slipstream.commands.optimize import OptimizeSettings, optimize
 
-        settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume)
+        settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
         result = optimize(task, folder, settings, listener)
     summaries.of_optimize(result, task, manner)
 

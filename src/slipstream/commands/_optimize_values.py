@@ -22,6 +22,7 @@ class OptimizeSettings:
         backends: Backends to try; all that are installed if empty.
         allow_precision: Whether formats below float32 may be used.
         resume: Whether to go on with the study that the folder holds.
+        remember: Whether runtimes that were measured on this machine before may be used again.
     """
 
     budget_seconds: float = 600.0
@@ -29,6 +30,7 @@ class OptimizeSettings:
     backends: tuple[str, ...] = ()
     allow_precision: bool = True
     resume: bool = False
+    remember: bool = True
 
 
 class FirstLook(JsonModel):

@@ -36,6 +36,7 @@ def optimize(
     allow_precision: bool = True,
     folder: str | Path | None = None,
     resume: bool = False,
+    remember: bool = True,
     progress: bool = True,
     **handed: Any,
 ) -> OptimizeResult:
@@ -53,6 +54,7 @@ def optimize(
         folder: Where results go; a new folder below runs/ if None.
         resume: Whether to go on with what the folder holds; a model, arrays or task that were
             handed over are then those that the folder holds.
+        remember: Whether runtimes that were measured on this machine before may be used again.
         progress: Whether to show progress.
         **handed: With a model, what `hand_over` takes: validation_data, sample_weight, target,
             monitor, batch_size, epochs.
@@ -74,7 +76,8 @@ def optimize(
 
     seconds = parse_seconds(budget)
     where = _folder("optimize", task, folder, resume)
-    settings = OptimizeSettings(seconds, seeds, tuple(backends), allow_precision, resume)
+    chosen = tuple(backends)
+    settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
     with _shown(progress) as listener:
         reference = _reference(task, x, y, handed, where, resume, listener)
         return run(reference, where, settings, listener)

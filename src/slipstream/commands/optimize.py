@@ -23,6 +23,7 @@ from slipstream.commands._optimize_values import (
 from slipstream.commands._writing import findings_of
 from slipstream.commands.look import as_given, describe, in_words, launch_for, look
 from slipstream.doctor import Finding
+from slipstream.environment import environment
 from slipstream.errors import TrainingError
 from slipstream.measure import Launch, WorkerPool, installed_backends, require_backend
 from slipstream.plan import Plan
@@ -35,6 +36,7 @@ from slipstream.tuning.context import Context, Deadline
 from slipstream.tuning.generalise import GeneraliseResult, generalise
 from slipstream.tuning.learn import LearnResult, learn
 from slipstream.tuning.runtime import search_runtime
+from slipstream.tuning.runtime_memory import RuntimeMemory
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 from slipstream.tuning.study import Identity, Study
 from slipstream.verdict import payback
@@ -140,6 +142,11 @@ class _Optimizer:
         if stored is not None:
             return stored
         backends = self._settings.backends or installed_backends()
+        base = given.edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1})
+        memory = RuntimeMemory(facts, base, backends, self._settings.allow_precision, environment())
+        found = memory.recall(facts, given.duration.epochs) if self._settings.remember else None
+        if found is not None:
+            return self._recalled(found, given, memory)
         budget = min(RUNTIME_MOST_SECONDS, RUNTIME_SHARE * self._study.budget_seconds)
         what = f"Measuring {', '.join(backends)} on this machine"
         start = self._begin("runtime", what, budget)
@@ -152,7 +159,7 @@ class _Optimizer:
         result = search_runtime(
             self._launch.reference,
             facts,
-            given.edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1}),
+            base,
             backends=backends,
             allow_precision=self._settings.allow_precision,
             budget_seconds=budget,
@@ -162,8 +169,16 @@ class _Optimizer:
             # A row is told again as it gets better known: the last one counts.
             known=self._study.noted("runtime", RuntimeRow),
         )
+        memory.keep(result)
         self._end("runtime", result, text_of.runtime_text(result, given), start)
         return result
+
+    def _recalled(self, found: RuntimeResult, given: Plan, memory: RuntimeMemory) -> RuntimeResult:
+        start = self._begin("runtime", "Recalling what was measured on this machine before", 0.0)
+        text = f"{memory.file} remembers this model here; --no-remember measures anew"
+        self._listener(Notice(text))
+        self._end("runtime", found, text_of.runtime_text(found, given), start)
+        return found
 
     def _baselines(self, context: Context, given: Plan, runtime: RuntimeResult) -> Baselines:
         stored = self._resumed("baselines", Baselines, text_of.baselines_text)

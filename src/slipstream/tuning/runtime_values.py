@@ -92,6 +92,21 @@ class RuntimeResult(BaseModel):
         """The batch sizes at which something was measured, ascending."""
         return tuple(sorted({row.batch_size for row in self.rows if row.outcome == "measured"}))
 
+    def projected_for(self, num_train: int, epochs: int) -> RuntimeResult:
+        """Return the same measurements, projected to a training of other epochs."""
+        rows = [
+            row
+            if row.projected_seconds is None
+            else row.model_copy(
+                update={
+                    "projected_seconds": (row.compile_seconds or 0.0)
+                    + epochs * num_train / (row.examples_per_second or math.nan)
+                }
+            )
+            for row in self.rows
+        ]
+        return self.model_copy(update={"rows": tuple(rows), "epochs_planned": epochs})
+
     def best(self, batch_size: int, *, float32_only: bool = False) -> RuntimeRow | None:
         """Return the row with the smallest projected_seconds at a batch size, or None."""
         rows = [
