@@ -1,4 +1,4 @@
-"""What a runtime search found is remembered for the same model, plan, machine and versions alone."""
+"""What a runtime search found is remembered, for the same model and machine alone."""
 
 import os
 
