@@ -36,6 +36,20 @@ def native_activation(activation: Any) -> Activation | None:
     return known
 
 
+def in_place_activation(activation: Any) -> Activation | None:
+    """Return an activation that overwrites what a kernel has just computed, where there is one.
+
+    Their gradients need their results alone. They work element by element, on any layout.
+    """
+    named = keras.activations
+    in_place: dict[Any, Activation] = {
+        named.relu: torch.relu_,
+        named.sigmoid: torch.sigmoid_,
+        named.tanh: torch.tanh_,
+    }
+    return next((fn for known, fn in in_place.items() if known is activation), None)
+
+
 @cache
 def _known() -> dict[Any, Activation]:
     named = keras.activations

@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import keras
 import torch
 from keras.src.models.functional import Functional
 
+from slipstream.lowering._inputs import Inputs
 from slipstream.lowering._registry import lower_layer
 from slipstream.lowering._rule import Call, Fallback, NotLoweredError, Run, Slot
 
-NO_MASKS: tuple[None, ...] = (None,) * 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One node: which values it takes, what it runs, where its results go.
-
-    `masking` is given where Keras' masks are to be passed on behind it.
-    """
-
-    run: Run
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    masking: _Masking | None
+# What steps are given while no tensor carries a mask.
+NO_MASKS: tuple[None, ...] = (None,) * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Masking:
-    """A layer that passes masks on, and the slots of its first argument: one, or a list."""
+    """A layer that passes masks on, and how it is called."""
 
     layer: Any
-    first: Any
+    call: Call
+
+    def hand_on(self, tensors: Sequence[Any], masks: Sequence[Any], result: Any) -> None:
+        """Hang the masks on a result that Keras' own call would hang there."""
+        first = next(iter(self.call.arguments.values()))
+        explicit = self.call.arguments.get("mask")
+        # A mask that the call was given counts, or else that of its first argument.
+        previous = _filled(first, masks) if explicit is None else _filled(explicit, tensors)
+        self.layer._set_mask_metadata(_filled(first, tensors), result, previous)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One node: what it runs, which values it takes and gives, which nobody needs after it."""
+
+    run: Run
+    takes: tuple[int, ...]
+    gives: tuple[int, ...]
+    spent: tuple[int, ...]
+    masking: _Masking | None
 
 
 class NotAGraphError(Exception):
     """The model is no plain functional or Sequential model; says why."""
 
 
+@final
 class Graph:
     """A functional or Sequential model as a list of calls on its own variables.
 
@@ -49,140 +58,146 @@ class Graph:
         model: A built Keras model.
         path: Names of the models around it, for messages.
 
+    Attributes:
+        fallbacks: The nodes that Keras runs itself, and why.
+        num_lowered: How many nodes run natively, nested models' included.
+        may_mask: Whether a tensor of the graph may carry a mask that did not arrive with an input.
+
     Raises:
         NotAGraphError: The model has no graph, or a call of its own.
     """
 
     def __init__(self, model: Any, path: str = "") -> None:
         self._functional = functional_of(model)
+        self._model = model
         self._path = path
         self._places: dict[int, int] = {}
         self.fallbacks: list[Fallback] = []
+        self.num_lowered = 0
         self.may_mask = False
-        inputs = [self._place(tensor) for tensor in self._functional.inputs]
-        self._inputs = tuple(inputs)
-        # Masks arrive with the inputs of a model that stands in another.
-        self._nodes = list(self._computable_nodes())
-        self._steps: list[_Step] = []
-        lowered = [self._lower(node) for node in self._nodes]
-        for node, (run, masking) in zip(self._nodes, lowered, strict=True):
-            takes = tuple(self._place(tensor) for tensor in node.input_tensors)
-            gives = tuple(self._place(tensor) for tensor in node.outputs)
-            self._steps.append(_Step(run, takes, gives, masking))
+        self.flatten = Inputs(self._functional, check=isinstance(model, Functional))
+        self._inputs = tuple(self._place(tensor) for tensor in self._functional.inputs)
+        nodes = list(_computable_nodes(self._functional))
+        runs = [self._lower(node) for node in nodes]
+        # Places are given here, because every node's tensors must have theirs before the last use
+        # of any is known.
+        takes = [tuple(self._place(tensor) for tensor in node.input_tensors) for node in nodes]
+        gives = [tuple(self._place(tensor) for tensor in node.outputs) for node in nodes]
         self._outputs = tuple(self._place(tensor) for tensor in self._functional.outputs)
-
-    @property
-    def num_lowered(self) -> int:
-        """How many calls run natively."""
-        return len(self._steps) - len(self.fallbacks)
+        spent = _last_uses(takes, gives, self._outputs)
+        self._steps = [
+            _Step(run, takes[i], gives[i], spent[i], masking)
+            for i, (run, masking) in enumerate(runs)
+        ]
 
     def __call__(self, x: Any, training: bool) -> Any:
         """Return what the model returns, in the structure in which it returns it."""
-        flat = self._functional._standardize_inputs(x)
-        return self.pack(self.run(flat, training, self.may_mask))
+        return self.pack(self.run(self.flatten(x), training, with_masks=self.may_mask))
 
-    def pack(self, outputs: Sequence[torch.Tensor]) -> Any:
+    def pack(self, outputs: Sequence[Any]) -> Any:
         """Return flat outputs in the structure in which the model returns them."""
         struct = self._functional._outputs_struct
+        if isinstance(struct, keras.KerasTensor):
+            return outputs[0]
         packed = keras.tree.pack_sequence_as(struct, list(outputs))
         # As Keras' functional models do: a list of one is that one.
         return packed[0] if isinstance(packed, list | tuple) and len(packed) == 1 else packed
 
-    def run(
-        self, inputs: Sequence[torch.Tensor], training: bool, with_masks: bool
-    ) -> list[torch.Tensor]:
+    def run(self, inputs: Sequence[Any], training: bool, *, with_masks: bool) -> list[Any]:
         """Return the flat outputs for flat inputs."""
         values: list[Any] = [None] * len(self._places)
         for place, tensor in zip(self._inputs, inputs, strict=True):
             values[place] = tensor
         for step in self._steps:
-            tensors = [values[place] for place in step.inputs]
-            if not with_masks:
-                result = step.run(tensors, NO_MASKS, training)
+            tensors = [values[place] for place in step.takes]
+            result = (_run_with_masks if with_masks else _run_plain)(step, tensors, training)
+            if len(step.gives) == 1 and isinstance(result, torch.Tensor):
+                values[step.gives[0]] = result
             else:
-                result = _run_with_masks(step, tensors, training)
-            if len(step.outputs) == 1:
-                values[step.outputs[0]] = result
-            else:
-                for place, value in zip(step.outputs, keras.tree.flatten(result), strict=True):
+                for place, value in zip(step.gives, keras.tree.flatten(result), strict=True):
                     values[place] = value
-        return [_single(values[place]) for place in self._outputs]
+            for place in step.spent:
+                values[place] = None
+        return [values[place] for place in self._outputs]
 
     def _place(self, tensor: Any) -> int:
         return self._places.setdefault(id(tensor), len(self._places))
 
-    def _computable_nodes(self) -> Any:
-        known = {id(tensor) for tensor in self._functional.inputs}
-        by_depth = self._functional._nodes_by_depth
-        for depth in sorted(by_depth, reverse=True):
-            for node in by_depth[depth]:
-                if node.is_input or not node.operation:
-                    continue
-                if all(id(tensor) in known for tensor in node.input_tensors):
-                    known |= {id(tensor) for tensor in node.outputs}
-                    yield node
-
     def _lower(self, node: Any) -> tuple[Run, _Masking | None]:
         operation = node.operation
-        self.may_mask |= makes_masks(operation)
-        call = call_of(node)
+        is_layer = isinstance(operation, keras.layers.Layer)
         try:
-            if isinstance(operation, keras.Model):
-                return self._nested(operation, call), None
-            run = lower_layer(operation, call)
+            call = call_of(node)
+            run = self._nested(operation, call) if _is_model(operation) else None
+            if run is None:
+                run = lower_layer(operation, call)
+                self.num_lowered += 1
+                self.may_mask |= makes_masks(operation)
         except (NotLoweredError, NotAGraphError) as reason:
             name = f"{self._path}{operation.name}"
             self.fallbacks.append(Fallback(name, type(operation).__name__, str(reason)))
             # What Keras calls itself may hang masks on what it returns.
-            self.may_mask |= isinstance(operation, keras.layers.Layer)
+            self.may_mask |= is_layer
             return _keras_call(node), None
-        passes = getattr(operation, "supports_masking", False)
-        first = next(iter(call.arguments.values()))
-        return run, _Masking(operation, first) if passes else None
+        passes = not _is_model(operation) and operation.supports_masking
+        return run, _Masking(operation, call) if passes else None
 
     def _nested(self, model: Any, call: Call) -> Run:
         graph = Graph(model, f"{self._path}{model.name}/")
-        self.fallbacks += graph.fallbacks
-        self.may_mask |= graph.may_mask
-        slots = list(call.arguments.values())
-        flat = keras.tree.flatten(slots[0]) if len(slots) == 1 else []
-        if not flat or not all(isinstance(slot, Slot) for slot in flat):
+        if graph.fallbacks and model.compute_dtype != self._model.compute_dtype:
+            raise NotLoweredError(f"it computes in {model.compute_dtype}, unlike what is around it")
+        if len(call.arguments) != 1:
             raise NotLoweredError("it is called with more than its inputs")
-        order = [slot.index for slot in flat]
+        (struct,) = call.arguments.values()
+        if not all(isinstance(slot, Slot) for slot in keras.tree.flatten(struct)):
+            raise NotLoweredError("it is called with more than tensors")
+        self.fallbacks += graph.fallbacks
+        self.num_lowered += graph.num_lowered
+        self.may_mask |= graph.may_mask
 
         def run(tensors: Any, masks: Any, training: bool) -> Any:
-            chosen = graph._functional._standardize_inputs(
-                keras.tree.pack_sequence_as(slots[0], [tensors[i] for i in order])
-            )
-            outputs = graph.run(chosen, training, masks is not NO_MASKS)
-            return outputs[0] if len(outputs) == 1 else outputs
+            flat = graph.flatten(_filled(struct, tensors))
+            # Masks may arrive with the inputs.
+            with_masks = graph.may_mask or any(mask is not None for mask in masks)
+            return graph.run(flat, training, with_masks=with_masks)
 
         return run
 
 
 def functional_of(model: Any) -> Any:
     """Return the functional model behind a model; raises NotAGraphError where there is none."""
+    functional = model
     if isinstance(model, keras.Sequential):
-        functional = model._functional
+        functional = getattr(model, "_functional", None)
         if type(model).call is not keras.Sequential.call or functional is None:
             raise NotAGraphError("a Sequential model that is not built, or has a call of its own")
-        return functional
-    if not isinstance(model, Functional):
+    if not isinstance(functional, Functional):
         raise NotAGraphError("a subclass of keras.Model without a graph")
-    if type(model).call is not Functional.call:
+    if type(functional).call is not Functional.call or "call" in vars(model):
         raise NotAGraphError("a functional model with a call of its own")
-    return model
+    return functional
 
 
 def call_of(node: Any) -> Call:
-    """Return how a node of a functional graph calls its operation."""
+    """Return how a node of a functional graph calls its operation.
+
+    Raises:
+        NotLoweredError: The arguments do not fit the operation's own signature.
+    """
     slots = iter(range(len(node.input_tensors)))
 
     def slot(value: Any) -> Any:
-        return Slot(next(slots)) if isinstance(value, keras.KerasTensor) else value
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        return Slot(next(slots), value.dtype, tuple(value.shape))
 
     args, kwargs = node.arguments.convert(slot)
-    bound = inspect.signature(node.operation.call).bind(*args, **kwargs)
+    # Keras overrides it by that of the whole model's call.
+    kwargs.pop("training", None)
+    try:
+        bound = inspect.signature(node.operation.call).bind(*args, **kwargs)
+    except TypeError as error:
+        raise NotLoweredError(f"its call takes other arguments: {error}") from error
     named = {
         name: value
         for name, value in bound.arguments.items()
@@ -198,27 +213,62 @@ def makes_masks(operation: Any) -> bool:
     )
 
 
+def _computable_nodes(functional: Any) -> Iterator[Any]:
+    """Yield the nodes that the inputs suffice for, in the order in which Keras runs them."""
+    known = {id(tensor) for tensor in functional.inputs}
+    by_depth = functional._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            if node.is_input or not node.operation:
+                continue
+            if all(id(tensor) in known for tensor in node.input_tensors):
+                known |= {id(tensor) for tensor in node.outputs}
+                yield node
+
+
+def _last_uses(
+    takes: Sequence[tuple[int, ...]], gives: Sequence[tuple[int, ...]], outputs: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """Return for each step the values that neither a later one nor the outputs need."""
+    needed = set(outputs)
+    spent = []
+    for taken, given in zip(reversed(takes), reversed(gives), strict=True):
+        here = {*taken, *given}
+        spent.append(tuple(sorted(here - needed)))
+        needed |= here
+    return spent[::-1]
+
+
+def _run_plain(step: _Step, tensors: list[Any], training: bool) -> Any:
+    return step.run(tensors, NO_MASKS, training)
+
+
 def _run_with_masks(step: _Step, tensors: list[Any], training: bool) -> Any:
     masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
     result = step.run(tensors, masks, training)
     if step.masking is not None:
-        # The mask of the first argument goes on, as in Keras' own call.
-        first = step.masking.first
-        step.masking.layer._set_mask_metadata(
-            _filled(first, tensors), result, _filled(first, masks)
-        )
+        step.masking.hand_on(tensors, masks, result)
     return result
 
 
 def _filled(slots: Any, values: Sequence[Any]) -> Any:
+    if isinstance(slots, Slot):
+        return values[slots.index]
     return keras.tree.map_structure(
         lambda slot: values[slot.index] if isinstance(slot, Slot) else slot, slots
     )
 
 
+def _is_model(operation: Any) -> bool:
+    return isinstance(operation, keras.Model)
+
+
 def _keras_call(node: Any) -> Run:
     operation = node.operation
     takes_training = "training" in getattr(operation, "_call_context_args", ())
+    is_layer = isinstance(operation, keras.layers.Layer)
+    # An operation is its call; what Keras wraps around it serves error messages.
+    called = operation if is_layer or operation._remat_mode else operation.call
     places = [id(tensor) for tensor in node.input_tensors]
 
     def run(tensors: Any, masks: Any, training: bool) -> Any:
@@ -226,10 +276,6 @@ def _keras_call(node: Any) -> Run:
         args, kwargs = node.arguments.fill_in(dict(zip(places, tensors, strict=True)))
         if takes_training:
             kwargs["training"] = training
-        return operation(*args, **kwargs)
+        return called(*args, **kwargs)
 
     return run
-
-
-def _single(value: Any) -> Any:
-    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, final
 
-from slipstream.lowering._graph import Graph
+from keras.src import backend
+
+from slipstream.lowering._graph import Graph, NotAGraphError
 from slipstream.lowering._rule import Fallback
 
 
@@ -21,7 +24,12 @@ class Lowered:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._graph = Graph(model)
+        try:
+            self._graph = Graph(model)
+        except AttributeError as error:
+            raise NotAGraphError(
+                f"this version of Keras keeps its graphs elsewhere: {error}"
+            ) from (error)
 
     @property
     def fallbacks(self) -> tuple[Fallback, ...]:
@@ -30,7 +38,7 @@ class Lowered:
 
     @property
     def num_lowered(self) -> int:
-        """How many calls of the outermost graph run natively."""
+        """How many calls of the graph run natively, those of nested models included."""
         return self._graph.num_lowered
 
     def __call__(self, x: Any, training: bool) -> Any:
@@ -41,7 +49,15 @@ class Lowered:
         context = self._model._get_call_context()
         try:
             context.set_value("training", training)
-            return self._graph(x, training)
+            with self._autocast():
+                return self._graph(x, training)
         finally:
             del context
             self._model._maybe_reset_call_context()
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the scope in which variables that operations use are cast, as in Keras' call."""
+        model = self._model
+        if model.compute_dtype == model.variable_dtype:
+            return contextlib.nullcontext()
+        return backend.AutocastScope(model.compute_dtype)  # type: ignore[no-any-return]

@@ -29,7 +29,10 @@ def lower_layer(layer: Any, call: Call) -> Run:
     if rule is None:
         raise NotLoweredError("no rule for this class")
     _refuse_extras(layer)
-    return rule.lower(layer, call)
+    try:
+        return rule.lower(layer, call)
+    except AttributeError as error:
+        raise NotLoweredError(f"this version of Keras has other attributes: {error}") from error
 
 
 def _refuse_extras(layer: Any) -> None:
@@ -40,5 +43,7 @@ def _refuse_extras(layer: Any) -> None:
         raise NotLoweredError("it is quantized")
     if getattr(layer, "lora_enabled", False):
         raise NotLoweredError("it has low-rank adapters")
+    if getattr(layer, "_remat_mode", None) is not None:
+        raise NotLoweredError("it is to be rematerialized")
     if "call" in vars(layer):
         raise NotLoweredError("its call was replaced")

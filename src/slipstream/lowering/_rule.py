@@ -19,9 +19,22 @@ class NotLoweredError(Exception):
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a tensor among those that the call is given."""
+    """The place of a tensor among those that the call is given, and what the graph knows of it.
+
+    Args:
+        index: The place.
+        dtype: Its dtype, by Keras' name, before the layer casts it.
+        shape: Its shape; None where it is not fixed, as of the batch axis.
+    """
 
     index: int
+    dtype: str = "float32"
+    shape: tuple[int | None, ...] = ()
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it holds floating numbers, which is what layers cast."""
+        return "float" in self.dtype
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,28 @@ class Call:
         if not isinstance(slot, Slot):
             raise NotLoweredError(f"{first} is not one tensor")
         return slot
+
+    def only_floating(self, *also: str) -> Slot:
+        """Return what `only_tensor` returns, if it holds floating numbers.
+
+        Raises:
+            NotLoweredError: It holds others, or `only_tensor` raises.
+        """
+        slot = self.only_tensor(*also)
+        if not slot.is_floating:
+            raise NotLoweredError(f"its input is of dtype {slot.dtype}")
+        return slot
+
+    def mask(self) -> Slot | None:
+        """Return the mask that the graph hands to the call by name, if it does.
+
+        Raises:
+            NotLoweredError: It is no tensor of the graph.
+        """
+        given = self.arguments.get("mask")
+        if given is not None and not isinstance(given, Slot):
+            raise NotLoweredError("its mask is a constant")
+        return given
 
     def tensors(self) -> tuple[Slot, ...]:
         """Return the tensors of a call whose one argument is a list of them."""
