@@ -59,7 +59,7 @@ def _difference(tensors: Tensors, masks: Masks) -> torch.Tensor:
 
 def _concatenation(layer: Any) -> Merge:
     axis = layer.axis
-    return lambda tensors, masks: torch.cat(list(tensors), axis)
+    return lambda tensors, _masks: torch.cat(list(tensors), axis)
 
 
 def _product(tensors: Tensors, masks: Masks) -> torch.Tensor:
@@ -121,11 +121,11 @@ def _any_of(masks: Sequence[torch.Tensor]) -> torch.Tensor:
 
 _layers = keras.layers
 RULES = (
-    Rule((_layers.Add,), _merging(lambda layer: _sum)),
-    Rule((_layers.Subtract,), _merging(lambda layer: _difference)),
-    Rule((_layers.Multiply,), _merging(lambda layer: _product)),
-    Rule((_layers.Average,), _merging(lambda layer: _average)),
-    Rule((_layers.Maximum,), _merging(lambda layer: _extreme(torch.maximum))),
-    Rule((_layers.Minimum,), _merging(lambda layer: _extreme(torch.minimum))),
+    Rule((_layers.Add,), _merging(lambda _layer: _sum)),
+    Rule((_layers.Subtract,), _merging(lambda _layer: _difference)),
+    Rule((_layers.Multiply,), _merging(lambda _layer: _product)),
+    Rule((_layers.Average,), _merging(lambda _layer: _average)),
+    Rule((_layers.Maximum,), _merging(lambda _layer: _extreme(torch.maximum))),
+    Rule((_layers.Minimum,), _merging(lambda _layer: _extreme(torch.minimum))),
     Rule((_layers.Concatenate,), _merging(_concatenation)),
 )

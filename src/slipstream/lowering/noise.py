@@ -47,7 +47,7 @@ def _dropout_with(shape_of: Callable[[Any], MaskShape]) -> Callable[[Any, Call],
 def _own_shape(layer: Any) -> MaskShape:
     lengths = layer.noise_shape
     if lengths is None:
-        return lambda x: None
+        return lambda _x: None
     return lambda x: [
         x.shape[axis] if length is None else length for axis, length in enumerate(lengths)
     ]
