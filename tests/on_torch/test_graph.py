@@ -40,6 +40,10 @@ class Penalized(L.Layer):
 class MaskAsNumbers(L.Layer):
     """A layer that shows the mask it is given."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
     def call(self, x: Any, mask: Any = None) -> Any:
         return x * 0 + keras.ops.cast(mask, "float32")[..., None]
 

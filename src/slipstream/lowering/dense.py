@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import torch
-from torch.nn import functional
 
 from slipstream.lowering._activation import in_place_activation, native_activation
 from slipstream.lowering._cast import compute_dtype, weight_of
@@ -16,7 +15,7 @@ from slipstream.lowering._rule import Call, Rule, Run
 
 def _dense(layer: Any, call: Call) -> Run:
     index = call.only_tensor().index
-    dtype = compute_dtype(layer)
+    dtype, units = compute_dtype(layer), layer.units
     kernel = weight_of(layer._kernel, dtype)
     bias = None if layer.bias is None else weight_of(layer.bias, dtype)
     activation = native_activation(layer.activation)
@@ -26,11 +25,12 @@ def _dense(layer: Any, call: Call) -> Run:
         del masks, training
         # Keras' matmul casts integers too.
         x = tensors[index].to(dtype)
-        if x.ndim == 2 and bias is not None:
-            x = torch.addmm(bias(), x, kernel())
-        else:
-            x = functional.linear(x, kernel().t(), None if bias is None else bias())
-        return x if activation is None else activation(x)
+        # Flat by hand: what an activation overwrites must not be a view.
+        flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+        y = torch.mm(flat, kernel()) if bias is None else torch.addmm(bias(), flat, kernel())
+        if activation is not None:
+            y = activation(y)
+        return y if x.ndim == 2 else y.view(*x.shape[:-1], units)
 
     return run
 
