@@ -45,3 +45,16 @@ def weight_of(variable: Any, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
     if DTYPES.get(variable.dtype) == dtype:
         return lambda: variable._value  # type: ignore[no-any-return]
     return lambda: variable._value.to(dtype)  # type: ignore[no-any-return]
+
+
+def output_dtype(layer: Any) -> torch.dtype:
+    """Return the dtype that a layer without autocast gives its outputs.
+
+    Raises:
+        NotLoweredError: It is none of the floating dtypes.
+    """
+    from slipstream.lowering._rule import NotLoweredError
+
+    if layer.compute_dtype not in DTYPES:
+        raise NotLoweredError(f"it computes in {layer.compute_dtype}")
+    return DTYPES[layer.compute_dtype]
