@@ -17,7 +17,7 @@ from slipstream.plan import Plan, from_toml, to_toml
 from slipstream.progress import Notice, StageStarted, Step
 
 COMMANDS = (
-    "optimize", "fit", "compare", "ablate", "report", "eject", "plan", "tasks", "techniques",
+    "optimize", "fit", "run", "compare", "ablate", "report", "eject", "plan", "tasks", "techniques",
 )  # fmt: skip
 
 

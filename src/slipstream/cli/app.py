@@ -22,6 +22,7 @@ from slipstream.cli.options import (
     parse_backends,
     parse_changes,
 )
+from slipstream.cli.run import CONTEXT, EXAMPLE, run
 from slipstream.cli.running import FAILED, Manner, running, use_data_folder
 
 EXIT_CODES = (
@@ -145,6 +146,9 @@ def fit(
     if record.failure is not None:
         summaries.of_failure(record.failure, folder)
         raise typer.Exit(FAILED)
+
+
+app.command(epilog=EXAMPLE, context_settings=CONTEXT)(run)
 
 
 @app.command(epilog="Example: slipstream compare digits adam.toml sgd.toml --seeds 5")

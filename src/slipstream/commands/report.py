@@ -117,7 +117,8 @@ def _write_plain(folder: Path, runs: dict[str, list[Record]]) -> Path:
     machine, versions = environment_of([last])
     content = report.ReportInput(
         sides=tuple(_side(name, runs[name]) for name in order),
-        plan=to_toml(_plan_of(last)),
+        # A fit of a script followed none.
+        plan=to_toml(_plan_of(last)) if last.plan else "",
         machine=machine,
         versions=versions,
     )

@@ -1,0 +1,241 @@
+"""What is wrong and how to mend it, for errors of Keras scripts whose own message does not say.
+
+A row is tried when one of its kinds is among the error's classes; the first that fits speaks.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import traceback
+from dataclasses import dataclass
+
+from slipstream.script.tracebacks import family
+
+
+@dataclass(frozen=True)
+class Row:
+    """One known error.
+
+    Args:
+        kinds: Names of its classes or of their parents, with "|" between them.
+        pattern: What its message holds, as a regular expression.
+        advice: One line: what is wrong, and what to write instead.
+        line: What a source line on the way to it holds, as a regular expression.
+    """
+
+    kinds: str
+    pattern: str
+    advice: str
+    line: str = ""
+
+    def fits(self, kinds: set[str], text: str, lines: str) -> bool:
+        """Return whether an error of these classes, message and source lines is this one."""
+        known = bool(kinds & set(self.kinds.split("|")))
+        return known and bool(re.search(self.pattern, text) and re.search(self.line, lines))
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "TypeError",
+        r"object is not callable",
+        "optimizer.learning_rate is the present rate itself, not a function of the step: write"
+        " optimizer.learning_rate, or keep the schedule in a variable and call that.",
+        line=r"\.(learning_rate|lr)\(",
+    ),
+    Row(
+        "TypeError|TracerBoolConversionError|RuntimeError|NotImplementedError",
+        r"as a Python `bool`|boolean conversion of traced|cannot be used as a boolean"
+        r"|called on meta tensors|Boolean value of Tensor with more|data-dependent",
+        "A Python `if`, `while` or `and` on a tensor cannot be compiled: write"
+        " keras.ops.where(condition, a, b) or keras.ops.cond(condition, f, g), or compile the"
+        " model with run_eagerly=True.",
+    ),
+    Row(
+        "TracerArrayConversionError|NotImplementedError|RuntimeError|AttributeError",
+        r"tracer to numpy|__array__\(\) method was called on traced|symbolic tf\.Tensor .*numpy"
+        r"|Can't call numpy\(\) on Tensor that requires grad|has no attribute 'numpy'",
+        "NumPy cannot read a tensor that is being compiled or differentiated: use keras.ops inside"
+        " the model, and keras.ops.convert_to_numpy(tensor) outside.",
+    ),
+    Row(
+        "TypeError|ValueError",
+        r"train_step\(\) (takes|missing|got)|(need|values) .*to unpack",
+        "This train_step is written for another backend: JAX hands it (state, data), TensorFlow"
+        " and PyTorch hand it data. Run the script with --backend set to the one it is for.",
+        line=r"train_step",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute '(compiled_loss|_compiled_metrics_update_state)'",
+        "Keras 3 has no compiled_loss: write self.compute_loss(x=x, y=y, y_pred=y_pred).",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute 'compiled_metrics'",
+        "Keras 3 has no compiled_metrics: write"
+        " `for metric in self.metrics: metric.update_state(y, y_pred)`, all but the loss.",
+    ),
+    Row(
+        "TypeError",
+        r"`LearningRateSchedule`.*not settable",
+        "A learning rate that follows a schedule cannot be set, by ReduceLROnPlateau neither: give"
+        " the optimizer a number, or leave the callback away.",
+    ),
+    Row(
+        "ValueError",
+        r"`steps_per_execution` must be 1",
+        "PyTorch runs one step at a time in Keras: leave steps_per_execution out of compile().",
+    ),
+    Row(
+        "TypeError",
+        r"unexpected keyword argument 'from_logits'",
+        "from_logits belongs to the loss: loss=keras.losses.BinaryCrossentropy(from_logits=True)"
+        " for a model whose last layer has no activation.",
+    ),
+    Row(
+        "ValueError",
+        r"`output` must have rank|same shape up until the last dimension",
+        "A sparse loss wants one class number for each example: for one-hot labels use"
+        " loss='categorical_crossentropy', or labels.argmax(-1).",
+    ),
+    Row(
+        "ValueError",
+        r"`target` and `output` must have the same (shape|rank)",
+        "This loss wants labels of the shape of the model's output: for class numbers use"
+        " loss='sparse_categorical_crossentropy'; otherwise match the last layer's units.",
+    ),
+    Row(
+        "InvalidArgumentError|IndexError",
+        r"label value of .* outside the valid range|Target -?\d+ is out of bounds",
+        "Labels count from 0 to the number of classes minus 1: subtract what they begin with, or"
+        " give the last layer more units.",
+    ),
+    Row(
+        "ValueError|TypeError",
+        r"Failed to convert a NumPy array to a Tensor|object_|type object\b|dtype object"
+        r"|inhomogeneous|not a valid JAX (array )?type",
+        "Text, None or rows of different lengths cannot be trained on: number the labels, fill"
+        " what is missing, pad the rows.",
+    ),
+    Row(
+        "ModuleNotFoundError",
+        r"No module named '(tensorflow|jax|torch)'",
+        "That backend is not installed: install it, or run with --backend and the name of one"
+        " that is.",
+    ),
+    Row(
+        "ValueError",
+        r"Unable to import backend",
+        "KERAS_BACKEND (or ~/.keras/keras.json) names no backend: tensorflow, jax or torch.",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute 'lr'",
+        "Keras 3 calls it learning_rate: optimizer.learning_rate.",
+    ),
+    Row(
+        "ValueError",
+        r"not recognized: .*'lr'",
+        "Keras 3 calls it learning_rate: Adam(learning_rate=1e-3).",
+    ),
+    Row(
+        "UserWarning|ValueError",
+        r"`?decay`? is no longer supported|not recognized: .*'decay'",
+        "Optimizers of Keras 3 have no decay: use learning_rate="
+        "keras.optimizers.schedules.InverseTimeDecay(rate, 1, decay).",
+    ),
+    Row(
+        "ImportError",
+        r"optimizers\.legacy",
+        "Keras 3 has no legacy optimizers: drop `.legacy`, tf.keras.optimizers.Adam is the same"
+        " algorithm.",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute '(fit|evaluate|predict)_generator'",
+        "Keras 3 takes generators in fit(), evaluate() and predict() themselves.",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute 'predict_(classes|proba)'",
+        "Keras 3 has predict() alone: model.predict(x).argmax(-1) are the classes.",
+    ),
+    Row(
+        "TypeError|ValueError",
+        r"(argument|arguments|recognized).*'(workers|use_multiprocessing|max_queue_size)'",
+        "Keras 3 takes workers, use_multiprocessing and max_queue_size in the constructor of a"
+        " keras.utils.PyDataset, not in fit().",
+    ),
+    Row(
+        "TypeError|ValueError",
+        r"argument.*'(experimental_run_tf_function|sample_weight_mode|target_tensors)'",
+        "That argument of compile() is gone since Keras 2: leave it out.",
+    ),
+    Row(
+        "TypeError|ValueError",
+        r"argument.*'period'",
+        "ModelCheckpoint of Keras 3 has no period: save_freq='epoch', or a number of batches.",
+    ),
+    Row(
+        "ValueError",
+        r"keyword arguments passed to \w+: .*'(weights|input_length|batch_input_shape)'",
+        "Layers of Keras 3 do not take weights=, input_length= or batch_input_shape=: use an"
+        " initializer or set_weights(), and begin the model with keras.Input(shape).",
+    ),
+    Row(
+        "AttributeError",
+        r"module '[\w.]*keras[\w.]*\.backend' has no attribute",
+        "keras.backend of Keras 3 holds no functions on tensors: keras.ops has them.",
+    ),
+    Row(
+        "ModuleNotFoundError|ImportError",
+        r"No module named '(tensorflow\.)?keras\.|cannot import name .* from '[\w.]*keras",
+        "That is a place of Keras 2: layers are in keras.layers, to_categorical and Sequence"
+        " (PyDataset) in keras.utils, functions on tensors in keras.ops.",
+    ),
+    Row(
+        "ValueError",
+        r"Invalid filepath extension for saving|filepath provided must end in"
+        r"|filename must end in|`save_format` argument is deprecated",
+        "Keras 3 saves models as name.keras and weights as name.weights.h5; model.export(folder)"
+        " writes a SavedModel.",
+    ),
+)
+
+
+def advice_for(error: BaseException) -> str | None:
+    """Return one line on what is wrong and how to mend it, or None where we do not know.
+
+    Args:
+        error: What the script raised; its causes are looked at too.
+
+    Example:
+        >>> advice_for(AttributeError("'Adam' object has no attribute 'lr'"))
+        'Keras 3 calls it learning_rate: optimizer.learning_rate.'
+        >>> advice_for(ValueError("my own")) is None
+        True
+    """
+    for one in family(error):
+        kinds = {kind.__name__ for kind in type(one).__mro__}
+        text = _text(one)
+        lines = "\n".join([text, *_lines(one)])
+        for row in ROWS:
+            if row.fits(kinds, text, lines):
+                return row.advice
+    return None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:
+        return ""
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Return the source lines that the error came through."""
+    return [
+        linecache.getline(frame.f_code.co_filename, number).strip()
+        for frame, number in traceback.walk_tb(error.__traceback__)
+    ]

@@ -1,0 +1,114 @@
+"""What a compiled model and the arguments of a fit say of themselves, as plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "not known"
+DEFAULT_BATCH = 32
+
+
+def fingerprint_of(model: Any) -> str:
+    """Return 12 hexadecimal characters that change with the model's layers or shapes."""
+    try:
+        text = model.to_json()
+    except Exception:
+        # A model of a class of its own need not have a configuration.
+        shapes = [tuple(weight.shape) for weight in model.weights]
+        text = f"{type(model).__qualname__} {shapes}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def optimizer_of(model: Any) -> str:
+    """Return the optimizer's class and configuration in a line."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return MISSING
+    try:
+        settings = json.dumps(optimizer.get_config(), default=str)
+    except Exception:
+        settings = MISSING
+    return f"{type(optimizer).__name__} {settings}"
+
+
+def loss_of(model: Any) -> str:
+    """Return the loss or losses in a line."""
+    return _spelt(getattr(model, "loss", None))
+
+
+def parameters_of(model: Any) -> int:
+    """Return how many numbers the model's weights hold; 0 before it is built."""
+    return sum(math.prod(weight.shape) for weight in model.weights)
+
+
+def num_examples(arguments: Mapping[str, Any]) -> int | None:
+    """Return how many examples an epoch of a fit sees, or None where nobody can tell.
+
+    Args:
+        arguments: The arguments of `Model.fit`, by name.
+
+    Example:
+        >>> import numpy as np
+        >>> num_examples({"x": [np.zeros((10, 2)), np.zeros((10, 3))], "validation_split": 0.2})
+        8
+        >>> num_examples({"x": iter(())}) is None
+        True
+    """
+    if arguments.get("steps_per_epoch") is not None:
+        return None
+    x = arguments.get("x")
+    while isinstance(x, list | tuple | dict) and len(x) > 0:
+        x = next(iter(x.values())) if isinstance(x, dict) else x[0]
+    shape = getattr(x, "shape", None)
+    if shape is None or len(shape) == 0 or not isinstance(shape[0], int):
+        return None
+    held_out = arguments.get("validation_split") or 0.0
+    kept = not held_out or arguments.get("validation_data") is not None
+    return int(shape[0]) if kept else math.floor(shape[0] * (1.0 - held_out))
+
+
+def steps_per_epoch(arguments: Mapping[str, Any]) -> int | None:
+    """Return how many batches an epoch of a fit has, or None where nobody can tell.
+
+    Example:
+        >>> import numpy as np
+        >>> steps_per_epoch({"x": np.zeros((100, 2)), "batch_size": 30})
+        4
+    """
+    if arguments.get("steps_per_epoch") is not None:
+        return int(arguments["steps_per_epoch"])
+    examples = num_examples(arguments)
+    if examples is not None:
+        return math.ceil(examples / (arguments.get("batch_size") or DEFAULT_BATCH))
+    x: Any = arguments.get("x")
+    try:
+        batches = int(x.cardinality()) if hasattr(x, "cardinality") else len(x)
+    except (TypeError, ValueError, NotImplementedError, AttributeError):
+        return None
+    return batches if batches > 0 else None
+
+
+def monitor_of(arguments: Mapping[str, Any]) -> str:
+    """Return what the record watches: the loss on what is held out, if anything is.
+
+    Example:
+        >>> monitor_of({"validation_split": 0.1}), monitor_of({})
+        ('val_loss', 'loss')
+    """
+    held_out = arguments.get("validation_data") is not None or arguments.get("validation_split")
+    return "val_loss" if held_out else "loss"
+
+
+def _spelt(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_spelt(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_spelt(part) for part in value)
+    named = getattr(value, "name", None) or getattr(value, "__name__", None)
+    return str(named or type(value).__name__)
