@@ -16,7 +16,6 @@ from slipstream.commands.folders import TASK_FILE, TASK_FOLDER, default_folder
 from slipstream.errors import TaskError
 from slipstream.plan import Plan, Value, read_plan
 from slipstream.progress import Listener, Notice
-from slipstream.record import Record
 from slipstream.task import Task
 
 if TYPE_CHECKING:
@@ -87,38 +86,58 @@ def fit(
     task: Any,
     x: Any = None,
     y: Any = None,
-    *,
+    *positional: Any,
     plan: Plan | str | Path | None = None,
     changes: Mapping[str, Value] | None = None,
     test: bool = False,
     folder: str | Path | None = None,
     progress: bool = True,
     **handed: Any,
-) -> Record:
-    """Train a task once as a plan says, in a process of its own.
+) -> Any:
+    """Train a task once as a plan says; or a compiled Keras model, as its own fit does, sooner.
+
+    A compiled Keras model with what `Model.fit` takes is trained in this process, and Keras'
+    History comes back: `slipstream.fit(model, x, y, epochs=5)` in the place of
+    `model.fit(x, y, epochs=5)`. The page on fit says what is accelerated and what Keras still does
+    itself; `history.slipstream` says it of this fit.
+
+    A task, or a model that comes with one of the arguments named below, is trained as a plan says
+    in a process of its own, and its record comes back.
 
     Args:
-        task: A `Task`, a reference, or, with x and y, a compiled Keras model.
+        task: A compiled Keras model, a `Task`, or a reference.
         x: Inputs, as Keras' fit takes them.
         y: Targets, as Keras' fit takes them.
+        *positional: With a model alone, more of what Keras' fit takes by position.
         plan: A plan or a file with one; the task as given if None.
         changes: Dotted keys of the plan that are to be changed, like {"schedule.peak": 3e-3}.
         test: Whether the test split is read, once, at the end.
         folder: Where results go; a new folder below runs/ if None.
         progress: Whether to show progress.
-        **handed: With a model, what `hand_over` takes.
+        **handed: With a model alone, what Keras' fit takes; with a model and a plan, what
+            `hand_over` takes.
 
     Returns:
-        The record; best weights, metrics and a report are in the folder.
+        Keras' History; or the record, where best weights, metrics and a report are in the folder.
 
     Raises:
         InputError: Task, data or plan cannot be used; nothing was trained.
 
     Example:
+        >>> history = fit(model, x, y, epochs=5)  # doctest: +SKIP
         >>> record = fit("digits", changes={"batch.size": 128})  # doctest: +SKIP
         >>> record.best_value  # doctest: +SKIP
         0.98
     """
+    in_a_process = test or not progress or any(v is not None for v in (plan, changes, folder))
+    if not in_a_process and _is_keras_model(task):
+        return _fit_here(task, x, y, *positional, **handed)
+    if positional:
+        raise TaskError(
+            "settings by name",
+            f"{len(positional)} more by position",
+            "Write batch_size=..., epochs=... and so on.",
+        )
     from slipstream.commands.fit import fit as run
 
     where = _folder("fit", task, folder, False)
@@ -132,6 +151,19 @@ def fit(
             evaluate_test=test,
             listener=listener,
         )
+
+
+def _is_keras_model(thing: Any) -> bool:
+    # Whoever has a model has imported Keras.
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(thing, keras.Model)
+
+
+def _fit_here(model: Any, *positional: Any, **named: Any) -> Any:
+    from slipstream.engine import drop_in
+
+    run = drop_in.fit_with_own if drop_in.has_own_fit(model) else drop_in.fit
+    return run(model, *positional, **named)
 
 
 def compare(

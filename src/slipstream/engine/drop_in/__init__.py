@@ -1,0 +1,7 @@
+"""`Model.fit`, on Slipstream's programs: the same arguments, the same History, sooner."""
+
+from slipstream.engine.drop_in.fallback import fit_with_own, has_own_fit
+from slipstream.engine.drop_in.fit import fit
+from slipstream.engine.drop_in.report import FitReport
+
+__all__ = ["FitReport", "fit", "fit_with_own", "has_own_fit"]

@@ -1,0 +1,256 @@
+"""The drop-in fit against Keras' own: the same losses, metrics, weights and optimizer state."""
+
+import keras
+import numpy as np
+import pytest
+from drop_in_help import BACKEND, NUM_FEATURES, Twice, net, problem, same
+
+import slipstream
+
+layers, optimizers = keras.layers, keras.optimizers
+schedules = keras.optimizers.schedules
+
+
+def arrays(num=44, **others):
+    """Return arguments of a fit on arrays that do not come out even."""
+
+    def fit():
+        x, y = problem(num)
+        return {"x": x, "y": y, "batch_size": 8, "epochs": 3, **others}
+
+    return fit
+
+
+def everything():
+    """A net with all that changes losses, gradients and weights."""
+    x = keras.Input((NUM_FEATURES,))
+    frozen = layers.Dense(NUM_FEATURES, name="frozen", trainable=False)
+    hidden = layers.Dense(
+        8,
+        activation="tanh",
+        kernel_regularizer=keras.regularizers.L2(0.01),
+        kernel_constraint=keras.constraints.MaxNorm(0.9),
+        bias_regularizer=keras.regularizers.L1(0.01),
+    )(frozen(x))
+    hidden = layers.BatchNormalization(momentum=0.8)(hidden)
+    hidden = layers.ActivityRegularization(l2=0.02)(layers.Dropout(0.3)(hidden))
+    model = keras.Model(
+        x,
+        {
+            "kind": layers.Dense(3, name="kind")(hidden),
+            "size": layers.Dense(1, name="size")(hidden),
+        },
+    )
+    model.compile(
+        optimizers.Adam(
+            0.02, global_clipnorm=0.5, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4
+        ),
+        {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": "huber"},
+        loss_weights={"kind": 1.0, "size": 0.3},
+        metrics={"kind": ["accuracy"], "size": ["mae"]},
+        weighted_metrics={"kind": ["accuracy"]},
+    )
+    return model
+
+
+def test_penalties_constraints_frozen_layers_outputs_weights_and_averages():
+    def data(num, seed):
+        x, y = problem(num, seed)
+        weights = np.random.default_rng(seed).uniform(0.2, 2.0, num).astype("float32")
+        targets = {"kind": y, "size": x.sum(1, keepdims=True)}
+        return x, targets, {"kind": weights, "size": weights[::-1].copy()}
+
+    def fit():
+        x, y, weights = data(40, 1)
+        return {
+            "x": x,
+            "y": y,
+            "sample_weight": weights,
+            "batch_size": 8,
+            "epochs": 3,
+            "validation_data": data(16, 2),
+        }
+
+    both = same(everything, fit)
+    assert both.report.fallbacks == () or BACKEND == "torch"
+    assert both.report.updates_per_call == 5
+    assert len(both.our_history.history) == 16
+    frozen = both.ours.get_layer("frozen").kernel
+    np.testing.assert_array_equal(frozen, both.theirs.get_layer("frozen").kernel)
+
+
+def test_masks_class_weights_and_metrics_with_state():
+    def make():
+        words = keras.Input((6,), dtype="int32")
+        hidden = layers.Embedding(11, 4, mask_zero=True)(words)
+        hidden = layers.GlobalAveragePooling1D()(hidden)
+        model = keras.Model(words, layers.Dense(1, activation="sigmoid")(hidden))
+        model.compile(
+            optimizers.RMSprop(0.02, clipvalue=0.05),
+            "binary_crossentropy",
+            metrics=["accuracy", keras.metrics.AUC(num_thresholds=20), keras.metrics.Recall()],
+        )
+        return model
+
+    def fit():
+        words = np.random.default_rng(0).integers(0, 11, (44, 6))
+        y = (words.sum(1, keepdims=True) % 3 > 0).astype("int64")
+        return {
+            "x": words,
+            "y": y,
+            "batch_size": 8,
+            "epochs": 2,
+            "class_weight": {0: 3.0, 1: 0.5},
+            "validation_split": 0.25,
+        }
+
+    same(make, fit)
+
+
+def test_masked_outputs_depend_on_the_batch_as_in_keras():
+    def make():
+        words = keras.Input((5,), dtype="int32")
+        hidden = layers.Embedding(7, 3, mask_zero=True)(words)
+        model = keras.Model(words, layers.Dense(4)(hidden))
+        model.compile(
+            "adam",
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        return model
+
+    words = np.random.default_rng(0).integers(0, 7, (21, 5))
+    given = {"x": words, "y": words % 4, "batch_size": 8, "validation_data": (words, words % 4)}
+    same(make, lambda: given)
+
+
+LOSSES = {
+    "real": ["mse", "mae", "mape", "msle", "huber", "log_cosh", "poisson", "cosine_similarity"],
+    "two classes": ["binary_crossentropy", "hinge", "squared_hinge", "binary_focal_crossentropy"],
+    "classes": [
+        "categorical_crossentropy",
+        "categorical_focal_crossentropy",
+        "kl_divergence",
+        "categorical_hinge",
+        "dice",
+        "tversky",
+    ],
+    "numbers": ["sparse_categorical_crossentropy"],
+}
+
+
+def test_all_losses_of_keras():
+    """One net with an output for each loss: one compilation instead of twenty."""
+    named = [
+        (f"{name}_of_{i}", name, form) for form in LOSSES for i, name in enumerate(LOSSES[form])
+    ]
+
+    def make():
+        x = keras.Input((NUM_FEATURES,))
+        hidden = layers.Dense(6, activation="tanh")(x)
+        outputs = {}
+        for output, _, form in named:
+            units = 1 if form in ("real", "two classes") else 3
+            activation = {"real": "softplus", "two classes": "sigmoid"}.get(form, "softmax")
+            outputs[output] = layers.Dense(units, activation=activation, name=output)(hidden)
+        model = keras.Model(x, outputs)
+        model.compile(
+            optimizers.SGD(0.01, momentum=0.9, nesterov=True, clipnorm=0.3),
+            {output: name for output, name, _ in named},
+        )
+        return model
+
+    def fit():
+        x, y = problem(24)
+        size = np.abs(x[:, :1]) + 0.1
+        targets = {
+            "real": size,
+            "two classes": (size > 0.5).astype("float32"),
+            "classes": np.eye(3, dtype="float32")[y],
+            "numbers": y,
+        }
+        return {"x": x, "y": {output: targets[form] for output, _, form in named}, "batch_size": 8}
+
+    same(make, fit)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        (lambda: optimizers.SGD(0.1, gradient_accumulation_steps=4), {}),
+        (
+            lambda: optimizers.AdamW(schedules.CosineDecay(0.02, 12, warmup_steps=3), 0.1),
+            {"shuffle": False},
+        ),
+        (lambda: optimizers.Lion(0.003), {}),
+    ],
+    ids=["accumulation", "schedule", "lion"],
+)
+def test_optimizers(optimizer, settings):
+    same(lambda: net(optimizer=optimizer, dropout=0.3), arrays(**settings))
+
+
+def test_mixed_float16_with_a_loss_scale_that_moves():
+    def make():
+        keras.config.set_dtype_policy("mixed_float16")
+        model = net(dropout=0.2, metrics=["accuracy"])
+        # So large that the first gradients overflow, and raised again after three steps.
+        scaled = optimizers.LossScaleOptimizer(
+            optimizers.Adam(0.01), initial_scale=2.0**40, dynamic_growth_steps=3
+        )
+        model.compile(scaled, model.loss, metrics=["accuracy"])
+        return model
+
+    both = Twice(make, arrays(epochs=6))
+    scales = [float(model.optimizer.dynamic_scale) for model in (both.ours, both.theirs)]
+    assert scales[0] == scales[1] < 2.0**40
+    both.assert_same(rel=2e-2, atol=2e-3)
+
+
+def test_an_order_of_its_own_each_epoch_that_the_seed_repeats():
+    """With weights that stand still the loss of an epoch is that of its own order's batches."""
+
+    class Rows(layers.Layer):
+        """Adds the first feature of each example, times its place in the batch, to the loss."""
+
+        def call(self, x):
+            places = keras.ops.arange(x.shape[0] or keras.ops.shape(x)[0], dtype="float32")
+            self.add_loss(keras.ops.sum(places * x[:, 0]))
+            return x
+
+    def make():
+        inputs = keras.Input((1,))
+        model = keras.Model(inputs, layers.Dense(1)(Rows()(inputs)))
+        model.compile(optimizers.SGD(1e-9), "mse")
+        return model
+
+    def losses(shuffle, epochs=3):
+        keras.utils.set_random_seed(3)
+        x = np.arange(24, dtype="float32")[:, None]
+        history = slipstream.fit(
+            make(), x, x, batch_size=8, epochs=epochs, shuffle=shuffle, verbose=0
+        )
+        assert history.slipstream.loop == "slipstream"
+        return history.history["loss"]
+
+    plain = losses(False)
+    assert len({round(loss) for loss in plain}) == 1
+    shuffled = losses(True)
+    assert len({round(loss) for loss in [*shuffled, plain[0]]}) == 4
+    assert losses(True) == shuffled
+    within = losses("batch")
+    assert len({round(loss) for loss in [*within, plain[0]]}) == 4
+
+
+def test_a_fit_that_goes_on_where_another_one_ended():
+    x, y = problem(44)
+    given = {"x": x, "y": y, "shuffle": False, "verbose": 0, "batch_size": 8}
+    weights = []
+    for function in (slipstream.fit, lambda model, **others: model.fit(**others)):
+        keras.utils.set_random_seed(1)
+        model = net(optimizer="adam", dropout=0.2)
+        function(model, epochs=2, **given)
+        assert function(model, epochs=4, initial_epoch=2, **given).epoch == [2, 3]
+        weights.append(model.get_weights())
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, two, 1e-4, 2e-5)
