@@ -50,7 +50,10 @@ class Program(Protocol):
         ...
 
     def synchronize(self) -> None:
-        """Wait until the device has done all it was given, and hand its state to Keras."""
+        """Wait until the device has done all it was given, and hand its state to Keras.
+
+        From a call of `train` until then, the model's variables are not to be read.
+        """
         ...
 
     def resume(self) -> None:

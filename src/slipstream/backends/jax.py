@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,108 +27,148 @@ def open_program(model: Any, *, jit: bool) -> JaxProgram:
 
 @final
 class JaxProgram:
-    """See `slipstream.backends.Program`."""
+    """See `slipstream.backends.Program`.
+
+    The state is in one place at a time. While the program runs it gives Keras' own arrays away
+    and the variables are not to be read; `synchronize` puts the new ones into the variables, from
+    where the next call takes them. So nothing is held twice, and what somebody changed in between
+    counts.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._placed: Arrays = None
         rate = getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate
-        # None where the rate is a Keras schedule: such a model is only evaluated here.
+        # None where the rate is a Keras schedule: such a model keeps its own rate.
         self._rate_index = next(
             (i for i, variable in enumerate(model.optimizer.variables) if variable is rate), None
         )
-        self._run = jax.jit(self._run_block, donate_argnums=0)
+        self._one = jax.jit(self._one_update, donate_argnums=0)
+        self._many = jax.jit(self._many_updates, donate_argnums=0)
+        self._loops_well: bool | None = None
         self._test = jax.jit(model.test_step, donate_argnums=())
-        self._gradients = jax.jit(self._micro_batch)
+        self._gradients = jax.jit(self._micro_batch, donate_argnums=0)
         self._apply = jax.jit(self._apply_gradients, donate_argnums=0)
+        self._results = jax.jit(self._metric_results)
+        self._variables = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+        )
+        self._metrics_variables = model.metrics_variables
         model.reset_metrics()
-        self._fresh_metrics = [variable.value for variable in model.metrics_variables]
-        self._state: KerasState = _copied(self._read_state())
+        self._fresh_metrics = _copied(_values(self._metrics_variables))
+        self._metrics = _copied(self._fresh_metrics)
+        # None while the state is in Keras' variables.
+        self._state: KerasState | None = None
 
     def place(self, split: Split) -> None:
         self._placed = map_arrays(jnp.asarray, split.parts())
 
-    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
-        self._state = self._run(self._state, block, rates, np.int32(count), self._placed)
+    def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
+        state = self._taken_state()
+        if len(next(leaves(block))) > 1 and self._can_loop(state, block, rates):
+            self._state = self._many(state, block, rates, np.int32(count), self._placed)
+            return
+        for index in range(count):
+            update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
+            rate = None if rates is None else rates[index]
+            self._state = state = self._one(state, update, rate, self._placed)
 
-    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+    def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
+        state = self._taken_state()
+        at = None if rate is None else np.float32(rate)
         if len(batches) == 1:
             # Through the model's own train_step, like any other update.
-            block = map_arrays(lambda array: array[None, None], batches[0])
-            rates, count = np.full(1, rate, np.float32), np.int32(1)
-            self._state = self._run(self._state, block, rates, count, None)
+            update = map_arrays(lambda array: array[None], batches[0])
+            self._state = self._one(state, update, at, None)
             return
         total = sum(_num_examples(batch) for batch in batches)
         gradients = None
         for batch in batches:
             share = np.float32(_num_examples(batch) / total)
-            self._state, gradients = self._gradients(self._state, batch, share, gradients)
-        self._state = self._apply(self._state, gradients, np.float32(rate))
+            self._state, gradients = self._gradients(state, batch, share, gradients)
+            state = self._state
+        self._state = self._apply(state, gradients, at)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
-        trainable, others, _, _ = self._read_state()
+        self.synchronize()
+        trainable, others, _ = map(_values, self._variables)
         metrics = self._fresh_metrics
         logs: dict[str, Any] = {}
         for batch in batches:
             logs, (_, _, metrics) = self._test((trainable, others, metrics), batch)
         return scalars(logs)
 
+    def peek_metrics(self) -> dict[str, float]:
+        metrics = self._metrics if self._state is None else self._state[3]
+        return scalars(jax.device_get(self._results(metrics)))
+
     def read_metrics(self) -> dict[str, float]:
-        model = self._model
-        for variable, value in zip(model.metrics_variables, self._state[3], strict=True):
-            variable.assign(value)
-        values = scalars(model.get_metrics_result())
-        self._state = (*self._state[:3], _copied([self._fresh_metrics])[0])
+        values = self.peek_metrics()
+        self._metrics = _copied(self._fresh_metrics)
+        if self._state is not None:
+            self._state = (*self._state[:3], self._metrics)
         return values
 
     def synchronize(self) -> None:
+        if self._state is None:
+            return
         jax.block_until_ready(self._state)
-        model = self._model
-        groups = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables,
-        )
-        for variables, values in zip(groups, self._state, strict=False):
-            for variable, value in zip(variables, values, strict=True):
-                # A copy, because the next call gives the original away.
-                variable.assign(jnp.array(value))
+        *groups, self._metrics = self._state
+        self._state = None
+        for variables, values in zip(self._variables, groups, strict=True):
+            _assign(variables, values)
+        # Keras' own evaluation gives away the metrics it finds: these are copies.
+        _assign(self._metrics_variables, _copied(self._metrics))
 
     def resume(self) -> None:
-        trainable, others, optimizer, _ = _copied(self._read_state())
-        self._state = (trainable, others, optimizer, self._state[3])
+        self._state = None
 
-    def _read_state(self) -> KerasState:
-        model = self._model
-        return (
-            [variable.value for variable in model.trainable_variables],
-            [variable.value for variable in model.non_trainable_variables],
-            [variable.value for variable in model.optimizer.variables],
-            [variable.value for variable in model.metrics_variables],
-        )
+    def _taken_state(self) -> KerasState:
+        """Return the state, taken from Keras' variables where it is there."""
+        if self._state is not None:
+            return self._state
+        trainable, others, optimizer = map(_values, self._variables)
+        return _distinct((trainable, others, optimizer, self._metrics))
 
-    def _run_block(
+    def _can_loop(self, state: KerasState, block: Arrays, rates: Any) -> bool:
+        """Whether updates are made in a loop that is compiled, not one call each.
+
+        XLA's loops on the processor run convolutions without their fast kernels: an order of
+        magnitude slower, and they compile for minutes.
+        """
+        if self._loops_well is None:
+            traced = self._many.trace(state, block, rates, np.int32(1), self._placed)
+            on_processor = jax.default_backend() == "cpu"
+            self._loops_well = not (on_processor and _convolves(traced.jaxpr.jaxpr))
+        return self._loops_well
+
+    def _many_updates(
         self, state: KerasState, block: Arrays, rates: Any, count: Any, placed: Arrays
     ) -> KerasState:
-        num_updates, num_micro_batches = next(leaves(block)).shape[:2]
-
         def one_update(index: Any, state: KerasState) -> KerasState:
-            chosen = map_arrays(lambda array: array[index], block)
-            if num_micro_batches == 1:
-                batch = _gather(map_arrays(lambda array: array[0], chosen), placed)
-                _, new_state = self._model.train_step(self._with_rate(state, rates[index]), batch)
-                return tuple(new_state)
-            gradients = None
-            for micro in range(num_micro_batches):
-                batch = _gather(map_arrays(lambda array, m=micro: array[m], chosen), placed)  # type: ignore[misc]
-                share = 1.0 / num_micro_batches
-                state, gradients = self._micro_batch(state, batch, share, gradients)
-            return self._apply_gradients(state, gradients, rates[index])
+            update = map_arrays(lambda array: array[index], block)
+            return self._one_update(state, update, None if rates is None else rates[index], placed)
 
-        if num_updates == 1:
-            return one_update(0, state)
         # A loop with a dynamic end runs short blocks too, without compiling anew.
         return jax.lax.fori_loop(0, count, one_update, state)  # type: ignore[no-any-return]
+
+    def _one_update(
+        self, state: KerasState, update: Arrays, rate: Any, placed: Arrays
+    ) -> KerasState:
+        num_micro_batches = len(next(leaves(update)))
+        batches = [
+            _gather(map_arrays(lambda array, m=micro: array[m], update), placed)  # type: ignore[misc]
+            for micro in range(num_micro_batches)
+        ]
+        if num_micro_batches == 1:
+            _, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
+            return tuple(new_state)
+        gradients = None
+        for batch in batches:
+            state, gradients = self._micro_batch(state, batch, 1.0 / num_micro_batches, gradients)
+        return self._apply_gradients(state, gradients, rate)
 
     def _micro_batch(
         self, state: KerasState, batch: Arrays, share: Any, gradients: Any
@@ -156,25 +197,80 @@ class JaxProgram:
         return trainable, others, optimizer, metrics
 
     def _with_rate(self, state: KerasState, rate: Any) -> KerasState:
+        if rate is None:
+            return state
+        assert self._rate_index is not None, "a rate for an optimizer that has a schedule"
         trainable, others, optimizer, metrics = state
-        assert self._rate_index is not None
         optimizer = list(optimizer)
         old = optimizer[self._rate_index]
         optimizer[self._rate_index] = jnp.asarray(rate, old.dtype)
         return trainable, others, optimizer, metrics
+
+    def _metric_results(self, values: list[Any]) -> Mapping[str, Any]:
+        mapping = list(zip(self._metrics_variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self._model.get_metrics_result()  # type: ignore[no-any-return]
 
 
 def _gather(chosen: Arrays, placed: Arrays) -> Arrays:
     """Return the batch: the block's own arrays, or the placed examples that it points at."""
     if placed is None:
         return chosen
-    return map_arrays(lambda array: jnp.take(array, chosen, axis=0), placed)
+
+    def taken(array: Any) -> Any:
+        # The feed's indices are in bounds: nothing is checked.
+        return array.at[chosen].get(mode="promise_in_bounds")
+
+    return map_arrays(taken, placed)
 
 
 def _num_examples(batch: Arrays) -> int:
     return len(next(leaves(batch)))
 
 
-def _copied(groups: Any) -> Any:
-    # Donated arrays must not be those that Keras' variables hold.
-    return tuple([jnp.array(value) for value in values] for values in groups)
+def _values(variables: Sequence[Any]) -> list[Any]:
+    return [variable.value for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _copied(values: Sequence[Any]) -> list[Any]:
+    # What is given away must not be what somebody else holds.
+    return [jnp.array(value) for value in values]
+
+
+def _distinct(state: KerasState) -> KerasState:
+    """Return the state with copies in place of arrays that stand in it twice.
+
+    An array can be given away once only.
+    """
+    seen: set[int] = set()
+
+    def once(value: Any) -> Any:
+        if id(value) in seen:
+            return jnp.array(value)
+        seen.add(id(value))
+        return value
+
+    trainable, others, optimizer, metrics = ([once(value) for value in group] for group in state)
+    return trainable, others, optimizer, metrics
+
+
+def _convolves(jaxpr: Any) -> bool:
+    """Whether there is a convolution in a program, or in the programs within it."""
+    return any(
+        equation.primitive.name == "conv_general_dilated"
+        or any(_convolves(inner) for inner in _programs_within(equation))
+        for equation in jaxpr.eqns
+    )
+
+
+def _programs_within(equation: Any) -> Iterator[Any]:
+    for parameter in equation.params.values():
+        for part in parameter if isinstance(parameter, tuple | list) else (parameter,):
+            jaxpr = getattr(part, "jaxpr", part)
+            if hasattr(jaxpr, "eqns"):
+                yield jaxpr

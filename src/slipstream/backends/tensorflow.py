@@ -41,12 +41,13 @@ class TensorflowProgram:
     def place(self, split: Split) -> None:
         self._placed = map_arrays(tf.convert_to_tensor, split.parts())
 
-    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
-        self._run(map_arrays(tf.convert_to_tensor, block), tf.constant(rates), tf.constant(count))
+    def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
+        at = None if rates is None else tf.constant(rates, tf.float32)
+        self._run(map_arrays(tf.convert_to_tensor, block), at, tf.constant(count))
 
-    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+    def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         tensors = [map_arrays(tf.convert_to_tensor, batch) for batch in batches]
-        self._ragged(tensors, tf.constant(rate, tf.float32))
+        self._ragged(tensors, None if rate is None else tf.constant(rate, tf.float32))
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -54,8 +55,11 @@ class TensorflowProgram:
             self._test(map_arrays(tf.convert_to_tensor, batch))
         return self.read_metrics()
 
+    def peek_metrics(self) -> dict[str, float]:
+        return scalars(self._model.get_metrics_result())
+
     def read_metrics(self) -> dict[str, float]:
-        values = scalars(self._model.get_metrics_result())
+        values = self.peek_metrics()
         self._model.reset_metrics()
         return values
 
@@ -71,7 +75,7 @@ class TensorflowProgram:
         num_updates, num_micro_batches = next(leaves(block)).shape[:2]
 
         def one_update(index: Any) -> Any:
-            self._set_rate(rates[index])
+            self._set_rate(None if rates is None else rates[index])
             batches = [
                 self._gather(map_arrays(lambda array, m=micro: array[index, m], block))  # type: ignore[misc]
                 for micro in range(num_micro_batches)
@@ -116,6 +120,8 @@ class TensorflowProgram:
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
     def _set_rate(self, rate: Any) -> None:
+        if rate is None:
+            return
         optimizer = self._model.optimizer
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner._learning_rate.assign(tf.cast(rate, inner._learning_rate.dtype))

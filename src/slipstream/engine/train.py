@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,7 +162,14 @@ def _train(
     run.loop = loop
     recorder.clock.add("build", recorder.clock.seconds)
     recorder.tell(Started(plan, len(rates), feed.updates_per_epoch))
-    outcome = loop.run(limits)
+    try:
+        outcome = loop.run(limits)
+    except BaseException:
+        if own:
+            # What is kept of a run that was cut short is read from Keras' variables.
+            with suppress(Exception):
+                program.synchronize()
+        raise
     recorder.clock.add("total", recorder.clock.seconds)
     if own:
         program.synchronize()
@@ -265,5 +273,6 @@ def _record(
         final_values=recorder.points[-1].values if recorder.points else {},
         test_values=run.test_values,
         applied=dict(run.built.applied) if run.built else {},
+        notes=list(run.built.notes) if run.built else [],
         points=recorder.points,
     )
