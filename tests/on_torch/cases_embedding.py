@@ -17,19 +17,6 @@ CASES = (
         dtypes=("int32",),
         below=6,
     ),
-    Case(
-        "embedding_from_the_end",
-        lambda: L.Embedding(6, 4),
-        shapes=((3, 5),),
-        dtypes=("int32",),
-        call=lambda layer, x: layer(x[0] - 5),
-    ),
     Case("embedding_of_floats", lambda: L.Embedding(6, 4), shapes=((3, 5),), scale=0.0),
     Case("masking", L.Masking, shapes=((3, 5, 2),)),
-    Case(
-        "masking_value",
-        lambda: L.Masking(0.1),
-        shapes=((3, 5, 2),),
-        call=lambda layer, x: layer(keras.ops.where(x[0] > 0, x[0], 0.1)),
-    ),
 )

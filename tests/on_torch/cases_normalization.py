@@ -19,7 +19,8 @@ CASES = (
         shapes=((6, 4),),
     ),
     Case("batch_norm_only_beta", lambda: L.BatchNormalization(scale=False), shapes=((6, 4),)),
-    Case("batch_norm_two_examples", L.BatchNormalization, shapes=((2, 4),)),
+    # A small epsilon would leave nothing but rounding of the gradient of two examples.
+    Case("batch_norm_two_examples", lambda: L.BatchNormalization(epsilon=0.5), shapes=((2, 4),)),
     Case("batch_norm_masked", L.BatchNormalization, shapes=((4, 6, 5),), masked=(0,)),
     Case(
         "batch_norm_called_twice",
@@ -44,7 +45,7 @@ CASES = (
     Case("rms_norm", L.RMSNormalization, shapes=((3, 5, 7),)),
     Case("rms_norm_two_axes", lambda: L.RMSNormalization(axis=(-2, -1)), shapes=((3, 4, 5),)),
     Case("group_norm_images", lambda: L.GroupNormalization(2), shapes=((3, 4, 5, 6),)),
-    Case("group_norm_2d", lambda: L.GroupNormalization(3), shapes=((5, 6),)),
+    Case("group_norm_2d", lambda: L.GroupNormalization(2), shapes=((5, 8),)),
     Case("group_norm_3d", lambda: L.GroupNormalization(1, epsilon=1e-5), shapes=((3, 5, 6),)),
     Case("group_norm_each", lambda: L.GroupNormalization(-1), shapes=((3, 7, 2, 3, 4),)),
     Case("group_norm_axis_1", lambda: L.GroupNormalization(2, axis=1), shapes=((3, 6, 4, 5),)),

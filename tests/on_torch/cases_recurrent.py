@@ -72,7 +72,11 @@ def family(name: str, layer: Any, num_states: int) -> list[Case]:
         ),
         Case(f"{name}_dropout", lambda: layer(4, dropout=0.3), X, random=True, advances=True),
         Case(
-            f"{name}_recurrent_dropout", lambda: layer(4, recurrent_dropout=0.3), X, lowered=False
+            f"{name}_recurrent_dropout",
+            lambda: layer(4, recurrent_dropout=0.3),
+            X,
+            lowered=False,
+            random=True,
         ),
         Case(f"{name}_activation", lambda: layer(4, activation="elu"), X, lowered=False),
         Case(f"{name}_bidirectional", lambda: L.Bidirectional(layer(4, return_sequences=True)), X),

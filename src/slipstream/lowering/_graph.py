@@ -126,13 +126,16 @@ class Graph:
     def _lower(self, node: Any) -> tuple[Run, _Masking | None]:
         operation = node.operation
         is_layer = isinstance(operation, keras.layers.Layer)
+        if not is_layer and not _uses_variables(node):
+            # An operation is a thin cover of PyTorch's own.
+            return _keras_call(node), None
         try:
             call = call_of(node)
             run = self._nested(operation, call) if _is_model(operation) else None
             if run is None:
                 run = lower_layer(operation, call)
                 self.num_lowered += 1
-                self.may_mask |= makes_masks(operation)
+                self.may_mask |= makes_masks(operation) or "mask" in call.arguments
         except (NotLoweredError, NotAGraphError) as reason:
             name = f"{self._path}{operation.name}"
             self.fallbacks.append(Fallback(name, type(operation).__name__, str(reason)))
@@ -263,11 +266,17 @@ def _is_model(operation: Any) -> bool:
     return isinstance(operation, keras.Model)
 
 
+def _uses_variables(node: Any) -> bool:
+    """Whether a node takes variables, which Keras casts to the dtype of the model around it."""
+    flat = keras.tree.flatten([node.arguments.args, node.arguments.kwargs])
+    return any(isinstance(argument, keras.Variable) for argument in flat)
+
+
 def _keras_call(node: Any) -> Run:
     operation = node.operation
     takes_training = "training" in getattr(operation, "_call_context_args", ())
     is_layer = isinstance(operation, keras.layers.Layer)
-    # An operation is its call; what Keras wraps around it serves error messages.
+    # What Keras wraps around the call of an operation serves error messages.
     called = operation if is_layer or operation._remat_mode else operation.call
     places = [id(tensor) for tensor in node.input_tensors]
 

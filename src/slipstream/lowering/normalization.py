@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from slipstream.lowering._cast import cast, compute_dtype, output_dtype, weight_of
-from slipstream.lowering._rule import Call, NotLoweredError, Rule, Run, Tolerance
+from slipstream.lowering._rule import Call, NotLoweredError, Rule, Run, Slot, Tolerance
 
 Read = Callable[[], torch.Tensor | None]
 HALVES = (torch.bfloat16, torch.float16)
@@ -22,7 +22,9 @@ def _batch(layer: Any, call: Call) -> Run:
     Keras keeps the biased variance of a batch, the kernel the unbiased one, which is n / (n - 1)
     times as large: the moving variance is handed to it in the same measure, and taken back.
     """
-    index = call.only_tensor().index
+    index, explicit = call.only_tensor("mask").index, call.arguments.get("mask")
+    if explicit is not None and not isinstance(explicit, Slot):
+        raise NotLoweredError("its mask is no tensor of the graph")
     if layer.renorm:
         raise NotLoweredError("it renormalizes")
     if layer.moving_variance.dtype != "float32":
@@ -50,9 +52,10 @@ def _batch(layer: Any, call: Call) -> Run:
 
     def run(tensors: Any, masks: Any, training: bool) -> torch.Tensor:
         x = cast(tensors[index], dtype)
-        mask = masks[index]
+        mask = masks[index] if explicit is None else tensors[explicit.index]
         if mask is not None and mask.ndim != x.ndim - 1:
-            return layer(tensors[index], training=training)  # type: ignore[no-any-return]
+            # It raises, and says why.
+            return layer(x, training=training, mask=mask)  # type: ignore[no-any-return]
         mean, variance = layer.moving_mean._value, layer.moving_variance._value
         if not (training and layer.trainable):
             return kernel(x, mean, variance, False)

@@ -162,14 +162,14 @@ def _run_masked(
         # The whole sequence is faster, and tells the state of the last kept step too.
         outputs, _ = kernel(x, states)
         ends = [kept.last(outputs)]
-    last_states = [
-        torch.where(kept.any, end, state) for end, state in zip(ends, states, strict=True)
-    ]
     zeros = layer.zero_output_for_mask
     last = torch.where(kept.last_is_kept if zeros else kept.any, ends[0], 0)
     if layer.return_sequences:
         outputs = kept.in_place(outputs, zeros=zeros)
-    return outputs, last, last_states
+    if not layer.return_state:
+        return outputs, last, []
+    pairs = zip(ends, states, strict=True)
+    return outputs, last, [torch.where(kept.any, end, state) for end, state in pairs]
 
 
 def _refuse_settings(layer: Any) -> None:

@@ -1,4 +1,4 @@
-"""Masks of every kind through the lowered layers, against Keras' own call."""
+"""Inputs that random ones are not, through the lowered layers, against Keras' own call."""
 
 from __future__ import annotations
 
@@ -41,3 +41,22 @@ def test_as_keras(layer: str, mask: str) -> None:
     lowered = Lowered(model)
     assert [fallback.kind for fallback in lowered.fallbacks] == ["AttachMask"]
     assert complaints(run_lowered(lowered, model, arrays, True).arrays, expected.arrays, 5e-6) == []
+
+
+def test_embedding_counts_negative_rows_from_the_end() -> None:
+    case = Case("embedding", lambda: keras.layers.Embedding(6, 4), ((2, 3),), dtypes=("int32",))
+    same_as_keras(case, [np.array([[-1, 5, 0], [-6, 2, -3]], "int32")])
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_masking_compares_with_the_rounded_value(policy: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    case = Case("masking", lambda: keras.layers.Masking(0.1), ((2, 2, 2),))
+    same_as_keras(case, [np.array([[[0.1, 0.1], [0.1, 0.2]], [[0.1, 0.0], [0.1, 0.1]]], "float32")])
+
+
+def same_as_keras(case: Case, arrays: list[Any]) -> None:
+    model, _ = model_of(case)
+    expected = run_keras(model, arrays, True)
+    found = run_lowered(Lowered(model), model, arrays, True)
+    assert complaints(found.arrays, expected.arrays, 0) == []
