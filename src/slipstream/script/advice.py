@@ -53,7 +53,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "TracerArrayConversionError|NotImplementedError|RuntimeError|AttributeError",
-        r"tracer to numpy|__array__\(\) method was called on traced|symbolic tf\.Tensor .*numpy"
+        r"__array__\(\) was called on traced|symbolic tf\.Tensor .*numpy"
         r"|Can't call numpy\(\) on Tensor that requires grad|has no attribute 'numpy'",
         "NumPy cannot read a tensor that is being compiled or differentiated: use keras.ops inside"
         " the model, and keras.ops.convert_to_numpy(tensor) outside.",
@@ -112,9 +112,9 @@ ROWS: tuple[Row, ...] = (
         " give the last layer more units.",
     ),
     Row(
-        "ValueError|TypeError",
-        r"Failed to convert a NumPy array to a Tensor|object_|type object\b|dtype object"
-        r"|inhomogeneous|not a valid JAX (array )?type",
+        "ValueError|TypeError|UnimplementedError",
+        r"Failed to convert a NumPy array to a Tensor|Cast string to|object_|type object\b"
+        r"|dtype object|inhomogeneous|Invalid dtype: object|not a valid JAX (array )?type",
         "Text, None or rows of different lengths cannot be trained on: number the labels, fill"
         " what is missing, pad the rows.",
     ),
@@ -179,9 +179,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "ValueError",
-        r"keyword arguments passed to \w+: .*'(weights|input_length|batch_input_shape)'",
-        "Layers of Keras 3 do not take weights=, input_length= or batch_input_shape=: use an"
-        " initializer or set_weights(), and begin the model with keras.Input(shape).",
+        r"keyword arguments passed to \w+: .*'(weights|batch_input_shape)'",
+        "Layers of Keras 3 take neither weights= nor batch_input_shape=: use set_weights() or an"
+        " initializer, and begin the model with keras.Input(shape).",
     ),
     Row(
         "AttributeError",

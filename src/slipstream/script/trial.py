@@ -23,6 +23,7 @@ from slipstream.script.program import execute, read_source
 
 FIRST_STEPS = 2
 EPOCHS = 4
+MOST_ROUNDS = 3
 ENOUGH_SECONDS = 4.0
 LONG_ENOUGH = 0.4
 MOST_STEPS = 20_000
@@ -72,25 +73,21 @@ def measure(model: Any, arguments: dict[str, Any]) -> Trial:
         plain.pop(name, None)
     most = min(whole or MOST_STEPS, MOST_STEPS)
     steps = min(FIRST_STEPS, most)
-    first, *later = _epochs(model, plain, steps, 2, ENOUGH_SECONDS)
-    step = min(later, default=first) / steps
-    compiling = max(0.0, first - step * steps)
-    start = time.perf_counter()
-    while time.perf_counter() - start < ENOUGH_SECONDS:
+    first, second = _epochs(model, plain, steps, 2)
+    step = second / steps
+    compiling = max(0.0, first - second)
+    for _ in range(MOST_ROUNDS):
         # Long enough epochs, so that what begins and ends them does not count.
         steps = max(1, min(most, round(1.5 * LONG_ENOUGH / max(step, 1e-6))))
-        _, *later = _epochs(model, plain, steps, EPOCHS, ENOUGH_SECONDS)
-        step = statistics.median(later) / steps if later else step
+        step = statistics.median(_epochs(model, plain, steps, EPOCHS)[1:]) / steps
         if step * steps > LONG_ENOUGH or steps == most:
             break
     updates = None if whole is None else whole * epochs
     return Trial(first_seconds=compiling, step_seconds=step, updates=updates)
 
 
-def _epochs(
-    model: Any, arguments: dict[str, Any], steps: int, count: int, seconds: float
-) -> list[float]:
-    """Return the seconds of `count` epochs of so many steps, fewer where the time is up."""
+def _epochs(model: Any, arguments: dict[str, Any], steps: int, count: int) -> list[float]:
+    """Return the seconds of `count` epochs of so many steps; of fewer, two at least, if slow."""
     import keras
 
     from slipstream.engine import drop_in
@@ -100,7 +97,8 @@ def _epochs(
     def on_epoch_end(epoch: int, logs: Any) -> None:
         del epoch, logs
         ends.append(time.perf_counter())
-        model.stop_training = ends[-1] - ends[0] > seconds
+        # The first of them compiles.
+        model.stop_training = len(ends) > 2 and ends[-1] - ends[1] > ENOUGH_SECONDS
 
     watch = keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
     drop_in.fit(model, **{**_shortened(arguments, steps), "callbacks": [watch], "epochs": count})
