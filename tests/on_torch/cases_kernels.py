@@ -85,7 +85,7 @@ POOLING = (
     ),
     Case("max1d", lambda: L.MaxPooling1D(3, 2), STEPS),
     Case("max1d_same", lambda: L.MaxPooling1D(4, 2, padding="same"), STEPS),
-    Case("average2d", L.AveragePooling2D, IMAGE),
+    Case("average2d", lambda: L.AveragePooling2D(2), IMAGE),
     Case("average2d_same", lambda: L.AveragePooling2D(3, 1, padding="same"), IMAGE),
     Case("average2d_same_uneven", lambda: L.AveragePooling2D(2, padding="same"), IMAGE),
     Case("average1d", lambda: L.AveragePooling1D(3), STEPS),

@@ -31,8 +31,7 @@ def check(case: Case, *, training: bool, frozen: bool = False, policy: str = "fl
     kept = [f for f in lowered.fallbacks if f.kind != "AttachMask"]
     assert bool(kept) is not case.lowered, kept
     tolerance = tolerance_of(layer)
-    is_exact = policy == "float32"
-    limit = tolerance.float32 if is_exact else tolerance.bfloat16
+    limit = tolerance.float32 if policy == "float32" else tolerance.bfloat16
     sizes = (None, max(1, case.shapes[0][0] - 1)) if training and not frozen else (None,)
     for size in sizes:
         arrays = batch_of(case, size)
@@ -43,12 +42,8 @@ def check(case: Case, *, training: bool, frozen: bool = False, policy: str = "fl
             assert got.keys() == wanted.keys()
             assert all(got[name].shape == wanted[name].shape for name in got)
         else:
-            truth = (
-                (lambda a=arrays: exact(case, model, a, training, frozen).arrays)
-                if is_exact
-                else None
-            )
-            assert complaints(got, wanted, limit, truth) == []
+            truth = lambda a=arrays: exact(case, model, a, training, frozen).arrays  # noqa: E731
+            assert complaints(got, wanted, limit, truth, case.zero) == []
         variables = expected.variables
         if case.advances:
             moved = [name for name in variables if name.endswith("seed_generator_state")]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from conformance import complaints, run, run_keras, spread
+from conformance import complaints, run, spread
 
 from slipstream.lowering import Lowered, NotAGraphError
 
@@ -57,11 +57,15 @@ def agree(model: Any, arrays: list[Any], lowered: Lowered | None = None) -> Lowe
     spread(model)
     lowered = lowered or Lowered(model)
     for training in (True, False):
-        expected = run_keras(model, arrays, training)
-        found = run(lowered, model, arrays, training)
+        expected = run(_of_one(model), model, arrays, training)
+        found = run(_of_one(lowered), model, arrays, training)
         assert complaints(found.arrays, expected.arrays, 1e-5) == []
         assert complaints(found.variables, expected.variables, 1e-6) == []
     return lowered
+
+
+def _of_one(call: Any) -> Any:
+    return lambda x, training: call(x[0] if len(x) == 1 else x, training=training)
 
 
 def names(lowered: Lowered) -> list[str]:
@@ -107,7 +111,9 @@ def test_shared_layers_and_nesting() -> None:
     (one, flat), (two, _) = tower(a), tower(b)
     model = keras.Model([a, b], L.Dense(2)(L.Concatenate()([L.Flatten()(one + two), flat])))
     lowered = agree(model, [batch(2, 8, 8, 3), batch(2, 8, 8, 3, seed=1)])
-    assert [fallback.kind for fallback in lowered.fallbacks] == ["Add"]
+    assert lowered.fallbacks == ()
+    # Three convolutions and their ReLUs for each call of the tower, and what is around them.
+    assert lowered.num_lowered == 2 * (2 * 2 + 1) + 3
 
 
 def test_operations_run_as_keras_runs_them() -> None:
@@ -115,12 +121,7 @@ def test_operations_run_as_keras_runs_them() -> None:
     y = keras.ops.relu(L.Dense(3)(x) - 0.5) * 2.0
     model = keras.Model(x, keras.ops.stack([y, y], axis=1))
     lowered = agree(model, [batch(5, 4)])
-    assert [fallback.kind for fallback in lowered.fallbacks] == [
-        "Subtract",
-        "Relu",
-        "Multiply",
-        "Stack",
-    ]
+    assert lowered.fallbacks == ()
 
 
 def test_a_model_between_two_tensors_of_another() -> None:
@@ -149,11 +150,11 @@ def test_losses_that_layers_add() -> None:
     lowered = Lowered(model)
     inputs = torch.tensor(batch(5, 4))
     model(inputs, training=True)
-    expected = [float(loss) for loss in model.losses]
+    expected = [loss.item() for loss in model.losses]
     # Twice: what one call added must not stay for the next.
     for _ in range(2):
         lowered(inputs, True)
-        assert [float(loss) for loss in model.losses] == pytest.approx(expected)
+        assert [loss.item() for loss in model.losses] == pytest.approx(expected)
     assert len(expected) == 2
 
 
@@ -169,6 +170,7 @@ def test_masks_travel() -> None:
     assert float(lowered(array, False)[0].detach().mean()) == pytest.approx((6 + 4 * 3) / 30)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask")
 def test_masks_travel_into_nested_models() -> None:
     inner = keras.Sequential([keras.Input((6, 4)), L.Dense(3), L.GlobalAveragePooling1D()])
     x = keras.Input((6, 4))
@@ -187,9 +189,11 @@ def test_operations_on_variables_are_cast() -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     x = keras.Input((4,))
     dense = L.Dense(3)
-    model = keras.Model(x, keras.ops.matmul(dense(x), keras.ops.transpose(dense.kernel)))
+    model = keras.Model(x, keras.ops.add(dense(x), dense.bias))
     inputs = torch.tensor(batch(5, 4))
-    found, expected = Lowered(model)(inputs, False), model(inputs)
+    lowered = Lowered(model)
+    found, expected = lowered(inputs, False), model(inputs)
+    assert [fallback.kind for fallback in lowered.fallbacks] == ["Add"]
     assert found.dtype == expected.dtype == torch.bfloat16
     assert torch.allclose(found.float(), expected.float(), rtol=0.05, atol=0.05)
 
@@ -246,7 +250,7 @@ def test_layers_that_are_not_what_they_were_are_refused() -> None:
     replaced = L.Dense(3, name="replaced")
     y = replaced(kept_small(x))
     original = replaced.call
-    replaced.call = lambda inputs: original(inputs) * 2
+    replaced.call = lambda inputs, training=None: original(inputs) * 2
     lowered = agree(keras.Model(x, y), [batch(5, 4)])
     assert names(lowered) == ["rematerialized", "replaced"]
 

@@ -39,7 +39,7 @@ def network() -> keras.Model:
             L.MaxPooling2D(),
             L.Conv2D(12, 3, padding="same"),
             L.ReLU(),
-            L.AveragePooling2D(),
+            L.AveragePooling2D(2),
             L.DepthwiseConv2D(3, padding="same"),
             L.Activation("gelu"),
             L.Conv2D(8, 1),

@@ -149,9 +149,10 @@ class Graph:
         graph = Graph(model, f"{self._path}{model.name}/")
         if graph.fallbacks and model.compute_dtype != self._model.compute_dtype:
             raise NotLoweredError(f"it computes in {model.compute_dtype}, unlike what is around it")
-        if len(call.arguments) != 1:
+        struct, *others = call.arguments.values()
+        mask = call.mask()
+        if others and (len(others) > 1 or mask is None or not isinstance(struct, Slot)):
             raise NotLoweredError("it is called with more than its inputs")
-        (struct,) = call.arguments.values()
         if not all(isinstance(slot, Slot) for slot in keras.tree.flatten(struct)):
             raise NotLoweredError("it is called with more than tensors")
         self.fallbacks += graph.fallbacks
@@ -159,9 +160,14 @@ class Graph:
         self.may_mask |= graph.may_mask
 
         def run(tensors: Any, masks: Any, training: bool) -> Any:
+            del masks
             flat = graph.flatten(_filled(struct, tensors))
+            if mask is not None:
+                flat[0]._keras_mask = tensors[mask.index]
             # Masks may arrive with the inputs.
-            with_masks = graph.may_mask or any(mask is not None for mask in masks)
+            with_masks = graph.may_mask or any(
+                getattr(tensor, "_keras_mask", None) is not None for tensor in flat
+            )
             return graph.run(flat, training, with_masks=with_masks)
 
         return run

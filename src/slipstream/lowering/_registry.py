@@ -7,6 +7,8 @@ import pkgutil
 from functools import cache
 from typing import Any
 
+import keras
+
 import slipstream.lowering
 from slipstream.lowering._rule import Call, NotLoweredError, Rule, Run
 
@@ -27,7 +29,10 @@ def lower_layer(layer: Any, call: Call) -> Run:
     """Return what runs in place of a layer; or raise NotLoweredError with the reason."""
     rule = all_rules().get(type(layer))
     if rule is None:
-        raise NotLoweredError("no rule for this class")
+        is_layer = isinstance(layer, keras.layers.Layer)
+        raise NotLoweredError(
+            "no rule for this class" if is_layer else "an operation on variables, not on tensors"
+        )
     _refuse_extras(layer)
     try:
         return rule.lower(layer, call)
