@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, final
 
 import torch
@@ -51,33 +52,43 @@ class Attend:
             mask = _with_heads(mask)
         if self._dropout is not None:
             attended = self._with_dropout(query, key, value, mask, training, is_causal)
-        elif _products_are_faster(query, key):
-            bias = _bias(mask, is_causal, query, key)
-            attended = self._products(query, key, value, bias)
+        elif mask is None and _products_are_faster(query, key):
+            attended = self._products(query, key, value, is_causal)
         else:
-            # Keras masks by adding a large negative number: a query without keys sees all alike.
-            bias = None if mask is None else _bias(mask, False, query, key)
-            attended = functional.scaled_dot_product_attention(
-                query, key, value, bias, is_causal=is_causal, scale=self._scale
-            )
+            attended = self._fused(query, key, value, mask, is_causal)
         return attended.transpose(1, 2)
 
-    def _products(self, query: Any, key: Any, value: Any, bias: Any) -> torch.Tensor:
+    def _products(self, query: Any, key: Any, value: Any, is_causal: bool) -> torch.Tensor:
         scores = torch.matmul(query * self._scale, key.transpose(-1, -2))
-        if bias is not None:
-            scores = scores + bias
+        if is_causal:
+            scores = scores.masked_fill(~_causal(query, key), -math.inf)
         return torch.matmul(torch.softmax(scores, -1), value)
+
+    def _fused(self, query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> torch.Tensor:
+        # Keras masks by adding a large negative number: a query without keys sees all alike.
+        bias = None if mask is None else torch.where(mask, 0.0, _largest(query.dtype) * -0.7)
+        parts = (query, key, value)
+        if query.device.type == "cpu":
+            # In half precision its backward pass takes four times as long there.
+            parts = tuple(part.float() for part in parts)
+        elif bias is not None:
+            bias = bias.to(query.dtype)
+        attended = functional.scaled_dot_product_attention(
+            *parts, bias, is_causal=is_causal, scale=self._scale
+        )
+        return attended.to(query.dtype)
 
     def _with_dropout(
         self, query: Any, key: Any, value: Any, mask: Any, training: bool, is_causal: bool
     ) -> torch.Tensor:
         scores = torch.matmul(query * self._scale, key.transpose(-1, -2))
-        if is_causal:
-            mask = _causal(query, key)
-        if mask is not None:
-            # Here Keras masks by replacing.
-            scores = scores.masked_fill(~mask, -3e4 if scores.dtype == torch.float16 else -1e9)
+        hidden = ~_causal(query, key) if is_causal else None if mask is None else ~mask
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, -3e4 if scores.dtype == torch.float16 else -1e9)
         shares = torch.softmax(scores, -1)
+        if mask is not None:
+            # Here a query without keys sees nothing.
+            shares = shares.masked_fill(hidden, 0.0)
         if training and self._dropout is not None:
             shares = self._dropout(shares)
         return torch.matmul(shares, value)
@@ -106,12 +117,6 @@ def _with_heads(mask: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def _bias(
-    mask: torch.Tensor | None, is_causal: bool, query: torch.Tensor, key: torch.Tensor
-) -> torch.Tensor | None:
-    if is_causal:
-        mask = _causal(query, key)
-    if mask is None:
-        return None
-    largest = 65500.0 if query.dtype == torch.float16 else 3.38953e38
-    return query.new_zeros(()).where(mask, -0.7 * largest)
+def _largest(dtype: torch.dtype) -> float:
+    """Return what Keras takes for the largest number of a dtype."""
+    return 65500.0 if dtype == torch.float16 else 3.38953e38
