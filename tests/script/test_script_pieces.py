@@ -114,6 +114,7 @@ def test_a_model_without_configuration_is_described_as_far_as_it_goes() -> None:
     assert describe.parameters_of(model) == 9
     assert describe.loss_of(model) == "a: mse, b: len"
     assert describe.optimizer_of(model) == describe.MISSING
+    assert "weights" not in describe.settings_of(model)
     other = SimpleNamespace(weights=weights[:1])
     assert describe.fingerprint_of(model) != describe.fingerprint_of(other)
 

@@ -10,29 +10,58 @@ from typing import Any
 
 MISSING = "not known"
 DEFAULT_BATCH = 32
+# These tell two things apart that are the same.
+NOT_SETTINGS = ("name", "built", "trainable")
 
 
 def fingerprint_of(model: Any) -> str:
-    """Return 12 hexadecimal characters that change with the model's layers or shapes."""
-    try:
-        text = model.to_json()
-    except Exception:
-        # A model of a class of its own need not have a configuration.
-        shapes = [tuple(weight.shape) for weight in model.weights]
-        text = f"{type(model).__qualname__} {shapes}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """Return 12 hexadecimal characters that change with the model's layers, settings or shapes."""
+    layers = [
+        (
+            type(layer).__qualname__,
+            # A model's own attributes change as it is compiled and trained.
+            {} if hasattr(layer, "fit") else settings_of(layer),
+            [tuple(weight.shape) for weight in layer.weights],
+        )
+        for layer in _layers(model)
+    ]
+    return hashlib.sha256(repr(layers).encode()).hexdigest()[:12]
 
 
 def optimizer_of(model: Any) -> str:
-    """Return the optimizer's class and configuration in a line."""
+    """Return the optimizer's class and its settings in a line."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:
         return MISSING
-    try:
-        settings = json.dumps(optimizer.get_config(), default=str)
-    except Exception:
-        settings = MISSING
-    return f"{type(optimizer).__name__} {settings}"
+    settings = settings_of(optimizer)
+    rate: Any = getattr(optimizer, "_learning_rate", None)
+    if type(rate).__name__ == "Variable":
+        settings["learning_rate"] = float(f"{float(rate):.7g}")
+    elif rate is not None:
+        settings["learning_rate"] = {_name(rate): settings_of(rate)}
+    return f"{type(optimizer).__name__} {json.dumps(settings)}"
+
+
+def settings_of(thing: Any) -> dict[str, Any]:
+    """Return those public attributes of a Keras object that are plain values or functions.
+
+    `get_config` would say it better, but brings TensorFlow in on every backend.
+
+    Example:
+        >>> settings_of(type("Adam", (), {})())
+        {}
+    """
+    found: dict[str, Any] = {}
+    for name, value in sorted(getattr(thing, "__dict__", {}).items()):
+        if name.startswith("_") or name in NOT_SETTINGS:
+            continue
+        if value is None or isinstance(value, str | int | float | bool):
+            found[name] = value
+        elif isinstance(value, tuple) and all(isinstance(part, int | float) for part in value):
+            found[name] = list(value)
+        elif callable(value) and hasattr(value, "__name__"):
+            found[name] = value.__name__
+    return found
 
 
 def loss_of(model: Any) -> str:
@@ -110,5 +139,13 @@ def _spelt(value: Any) -> str:
         return ", ".join(f"{name}: {_spelt(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_spelt(part) for part in value)
-    named = getattr(value, "name", None) or getattr(value, "__name__", None)
-    return str(named or type(value).__name__)
+    return str(getattr(value, "name", None) or _name(value))
+
+
+def _name(value: Any) -> str:
+    return str(getattr(value, "__name__", None) or type(value).__name__)
+
+
+def _layers(model: Any) -> list[Any]:
+    flatten = getattr(model, "_flatten_layers", None)
+    return list(flatten()) if flatten is not None else [model]
