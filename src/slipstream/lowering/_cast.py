@@ -43,8 +43,8 @@ def weight_of(variable: Any, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
     The tensor is read at each call: Keras may replace it, as loading weights does.
     """
     if DTYPES.get(variable.dtype) == dtype:
-        return lambda: variable._value  # type: ignore[no-any-return]
-    return lambda: variable._value.to(dtype)  # type: ignore[no-any-return]
+        return lambda: variable._value
+    return lambda: variable._value.to(dtype)
 
 
 def output_dtype(layer: Any) -> torch.dtype:

@@ -22,7 +22,8 @@ def _rescaling(layer: Any, call: Call) -> Run:
 
     def run(tensors: Sequence[torch.Tensor], masks: Any, training: bool) -> torch.Tensor:
         del masks, training
-        return tensors[index].to(dtype) * scale + offset
+        result: torch.Tensor = tensors[index].to(dtype) * scale + offset
+        return result
 
     return run
 
