@@ -18,10 +18,17 @@ __all__ = [
 ]
 
 
-def open_program(model: Any, backend: str, *, jit: bool) -> Program:
-    """Return the program of a compiled and built Keras model on the backend that Keras runs on."""
+def open_program(model: Any, backend: str, *, jit: bool, **settings: Any) -> Program:
+    """Return the program of a compiled and built Keras model on the backend that Keras runs on.
+
+    Args:
+        model: The model.
+        backend: The backend.
+        jit: Whether the step is compiled, where the backend leaves the choice.
+        settings: What only this backend's module knows of.
+    """
     module = importlib.import_module(f"slipstream.backends.{backend}")
-    return cast(Program, module.open_program(model, jit=jit))
+    return cast(Program, module.open_program(model, jit=jit, **settings))
 
 
 def set_graph_bfloat16(on: bool) -> None:

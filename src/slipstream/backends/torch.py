@@ -1,9 +1,11 @@
-"""Stepping a Keras model on PyTorch: no compilation, as little Python between kernels as can be."""
+"""Stepping a Keras model on PyTorch: a step is put together from parts, Keras' own or native."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, final
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
 
 import keras
 import numpy as np
@@ -13,30 +15,101 @@ from numpy.typing import NDArray
 from slipstream.backends._protocol import scalars
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
+# NumPy's dtypes that mean the same in PyTorch: such arrays are taken as they lie in memory.
+SHARED_DTYPES = frozenset("?bhilBefd")
 
-def open_program(model: Any, *, jit: bool) -> TorchProgram:
-    """Return the program of a compiled, built model; kernels run as they are."""
+
+class Seen(NamedTuple):
+    """A batch that went through the model: what losses and metrics are computed from."""
+
+    x: Any
+    y: Any
+    weights: Any
+    predictions: Any
+
+    @property
+    def num_examples(self) -> int:
+        """The number of examples in it."""
+        return len(next(leaves(self.x)))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a step is made of.
+
+    Args:
+        forward: From inputs and whether it is training to predictions.
+        loss: From a batch and whether it is training to the total loss, a scalar tensor.
+        track: Adds a batch and its loss to the loss tracker and the metrics.
+        update: Moves the trainable variables, given the gradient of each (None where the loss
+            does not reach it) and a learning rate (None leaves the optimizer's own alone).
+    """
+
+    forward: Callable[[Any, bool], Any]
+    loss: Callable[[Seen, bool], torch.Tensor]
+    track: Callable[[Seen, torch.Tensor], None]
+    update: Callable[[list[torch.Tensor | None], float | None], None]
+
+
+def keras_parts(model: Any) -> Parts:
+    """Return the parts of a step as Keras has them."""
+    variables = list(model.trainable_variables)
+    has_own_metrics = has_own(model, "compute_metrics")
+
+    def forward(x: Any, training: bool) -> Any:
+        return model(x, training=training)
+
+    def loss(seen: Seen, training: bool) -> torch.Tensor:
+        x, y, weights, predictions = seen
+        total: torch.Tensor = model._compute_loss(x, y, predictions, weights, training=training)
+        return total
+
+    def track(seen: Seen, value: torch.Tensor) -> None:
+        model._loss_tracker.update_state(value.detach(), sample_weight=seen.num_examples)
+        x, y, weights, predictions = seen
+        if has_own_metrics:
+            model.compute_metrics(x, y, predictions, sample_weight=weights)
+        elif model._compile_metrics is not None:
+            # Only the update: the values are computed when somebody looks.
+            model._compile_metrics.update_state(y, predictions, sample_weight=weights)
+
+    def update(gradients: list[torch.Tensor | None], rate: float | None) -> None:
+        if rate is not None:
+            model.optimizer.learning_rate = rate
+        # One that was frozen since the model was compiled is left out without a word.
+        kept = [i for i, variable in enumerate(variables) if variable.trainable]
+        model.optimizer.apply([gradients[i] for i in kept], [variables[i] for i in kept])
+
+    return Parts(forward, loss, track, update)
+
+
+def open_program(model: Any, *, jit: bool, parts: Parts | None = None) -> TorchProgram:
+    """Return the program of a compiled, built model, of Keras' own parts unless told otherwise."""
     del jit
-    return TorchProgram(model)
+    return TorchProgram(model, parts or keras_parts(model))
 
 
 @final
 class TorchProgram:
-    """See `slipstream.backends.Program`."""
+    """See `slipstream.backends.Program`.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: A compiled and built Keras model.
+        parts: What its steps are made of. A model with a step of its own is stepped by that.
+    """
+
+    def __init__(self, model: Any, parts: Parts) -> None:
         self._model = model
+        self._parts = parts
         self._placed: Arrays = None
-        # A user's own step, or own metrics, are run as the user wrote them.
-        self._is_plain = (
-            type(model).train_step is keras.Model.train_step
-            and type(model).compute_metrics is keras.Model.compute_metrics
-        )
+        self._variables: list[Any] = list(model.trainable_variables)
+        self._has_own_step = has_own(model, "train_step")
+        self._has_own_test_step = has_own(model, "test_step")
 
     def place(self, split: Split) -> None:
-        self._placed = map_arrays(keras.ops.convert_to_tensor, split.parts())
+        self._placed = map_arrays(_to_tensor, split.parts())
 
-    def train(self, block: Arrays, rates: NDArray[np.float32], count: int) -> None:
+    def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         num_micro_batches = next(leaves(block)).shape[1]
         block = map_arrays(_to_tensor, block)
         for index in range(count):
@@ -44,20 +117,24 @@ class TorchProgram:
                 self._gather(map_arrays(lambda array, i=index, m=micro: array[i, m], block))  # type: ignore[misc]
                 for micro in range(num_micro_batches)
             ]
-            self._update(batches, float(rates[index]))
+            self._update(batches, None if rates is None else float(rates[index]))
 
-    def train_ragged(self, batches: Sequence[Arrays], rate: float) -> None:
+    def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         self._update([map_arrays(_to_tensor, batch) for batch in batches], rate)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
+        self._set_mode(training=False)
         with torch.no_grad():
             for batch in batches:
-                self._model.test_step(map_arrays(_to_tensor, batch))
+                self._test(map_arrays(_to_tensor, batch))
         return self.read_metrics()
 
+    def peek_metrics(self) -> dict[str, float]:
+        return scalars(self._model.get_metrics_result())
+
     def read_metrics(self) -> dict[str, float]:
-        values = scalars(self._model.get_metrics_result())
+        values = self.peek_metrics()
         self._model.reset_metrics()
         return values
 
@@ -68,43 +145,82 @@ class TorchProgram:
     def resume(self) -> None:
         """Keras' variables are the state itself: nothing is to be taken back."""
 
-    def _update(self, batches: list[Arrays], rate: float) -> None:
-        model = self._model
-        model.optimizer.learning_rate = rate
-        if len(batches) == 1 and not self._is_plain:
-            model.train_step(batches[0])
+    def _update(self, batches: list[Arrays], rate: float | None) -> None:
+        self._set_mode(training=True)
+        if len(batches) == 1 and self._has_own_step:
+            if rate is not None:
+                self._model.optimizer.learning_rate = rate
+            self._model.train_step(batches[0])
             return
-        model.zero_grad()
-        total = sum(len(next(leaves(batch))) for batch in batches)
-        for batch in batches:
-            size = len(next(leaves(batch)))
-            loss = self._loss(batch, size)
-            # Backward adds up: the sum over micro-batches is the gradient of the whole.
-            (loss if size == total else loss * (size / total)).backward()
-        variables = model.trainable_weights
+        done = self._differentiated(batches)
+        gradients = [variable._value.grad for variable in self._variables]
+        self._forget_gradients()
         with torch.no_grad():
-            model.optimizer.apply([variable.value.grad for variable in variables], variables)
+            if self._variables:
+                self._parts.update(gradients, rate)
+            else:
+                warnings.warn("The model does not have any trainable weights.", stacklevel=2)
+            for seen, loss in done:
+                self._parts.track(seen, loss)
 
-    def _loss(self, batch: Arrays, size: int) -> Any:
-        model = self._model
+    def _differentiated(self, batches: list[Arrays]) -> list[tuple[Seen, torch.Tensor]]:
+        """Leave the gradient of the mean loss over all batches in the variables."""
+        # What somebody else left there would be added to.
+        self._forget_gradients()
+        total = sum(len(next(leaves(batch))) for batch in batches) if len(batches) > 1 else 0
+        done = []
+        for x, y, weights in batches:
+            seen = Seen(x, y, weights, self._parts.forward(x, True))
+            loss = self._parts.loss(seen, True)
+            scaled = self._model.optimizer.scale_loss(loss)
+            if len(batches) > 1:
+                scaled = scaled * (seen.num_examples / total)
+            if self._variables:
+                # Adds up over batches, and lays gradients out in memory as their variables are.
+                scaled.backward()
+            done.append((seen, loss.detach()))
+        return done
+
+    def _forget_gradients(self) -> None:
+        for variable in self._variables:
+            variable._value.grad = None
+
+    def _test(self, batch: Arrays) -> None:
+        if self._has_own_test_step:
+            self._model.test_step(batch)
+            return
         x, y, weights = batch
-        predictions = model(x, training=True)
-        loss = model._compute_loss(x, y, predictions, weights, training=True)
-        with torch.no_grad():
-            model._loss_tracker.update_state(loss.detach(), sample_weight=size)
-            metrics = model._compile_metrics
-            if not self._is_plain:
-                model.compute_metrics(x, y, predictions, sample_weight=weights)
-            elif metrics is not None:
-                # Only the update: the values are computed when somebody looks.
-                metrics.update_state(y, predictions, sample_weight=weights)
-        return model.optimizer.scale_loss(loss)
+        seen = Seen(x, y, weights, self._parts.forward(x, False))
+        self._parts.track(seen, self._parts.loss(seen, False))
+
+    def _set_mode(self, training: bool) -> None:
+        """Tell layers made of PyTorch modules what is going on, as Keras' fit does."""
+        if self._model.training != training:
+            self._model.train(training)
 
     def _gather(self, chosen: Arrays) -> Arrays:
         if self._placed is None:
             return chosen
-        return map_arrays(lambda array: array[chosen], self._placed)
+
+        def pick(array: Any) -> torch.Tensor:
+            return torch.index_select(array, 0, chosen)
+
+        return map_arrays(pick, self._placed)
+
+
+def has_own(model: Any, method: str) -> bool:
+    """Whether a user's class, or the model itself, replaces a method of Keras' models."""
+    return getattr(type(model), method) is not getattr(keras.Model, method) or method in vars(model)
 
 
 def _to_tensor(array: Any) -> Any:
-    return keras.ops.convert_to_tensor(array)
+    """Return an array as a tensor on Keras' device, without a copy where that is possible."""
+    shared = (
+        isinstance(array, np.ndarray)
+        and array.dtype.char in SHARED_DTYPES
+        and array.dtype.isnative
+        and array.flags.c_contiguous
+        and array.flags.writeable
+        and keras.src.backend.torch.core.get_device() == "cpu"
+    )
+    return torch.from_numpy(array) if shared else keras.ops.convert_to_tensor(array)

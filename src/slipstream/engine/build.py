@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -27,13 +27,15 @@ from slipstream.task import Task
 class Built:
     """A compiled model, with what the engine needs to judge it by the task's own loss.
 
-    `applied` states what was done of the plan, by plan key.
+    `applied` states what was done of the plan, by plan key, and `notes` what was not, and why. Both
+    are added to when the program is opened.
     """
 
     model: Any
     penalty: Penalty
     task_loss: Any
-    applied: Mapping[str, str]
+    applied: dict[str, str]
+    notes: list[str] = field(default_factory=list)
 
     @contextmanager
     def judged_by_the_task(self) -> Iterator[None]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
 from slipstream.backends import Program, open_program
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built
@@ -9,13 +14,53 @@ from slipstream.engine.feed import Feed
 from slipstream.plan import Plan
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A program, and how much of its step was lowered.
+
+    Args:
+        program: The program.
+        native: What runs through native kernels in place of Keras' own calls; "" if nothing does.
+        fallbacks: What Keras runs itself though lowering was asked for, each with the reason.
+    """
+
+    program: Program
+    native: str = ""
+    fallbacks: tuple[str, ...] = ()
+
+
+def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
+    """Open a compiled and built model on the backend that Keras runs on.
+
+    Args:
+        model: The model; loss, metrics and optimizer have their variables.
+        jit: Whether the step is compiled, where the backend leaves the choice.
+        lowering: Whether recognised parts run through native kernels. Only PyTorch has any: the
+            others compile the step as a whole.
+    """
+    backend = keras.backend.backend()
+    if backend != "torch" or not lowering:
+        return Opened(open_program(model, backend, jit=jit))
+    # Imports PyTorch.
+    from slipstream.lowering import lower_step
+
+    step = lower_step(model)
+    return Opened(
+        open_program(model, backend, jit=jit, parts=step.parts), step.native, step.fallbacks
+    )
+
+
 def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     """Return the program, compiled as the plan says, with the training set placed if it is to be.
 
-    "auto" leaves it to Keras whether XLA compiles.
+    "auto" leaves it to Keras whether XLA compiles. What was lowered and what was not is noted in
+    what was built.
     """
     jit = {"auto": built.model.jit_compile, "on": True, "off": False}[plan.runtime.jit]
-    program = open_program(built.model, plan.runtime.backend, jit=jit)
+    opened = open_model(built.model, jit=jit, lowering=plan.runtime.lowering)
+    if opened.native:
+        built.applied["runtime.lowering"] = opened.native
+    built.notes.extend(f"Left to Keras: {fallback}" for fallback in opened.fallbacks)
     if feed.is_placed:
-        program.place(data.train)
-    return program
+        opened.program.place(data.train)
+    return opened.program

@@ -160,6 +160,9 @@ class Runtime(Section):
         default="auto", description="compile the step with XLA"
     )
     steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
+    lowering: bool = Field(
+        default=True, description="torch: recognised layers run through native kernels"
+    )
     loop: Literal["slipstream", "keras"] = Field(
         default="slipstream",
         description="whose training loop runs; keras is there to be compared with",

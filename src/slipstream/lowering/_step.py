@@ -1,0 +1,93 @@
+"""A whole training step: what of it runs natively, and what is left to Keras, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from slipstream.backends.torch import Parts, has_own, keras_parts
+from slipstream.lowering._graph import NotAGraphError
+from slipstream.lowering._loss import NativeLoss
+from slipstream.lowering._lowered import Lowered
+from slipstream.lowering._metric import NativeMetrics, left_to_keras
+from slipstream.lowering._update import lower_update
+from slipstream.lowering._update_kernel import NotNativeError
+
+
+@dataclass(frozen=True)
+class LoweredStep:
+    """The parts of a step, and what became of each.
+
+    Args:
+        parts: What `slipstream.backends.torch.open_program` takes.
+        native: What runs natively, in words; "" where nothing does.
+        fallbacks: What Keras runs itself, each with the reason.
+    """
+
+    parts: Parts
+    native: str
+    fallbacks: tuple[str, ...]
+
+
+class _Part(NamedTuple):
+    """One part of a step: what runs it, what of it is native, and what is not, and why."""
+
+    run: Any
+    native: str = ""
+    fallbacks: tuple[str, ...] = ()
+
+
+def lower_step(model: Any) -> LoweredStep:
+    """Lower forward pass, loss, metrics and update of a compiled, built model as far as can be.
+
+    The kernels of the model may be laid out anew in memory; their values stay what they are.
+    """
+    own = keras_parts(model)
+    if has_own(model, "train_step"):
+        why = f"the whole step: {type(model).__name__} has a train_step of its own"
+        return LoweredStep(own, "", (why,))
+    forward = _forward(model, own)
+    loss = _loss(model, own, only_regularizers=bool(forward.native) and not forward.fallbacks)
+    track = _track(model, own)
+    update = _update(model, own)
+    made = (forward, loss, track, update)
+    return LoweredStep(
+        Parts(forward.run, loss.run, track.run, update.run),
+        ", ".join(part.native for part in made if part.native),
+        tuple(fallback for part in made for fallback in part.fallbacks),
+    )
+
+
+def _forward(model: Any, own: Parts) -> _Part:
+    try:
+        lowered = Lowered(model)
+    except NotAGraphError as reason:
+        return _Part(own.forward, fallbacks=(f"the forward pass: {reason}",))
+    fallbacks = tuple(str(fallback) for fallback in lowered.fallbacks)
+    return _Part(lowered, f"{lowered.num_lowered} layer calls", fallbacks)
+
+
+def _loss(model: Any, own: Parts, only_regularizers: bool) -> _Part:
+    loss = NativeLoss(model, own.loss, only_regularizers)
+    # Also where Keras computes it: evaluations may be judged by another loss.
+    found = loss.output_loss(model._compile_loss)
+    if isinstance(found, str):
+        return _Part(loss, fallbacks=(f"the loss: {found}",))
+    return _Part(loss, "loss")
+
+
+def _track(model: Any, own: Parts) -> _Part:
+    if has_own(model, "compute_metrics"):
+        return _Part(own.track, fallbacks=("metrics: the model computes its metrics itself",))
+    left = tuple(f"the metric {name} has no native form" for name in left_to_keras(model))
+    return _Part(NativeMetrics(model, own.track), "metrics", left)
+
+
+def _update(model: Any, own: Parts) -> _Part:
+    optimizer = model.optimizer
+    try:
+        update = lower_update(optimizer, model.trainable_variables)
+    except NotNativeError as reason:
+        why = f"the optimizer, {type(optimizer).__name__}: {reason}"
+        return _Part(own.update, fallbacks=(why,))
+    return _Part(update, type(getattr(optimizer, "inner_optimizer", optimizer)).__name__)
