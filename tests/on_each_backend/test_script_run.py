@@ -106,12 +106,12 @@ def test_a_script_that_fails_in_fit(tmp_path: Path, backend: str) -> None:
     assert json.loads((tmp_path / "here/fit_1/record.json").read_text())["outcome"] == "failed"
 
 
+@pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "torch", reason="once is enough")
 def test_the_backend_that_was_asked_for_wins(tmp_path: Path, backend: str) -> None:
-    other = "jax" if backend != "jax" else "torch"
-    source = OTHER_WORLD.format(other=other)
+    source = OTHER_WORLD.format(other="jax")
     done = start(source, tmp_path, ("--backend", backend))
     assert done.stdout == f"{backend} {backend}\n"
-    assert f"the script asks for {other}; --backend has it run on {backend}" in done.stderr
+    assert f"the script asks for jax; --backend has it run on {backend}" in done.stderr
 
 
 @pytest.mark.skipif(
