@@ -8,6 +8,7 @@ from typing import Any, final
 from keras.src import backend
 
 from slipstream.lowering._graph import Graph, NotAGraphError
+from slipstream.lowering._memory import keep_freed_memory
 from slipstream.lowering._rule import Fallback
 
 
@@ -24,6 +25,7 @@ class Lowered:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        keep_freed_memory()
         try:
             self._graph = Graph(model)
         except AttributeError as error:
