@@ -115,10 +115,9 @@ def test_files_that_callbacks_write_are_the_same(tmp_path):
         np.genfromtxt(folder / "log.csv", delimiter=",", names=True) for folder in (ours, theirs)
     ]
     np.testing.assert_allclose(rows[0].tolist(), rows[1].tolist(), 1e-4)
-    models = [net(), net()]
-    for model, folder in zip(models, (ours, theirs), strict=True):
-        model.load_weights(folder / "best.weights.h5")
-    for one, two in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+    both.ours.load_weights(ours / "best.weights.h5")
+    both.theirs.load_weights(theirs / "best.weights.h5")
+    for one, two in zip(both.ours.get_weights(), both.theirs.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, 1e-4, 2e-5)
 
 

@@ -8,9 +8,17 @@ from drop_in_help import BACKEND, NUM_FEATURES, net, numbers, problem, same
 import slipstream
 
 
-def model():
+def model(dropout=0.2):
     """Return a net whose random draws show a step too many or too few."""
-    return net(optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9), dropout=0.2)
+    return net(optimizer=lambda: keras.optimizers.SGD(0.1, momentum=0.9), dropout=dropout)
+
+
+def steady():
+    """Return a net without random draws where Keras draws once more when data end unforeseen.
+
+    On TensorFlow it does so: the seed moves on beside the batch that does not come.
+    """
+    return model(0.0 if BACKEND == "tensorflow" else 0.2)
 
 
 def batches(num=44, size=8, seed=0):
@@ -79,14 +87,14 @@ def torch_loader():
 )
 def test_data_that_come_in_batches(x, settings):
     both = same(
-        model, lambda: {"x": x(), "epochs": 3, **settings, "validation_data": (*problem(20, 5),)}
+        steady, lambda: {"x": x(), "epochs": 3, **settings, "validation_data": (*problem(20, 5),)}
     )
     assert both.report.updates_per_call > 1 or BACKEND == "torch"
 
 
 @pytest.mark.filterwarnings("ignore:.*ran out of data")
 def test_a_generator_that_ends_ends_the_epoch():
-    both = same(model, lambda: {"x": batches()})
+    both = same(steady, lambda: {"x": batches()})
     assert int(both.ours.optimizer.iterations) == 6
 
 
@@ -99,7 +107,7 @@ def test_validation_on_other_data_is_left_to_keras():
             "y": y,
             "batch_size": 8,
             "epochs": 2,
-            "validation_data": for_ever(),
+            "validation_data": Rows(),
             "validation_steps": 3,
         },
     )
@@ -160,9 +168,8 @@ def test_no_targets_where_the_model_needs_none():
 def test_a_model_that_is_built_by_its_first_batch():
     def make():
         built = keras.Sequential([keras.layers.Dense(4, "relu"), keras.layers.Dense(3)])
-        built.compile(
-            "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        built.compile("sgd", loss, metrics=["accuracy"])
         return built
 
     x, y = problem(44)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from drop_in_help import BACKEND, NUM_FEATURES, Twice, net, problem, same
+from drop_in_help import BACKEND, NUM_FEATURES, Twice, net, numbers, problem, same
 
 import slipstream
 
@@ -21,7 +21,7 @@ def arrays(num=44, **others):
     return fit
 
 
-def everything():
+def everything(dropout):
     """A net with all that changes losses, gradients and weights."""
     x = keras.Input((NUM_FEATURES,))
     frozen = layers.Dense(NUM_FEATURES, name="frozen", trainable=False)
@@ -33,7 +33,9 @@ def everything():
         bias_regularizer=keras.regularizers.L1(0.01),
     )(frozen(x))
     hidden = layers.BatchNormalization(momentum=0.8)(hidden)
-    hidden = layers.ActivityRegularization(l2=0.02)(layers.Dropout(0.3)(hidden))
+    hidden = layers.ActivityRegularization(l2=0.02)(hidden)
+    if dropout:
+        hidden = layers.Dropout(dropout)(hidden)
     model = keras.Model(
         x,
         {
@@ -53,7 +55,8 @@ def everything():
     return model
 
 
-def test_penalties_constraints_frozen_layers_outputs_weights_and_averages():
+@pytest.mark.parametrize("dropout", [0.0, 0.3] if BACKEND == "torch" else [0.3])
+def test_penalties_constraints_frozen_layers_outputs_weights_and_averages(dropout):
     def data(num, seed):
         x, y = problem(num, seed)
         weights = np.random.default_rng(seed).uniform(0.2, 2.0, num).astype("float32")
@@ -71,10 +74,10 @@ def test_penalties_constraints_frozen_layers_outputs_weights_and_averages():
             "validation_data": data(16, 2),
         }
 
-    both = same(everything, fit)
+    both = same(lambda: everything(dropout), fit)
     assert both.report.fallbacks == () or BACKEND == "torch"
     assert both.report.updates_per_call == 5
-    assert len(both.our_history.history) == 16
+    assert len(both.our_history.history) == 12
     frozen = both.ours.get_layer("frozen").kernel
     np.testing.assert_array_equal(frozen, both.theirs.get_layer("frozen").kernel)
 
@@ -88,7 +91,11 @@ def test_masks_class_weights_and_metrics_with_state():
         model.compile(
             optimizers.RMSprop(0.02, clipvalue=0.05),
             "binary_crossentropy",
-            metrics=["accuracy", keras.metrics.AUC(num_thresholds=20), keras.metrics.Recall()],
+            metrics=[
+                "accuracy",
+                keras.metrics.AUC(num_thresholds=20, name="auc"),
+                keras.metrics.Recall(name="recall"),
+            ],
         )
         return model
 
@@ -174,20 +181,15 @@ def test_all_losses_of_keras():
     same(make, fit)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "settings"),
-    [
-        (lambda: optimizers.SGD(0.1, gradient_accumulation_steps=4), {}),
-        (
-            lambda: optimizers.AdamW(schedules.CosineDecay(0.02, 12, warmup_steps=3), 0.1),
-            {"shuffle": False},
+def test_accumulation_over_a_schedule():
+    """Keras counts batches in both, and a remainder waits for the next epoch."""
+    schedule = schedules.CosineDecay(0.2, 12, warmup_steps=3, warmup_target=0.4)
+    same(
+        lambda: net(
+            optimizer=lambda: optimizers.SGD(schedule, gradient_accumulation_steps=4), dropout=0.3
         ),
-        (lambda: optimizers.Lion(0.003), {}),
-    ],
-    ids=["accumulation", "schedule", "lion"],
-)
-def test_optimizers(optimizer, settings):
-    same(lambda: net(optimizer=optimizer, dropout=0.3), arrays(**settings))
+        arrays(),
+    )
 
 
 def test_mixed_float16_with_a_loss_scale_that_moves():
@@ -226,7 +228,7 @@ def test_an_order_of_its_own_each_epoch_that_the_seed_repeats():
 
     def losses(shuffle, epochs=3):
         keras.utils.set_random_seed(3)
-        x = np.arange(24, dtype="float32")[:, None]
+        x = numbers(24, 1)
         history = slipstream.fit(
             make(), x, x, batch_size=8, epochs=epochs, shuffle=shuffle, verbose=0
         )
@@ -234,12 +236,12 @@ def test_an_order_of_its_own_each_epoch_that_the_seed_repeats():
         return history.history["loss"]
 
     plain = losses(False)
-    assert len({round(loss) for loss in plain}) == 1
+    assert len({round(loss, 3) for loss in plain}) == 1
     shuffled = losses(True)
-    assert len({round(loss) for loss in [*shuffled, plain[0]]}) == 4
+    assert len({round(loss, 3) for loss in [*shuffled, plain[0]]}) == 4
     assert losses(True) == shuffled
     within = losses("batch")
-    assert len({round(loss) for loss in [*within, plain[0]]}) == 4
+    assert len({round(loss, 3) for loss in [*within, plain[0]]}) == 4
 
 
 def test_a_fit_that_goes_on_where_another_one_ended():
@@ -248,7 +250,7 @@ def test_a_fit_that_goes_on_where_another_one_ended():
     weights = []
     for function in (slipstream.fit, lambda model, **others: model.fit(**others)):
         keras.utils.set_random_seed(1)
-        model = net(optimizer="adam", dropout=0.2)
+        model = net(optimizer="adam")
         function(model, epochs=2, **given)
         assert function(model, epochs=4, initial_epoch=2, **given).epoch == [2, 3]
         weights.append(model.get_weights())

@@ -16,6 +16,7 @@ from slipstream.engine.drop_in.inputs import (
     Portion,
     balanced,
     check_dense,
+    check_not_sparse,
     num_bytes,
 )
 from slipstream.engine.drop_in.models import is_built
@@ -36,7 +37,7 @@ def to_parts(adapter: Any) -> Parts:
     Raises:
         NotAcceleratedError: They are not dense arrays of numbers.
     """
-    check_dense(adapter._inputs)
+    check_not_sparse(adapter._inputs)
     sliceable = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="numpy")
     arrays = keras.tree.map_structure(
         lambda part: None if part is None else part.convert_to_numpy(part[0 : len(part.array)]),

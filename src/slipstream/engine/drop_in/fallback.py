@@ -118,7 +118,7 @@ def _is_traced_by_nobody(model: Any) -> bool:
 
 
 def _has_too_many_steps_per_execution(model: Any) -> bool:
-    return keras.backend.backend() == "torch" and model.steps_per_execution > 1
+    return keras.backend.backend() == "torch" and int(model.steps_per_execution) > 1
 
 
 def _uses_nnx(_: Any) -> bool:

@@ -175,6 +175,9 @@ class _Attempt:
         except NotAcceleratedError:
             raise
         except Exception as error:
+            if keras.backend.backend() != "tensorflow":
+                # Keras' fit would have done the same, and would have said the same.
+                raise
             raise NotAcceleratedError(
                 f"the model could not be built beforehand: {type(error).__name__}"
             ) from error

@@ -92,20 +92,30 @@ def check_dense(arrays: Arrays) -> None:
     Raises:
         NotAcceleratedError: There are sparse or ragged tensors, or strings and other objects.
     """
+    check_not_sparse(arrays)
     for leaf in leaves(arrays):
-        kind = _kind(leaf)
+        kind = _strange_kind(leaf)
         if kind is not None:
             raise NotAcceleratedError(f"the data hold {kind}")
 
 
-def _kind(leaf: Any) -> str | None:
-    name = type(leaf).__name__
-    if "Sparse" in name or "sparse" in type(leaf).__module__ or getattr(leaf, "is_sparse", False):
-        return "sparse tensors"
-    if "Ragged" in name or getattr(leaf, "is_nested", False):
-        return "ragged tensors"
+def check_not_sparse(arrays: Arrays) -> None:
+    """Refuse what would only become dense arrays by being filled up.
+
+    Raises:
+        NotAcceleratedError: There are sparse or ragged tensors.
+    """
+    for leaf in leaves(arrays):
+        name, module = type(leaf).__name__, type(leaf).__module__
+        if "Sparse" in name or "sparse" in module or getattr(leaf, "is_sparse", False):
+            raise NotAcceleratedError("the data hold sparse tensors")
+        if "Ragged" in name or getattr(leaf, "is_nested", False):
+            raise NotAcceleratedError("the data hold ragged tensors")
+
+
+def _strange_kind(leaf: Any) -> str | None:
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-        return f"a {name} where an array is expected"
+        return f"a {type(leaf).__name__} where an array is expected"
     if len(leaf.shape) == 0:
         return "a single number where an array is expected"
     text = str(leaf.dtype)
@@ -115,5 +125,5 @@ def _kind(leaf: Any) -> str | None:
 
 
 def _item_bytes(leaf: Any) -> int:
-    size = getattr(leaf.dtype, "itemsize", None) or getattr(leaf, "itemsize", None)
+    size = getattr(leaf.dtype, "itemsize", None) or getattr(leaf.dtype, "size", None)
     return int(size or 4)

@@ -8,6 +8,7 @@ from typing import Any, final
 import keras
 import numpy as np
 from keras.src.trainers.data_adapters import data_adapter_utils
+from keras.src.trainers.data_adapters.tf_dataset_adapter import TFDatasetAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from slipstream.backends import Program
@@ -33,6 +34,10 @@ class Batches(EpochIterator):
             return self.data_adapter.get_torch_dataloader()
         if backend == "jax":
             return self.data_adapter.get_jax_iterator()
+        if isinstance(self.data_adapter, TFDatasetAdapter):
+            # The dataset itself: Keras makes an iterator more than it uses, which moves on the
+            # seed of a dataset that is shuffled anew each time.
+            return self.data_adapter.get_tf_dataset()
         return self.data_adapter.get_numpy_iterator()
 
 
