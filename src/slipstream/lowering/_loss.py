@@ -14,6 +14,7 @@ from slipstream.lowering._loss_reduce import REDUCTIONS, reduce_losses
 from slipstream.lowering._loss_values import formula_of
 
 Tensor = torch.Tensor
+F32 = torch.float32
 # From targets, predictions and sample weights to the loss of one output; None where the shapes
 # are Keras' business.
 OutputLoss = Callable[[Any, Any, Any], Tensor | None]
@@ -119,7 +120,7 @@ def of_loss(loss: Any) -> OutputLoss | str:
     def native(y_true: Any, y_pred: Any, weights: Any) -> Tensor | None:
         if not _are_tensors(y_true, y_pred, weights):
             return None
-        ready = formula.prepare(y_true, y_pred.to(torch.float32))
+        ready = formula.prepare(y_true, y_pred if y_pred.dtype == F32 else y_pred.to(F32))
         if ready is None:
             return None
         mask = getattr(y_pred, "_keras_mask", None)

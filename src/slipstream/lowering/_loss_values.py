@@ -157,10 +157,12 @@ def _sparse(settings: Mapping[str, Any]) -> Formula | None:
         return None
 
     def entropy(y_true: Tensor, y_pred: Tensor, reduction: str) -> Tensor:
-        # One row for each label: the kernels for planes of labels are slower.
-        rows, labels = y_pred.reshape(-1, y_pred.shape[-1]), y_true.reshape(-1)
-        log_p = _log_probabilities(rows, from_logits)
-        return functional.nll_loss(log_p, labels, reduction=reduction)
+        if y_pred.ndim > 2:
+            # One row for each label: the kernels for planes of labels are slower.
+            y_pred, y_true = y_pred.reshape(-1, y_pred.shape[-1]), y_true.reshape(-1)
+        if from_logits:
+            return functional.cross_entropy(y_pred, y_true, reduction=reduction)
+        return functional.nll_loss(_log_probabilities(y_pred, False), y_true, reduction=reduction)
 
     return Formula(
         prepare_labels,

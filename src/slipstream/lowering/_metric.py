@@ -146,7 +146,9 @@ def _add_plain(metric: Any, values: Tensor) -> None:
     else:
         count = len(values)
         # The mean over all axes but the first, then the sum.
-        total = values.sum() if values.ndim == 1 else values.mean() * count
+        total = values.sum()
+        if values.ndim > 1:
+            total = total * (count / values.numel())
     metric.total._value.add_(total)
     metric.count._value.add_(count)
 
@@ -154,7 +156,7 @@ def _add_plain(metric: Any, values: Tensor) -> None:
 def _add_weighted(metric: Any, values: Tensor, weights: Tensor | None) -> None:
     """Add what `keras.metrics.Mean` adds: weighted values, and as many as the weights say."""
     assert weights is not None
-    values, weights = same_rank(values, weights)
+    values, weights = same_rank(values.to(torch.float32), weights)
     rank = weights.ndim
     if values.ndim > rank:
         values = values.mean(tuple(range(rank, values.ndim)))

@@ -12,8 +12,8 @@ import torch
 from slipstream.lowering._loss_values import formula_of, same_rank
 
 Tensor = torch.Tensor
-# From targets as they come and float32 predictions to values; None where the shapes are Keras'
-# business.
+# From targets as they come and float32 predictions to values, or truth values; None where the
+# shapes are Keras' business.
 Values = Callable[[Tensor, Tensor], Tensor | None]
 
 
@@ -59,7 +59,7 @@ def _sparse_accuracy(settings: Mapping[str, Any]) -> Values | None:
             return None
         if y_true.is_floating_point():
             y_true = y_true.to(torch.float32)
-        return (y_pred.argmax(-1) == y_true).to(torch.float32)
+        return y_pred.argmax(-1) == y_true
 
     return None if settings else values
 
@@ -68,7 +68,7 @@ def _categorical_accuracy(settings: Mapping[str, Any]) -> Values | None:
     def values(y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         if y_true.shape != y_pred.shape or y_pred.ndim < 2 or y_true.dtype == torch.bool:
             return None
-        return (y_pred.argmax(-1) == y_true.argmax(-1)).to(torch.float32)
+        return y_pred.argmax(-1) == y_true.argmax(-1)
 
     return None if settings else values
 
@@ -82,7 +82,7 @@ def _binary_accuracy(settings: Mapping[str, Any]) -> Values | None:
         y_true, y_pred = same_rank(y_true, y_pred)
         if y_true.shape != y_pred.shape:
             return None
-        return ((y_pred > threshold).to(y_true.dtype) == y_true).to(torch.float32)
+        return (y_pred > threshold).to(y_true.dtype) == y_true
 
     return values
 
