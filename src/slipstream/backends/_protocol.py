@@ -21,8 +21,11 @@ class Program(Protocol):
     device, the block is one array of example indices of shape (updates, micro-batches, examples).
     """
 
-    def place(self, split: Split) -> None:
-        """Keep a training set on the device; blocks are indices from now on."""
+    def place(self, split: Split | None) -> None:
+        """Keep a training set on the device; blocks are indices from now on.
+
+        None lets go of it; blocks are the examples themselves again.
+        """
         ...
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:

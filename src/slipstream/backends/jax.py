@@ -62,8 +62,8 @@ class JaxProgram:
         # None while the state is in Keras' variables.
         self._state: KerasState | None = None
 
-    def place(self, split: Split) -> None:
-        self._placed = map_arrays(jnp.asarray, split.parts())
+    def place(self, split: Split | None) -> None:
+        self._placed = map_arrays(jnp.asarray, split.parts() if split else None)
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         state = self._taken_state()

@@ -38,12 +38,13 @@ class TensorflowProgram:
         )
         self._ragged = tf.function(self._one_ragged_update, jit_compile=jit)
 
-    def place(self, split: Split) -> None:
-        self._placed = map_arrays(tf.convert_to_tensor, split.parts())
+    def place(self, split: Split | None) -> None:
+        self._placed = map_arrays(tf.convert_to_tensor, split.parts() if split else None)
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         at = None if rates is None else tf.constant(rates, tf.float32)
-        self._run(map_arrays(tf.convert_to_tensor, block), at, tf.constant(count))
+        tensors = map_arrays(tf.convert_to_tensor, block)
+        self._run(tensors, at, tf.constant(count), self._placed)
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         tensors = [map_arrays(tf.convert_to_tensor, batch) for batch in batches]
@@ -71,13 +72,13 @@ class TensorflowProgram:
         """Keras' variables are the state itself: nothing is to be taken back."""
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _run_block(self, block: Arrays, rates: Any, count: Any) -> None:
+    def _run_block(self, block: Arrays, rates: Any, count: Any, placed: Arrays) -> None:
         num_updates, num_micro_batches = next(leaves(block)).shape[:2]
 
         def one_update(index: Any) -> Any:
             self._set_rate(None if rates is None else rates[index])
             batches = [
-                self._gather(map_arrays(lambda array, m=micro: array[index, m], block))  # type: ignore[misc]
+                _gather(map_arrays(lambda array, m=micro: array[index, m], block), placed)  # type: ignore[misc]
                 for micro in range(num_micro_batches)
             ]
             self._update(batches)
@@ -126,10 +127,12 @@ class TensorflowProgram:
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         inner._learning_rate.assign(tf.cast(rate, inner._learning_rate.dtype))
 
-    def _gather(self, chosen: Arrays) -> Arrays:
-        if self._placed is None:
-            return chosen
-        return map_arrays(lambda array: tf.gather(array, chosen), self._placed)
+
+def _gather(chosen: Arrays, placed: Arrays) -> Arrays:
+    """Return the batch: the block's own arrays, or the placed examples that it points at."""
+    if placed is None:
+        return chosen
+    return map_arrays(lambda array: tf.gather(array, chosen), placed)
 
 
 def _sum(one: Any | None, other: Any | None) -> Any | None:

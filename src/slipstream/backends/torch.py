@@ -106,8 +106,8 @@ class TorchProgram:
         self._has_own_step = has_own(model, "train_step")
         self._has_own_test_step = has_own(model, "test_step")
 
-    def place(self, split: Split) -> None:
-        self._placed = map_arrays(_to_tensor, split.parts())
+    def place(self, split: Split | None) -> None:
+        self._placed = map_arrays(_to_tensor, split.parts() if split else None)
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         num_micro_batches = next(leaves(block)).shape[1]

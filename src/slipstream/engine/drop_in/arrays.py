@@ -122,9 +122,8 @@ class ArraySource:
         """See `Source`; puts the arrays on the device where they are small enough."""
         total = num_bytes(self._parts)
         self._is_placed = total <= MOST_PLACED_BYTES and not self._as_given
-        if self._is_placed:
-            program.place(Split(*self._parts))
-        else:
+        program.place(Split(*self._parts) if self._is_placed else None)
+        if not self._is_placed:
             most = min(most, max(1, MOST_BLOCK_BYTES * self._num // (total * self._size + 1)))
         self._steps = balanced(self._full, most)
 

@@ -15,7 +15,7 @@ from slipstream.engine.drop_in.access import Access
 from slipstream.engine.drop_in.arguments import Arguments
 from slipstream.engine.drop_in.callbacks import Hooks
 from slipstream.engine.drop_in.inputs import MOST_UPDATES, Portion, Source
-from slipstream.engine.drop_in.programs import OpenedForFit, is_stale, open_for_fit
+from slipstream.engine.drop_in.programs import OpenedForFit, forget, is_stale, open_for_fit
 from slipstream.engine.drop_in.report import FitReport, NotAcceleratedError
 from slipstream.engine.drop_in.validation import Validation
 
@@ -70,6 +70,7 @@ class Loop:
                 # What was learned stays in the model, if the program still has it.
                 with suppress(Exception):
                     self._access.give()
+                forget(self._model)
                 raise
 
     @property
@@ -100,6 +101,7 @@ class Loop:
             if model.stop_training:
                 break
         self._access.give()
+        self._program.place(None)
         if arguments.epochs > 0:
             model.optimizer.finalize_variable_values(model.trainable_weights)
         self._validation.close()

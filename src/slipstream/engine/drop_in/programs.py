@@ -9,6 +9,8 @@ from slipstream.backends import Program
 from slipstream.engine.drop_in.schedule import with_rate
 from slipstream.engine.open_program import open_model
 
+_KEPT = "_slipstream_program"
+
 
 @dataclass(frozen=True)
 class OpenedForFit:
@@ -26,13 +28,27 @@ class OpenedForFit:
 
 
 def open_for_fit(model: Any) -> OpenedForFit:
-    """Open the program of a compiled, built model on the backend that Keras runs on."""
+    """Return the program of a compiled, built model on the backend that Keras runs on.
+
+    The model keeps it, as it keeps Keras' train_function: a second fit compiles nothing anew.
+    """
+    kept: OpenedForFit | None = vars(model).get(_KEPT)
+    if kept is not None and not is_stale(kept, model):
+        return kept
     opened = open_model(model, jit=bool(model.jit_compile), lowering=True)
-    return OpenedForFit(opened.program, _held_by_steps(model), opened.fallbacks)
+    kept = OpenedForFit(opened.program, _held_by_steps(model), opened.fallbacks)
+    # Past Keras' own __setattr__, which would look for variables in it.
+    vars(model)[_KEPT] = kept
+    return kept
+
+
+def forget(model: Any) -> None:
+    """Have the next fit open a program of its own: this one ended in the middle."""
+    vars(model).pop(_KEPT, None)
 
 
 def is_stale(opened: OpenedForFit, model: Any) -> bool:
-    """Whether a callback has put something in the place of what compiled steps hold on to."""
+    """Whether something stands in the place of what compiled steps hold on to."""
     now = _held_by_steps(model)
     return len(now) != len(opened.made_from) or any(
         one is not other for one, other in zip(now, opened.made_from, strict=True)
@@ -40,11 +56,13 @@ def is_stale(opened: OpenedForFit, model: Any) -> bool:
 
 
 def _held_by_steps(model: Any) -> tuple[Any, ...]:
-    optimizer = with_rate(model.optimizer)
     return (
         model.optimizer,
-        optimizer._learning_rate,
-        model._compile_loss,
-        model._compile_metrics,
+        with_rate(model.optimizer)._learning_rate,
+        # Each compilation of the model makes a new one.
+        model._loss_tracker,
         *model.trainable_variables,
+        *model.non_trainable_variables,
+        *model.optimizer.variables,
+        *model.metrics_variables,
     )

@@ -88,7 +88,7 @@ class StreamSource:
 
     def open(self, program: Program, most: int) -> None:
         """See `Source`; PyTorch runs step by step: there a block would only be a copy."""
-        del program
+        program.place(None)
         self._most = 1 if keras.backend.backend() == "torch" else most
 
     def begin_epoch(self, epoch: int) -> None:
