@@ -145,12 +145,15 @@ def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monk
     fsync = os.fsync
 
     def look(descriptor):
-        seen.append((json.loads(path.read_text()), (tmp_path / "value.json.part").read_text()))
+        beside = [file.read_text() for file in tmp_path.glob("value.json.*.part")]
+        seen.append((json.loads(path.read_text()), *beside))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", look)
     write_json(path, {"new": 2})
-    [(old, beside)] = seen
+    # Once the file, once the folder.
+    [(old, beside), (new,)] = seen
+    assert new == {"new": 2}
     assert old == {"old": 1} and json.loads(beside) == {"new": 2}
     assert json.loads(path.read_text()) == {"new": 2}
 

@@ -1,0 +1,53 @@
+"""Files: whole or not at all, whoever else writes them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from slipstream.files import write_bytes, write_text
+
+
+def test_many_can_write_one_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    contents = [bytes([65 + number]) * 5000 for number in range(4)]
+    errors: list[BaseException] = []
+
+    def write(content: bytes) -> None:
+        try:
+            for _ in range(20):
+                write_bytes(path, content)
+                assert path.read_bytes() in contents
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.toml"]
+
+
+def test_a_file_is_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    written = write_text(tmp_path / "mine", "text")
+    assert written.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_file_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_text(tmp_path / "file", "text")
+    assert synced == ["file", "folder"]
