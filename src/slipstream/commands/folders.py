@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slipstream.errors import InputError
+from slipstream.tuning.study import LOCK_FILE
 
 RUNS = Path("runs")
 REPORT_FILE = "report.html"
@@ -15,7 +20,7 @@ SCRIPT_FILE = "train.py"
 LOG_FOLDER = "logs"
 TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
 # What a command that was refused leaves behind: no result.
-NO_RESULTS = (LOG_FOLDER, "error.txt", TASK_FOLDER, TASK_FILE)
+NO_RESULTS = (LOG_FOLDER, LOCK_FILE, "error.txt", TASK_FOLDER, TASK_FILE)
 
 
 def default_folder(command: str, reference: str, *, resume: bool = False) -> Path:
@@ -60,26 +65,96 @@ def slug(reference: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", f"{stem}-{name}").strip("-") or "task"
 
 
-def claim(folder: Path, *, resume: bool = False) -> Path:
+def claim(folder: Path, *, resume: bool = False, marker: str = "") -> Path:
     """Make a folder for one command; returns it.
 
+    Args:
+        folder: New, or without results.
+        resume: Whether it may hold what this command began.
+        marker: The file by which such a folder is known; any will do if empty.
+
     Raises:
-        InputError: It holds something already and is not to be gone on with, or cannot be made.
+        InputError: It holds something that is not to be gone on with, or cannot be written to.
     """
-    try:
-        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        holds = next((name for name in names if name not in NO_RESULTS), None)
+    with _writable(folder):
+        holds = next((name for name in _names(folder) if name not in NO_RESULTS), None)
         if holds is not None and not resume:
             raise InputError(
                 f"a new or an empty folder, where {folder} is",
                 f"one that holds {holds}",
                 "Name another folder with --out, or go on with --resume.",
             )
+        if holds is not None and marker and not (folder / marker).is_file():
+            raise InputError(
+                f"a folder that this command began, where {folder} is",
+                f"one that holds {holds} and no {marker}",
+                "Name another folder with --out.",
+            )
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    return folder
+
+
+@contextlib.contextmanager
+def claimed(
+    folder: Path, *, resume: bool = False, marker: str = "", traces: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Within it a folder is one command's; see `claim`. A command that is refused leaves nothing.
+
+    What was there before stays as it was.
+
+    Args:
+        folder: New, or without results.
+        resume: Whether it may hold what this command began.
+        marker: The file by which such a folder is known; any will do if empty.
+        traces: What the command writes before it knows that it will not be refused, like its
+            marker: with nothing but these and logs in it, a folder is no result.
+
+    Raises:
+        InputError: It holds something that is not to be gone on with, or cannot be written to.
+    """
+    with _writable(folder):
+        before = _names(folder)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+    claim(folder, resume=resume, marker=marker)
+    try:
+        yield folder
+    except InputError:
+        _take_back(folder, before, made, {*NO_RESULTS, *traces})
+        raise
+    except KeyboardInterrupt:
+        _take_back(folder, before, made, set(NO_RESULTS))
+        raise
+
+
+def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap: set[str]) -> None:
+    """Remove what was written since, if it is scrap, and the folders that are empty then."""
+    with contextlib.suppress(OSError):
+        new = [name for name in _names(folder) if name not in before]
+        if not scrap.issuperset(new):
+            return
+        for path in (folder / name for name in new):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        # The innermost comes first; one that others write to stays.
+        for path in made:
+            path.rmdir()
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"a folder that can be written to at {folder}",
             f"{type(error).__name__}: {error}",
             "Name another folder with --out.",
         ) from None
-    return folder
