@@ -80,6 +80,21 @@ def test_take_keeps_the_order_of_the_indices():
     assert Split(None, None).num_examples == 0
 
 
+@settings(max_examples=20)
+@given(st.integers(5, 60), st.integers(0, 9))
+def test_examples_that_are_taken_know_their_rows_in_the_users_arrays(num, seed):
+    x, y = np.arange(num) * 10, np.arange(num)
+    assert Split(x, y).rows is None
+    data = to_data((x, y))
+    order = np.random.default_rng(seed).permutation(data.train.num_examples)
+    for split in (data.train, data.validation, data.train.take(order), data.train.take(order[:2])):
+        np.testing.assert_array_equal(x[split.rows], split.x)
+    for indices in (slice(1, 4), np.arange(num) % 2 == 0):
+        np.testing.assert_array_equal(Split(x, y).take(indices).rows, y[indices])
+        kept = to_data(Data(Split(x, y).take(indices), data.validation)).train
+        np.testing.assert_array_equal(kept.rows, y[indices])
+
+
 def test_leaves_and_map_arrays_walk_the_same_nest():
     nest = {"a": [np.ones(1), None], "b": np.ones(2)}
     assert [len(array) for array in leaves(nest)] == [1, 2]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from doctor_cases import NUM_TRAIN, case, one_hot, output
 
+from slipstream.data import Split, to_data
 from slipstream.doctor import Case, all_checks, examine, refuse
 from slipstream.errors import DataError, InputError, PlanError, TaskError
+from slipstream.plan import Plan
 from slipstream.task import InputFacts, OutputFacts
 
 SPARSE = output((4,), "softmax", "SparseCategoricalCrossentropy")
@@ -387,6 +389,25 @@ def test_each_error_is_found_by_its_check_alone(name: str) -> None:
     message = str(caught.value)
     assert not [word for word in words if word not in message], message
     assert "\n" not in message and ".." not in message.replace("...", "")
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(200)])
+def test_rows_are_numbered_as_the_user_gave_them_where_we_split(weights: np.ndarray | None) -> None:
+    x, y = np.ones((200, 3), "float32"), np.arange(200) % 4
+    bad = [3, 50, 77, 120, 199]
+    x[bad] = np.nan
+    data = to_data(Split(x, y, weights))
+    found = examine(Case(data, case(labels, SPARSE).model, Plan()))
+    kept = {"training": data.train, "validation": data.validation}
+    assert found and {finding.check for finding in found} == {"not_finite"}
+    for finding in found:
+        split = next(name for name in kept if name in finding.what)
+        mine = sorted(set(bad) & set(kept[split].rows.tolist()))
+        shown = ", ".join(map(str, mine[:3])) + (", ..." if len(mine) > 3 else "")
+        assert f"{len(mine)} of {len(kept[split].y)} examples" in finding.where
+        assert f"{shown} of the data before the split)" in finding.where
+        assert "NaN" in finding.where
+    assert sum(np.isnan(split.x).any(axis=1).sum() for split in kept.values()) == len(bad)
 
 
 @pytest.mark.parametrize("name", WARNINGS)

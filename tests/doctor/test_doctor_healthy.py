@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from slipstream.data import Data, Split
 from slipstream.doctor import Case, examine, refuse
-from slipstream.doctor._arrays import bad_rows
+from slipstream.doctor._arrays import Part, bad_rows
 from slipstream.plan import Plan
 from slipstream.task import InputFacts, ModelFacts, OutputFacts
 
@@ -210,7 +210,7 @@ def test_scanning_in_pieces_finds_what_scanning_at_once_finds(
     for row, column in bad:
         x[int(row * (rows - 1)), int(column * (width - 1))] = value
     expected = np.flatnonzero(~np.isfinite(x).all(axis=1))
-    found = bad_rows(x, lambda part: ~np.isfinite(part))
+    found = bad_rows(Part("training", "inputs", "", x), lambda part: ~np.isfinite(part))
     assert (found.num_bad, found.num_rows) == (len(expected), rows)
     assert list(found.first) == list(expected[:3])
     split = Split(x, np.arange(rows) % 4)

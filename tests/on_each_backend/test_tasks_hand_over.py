@@ -120,6 +120,7 @@ def test_inputs_by_position_and_without_validation(tmp_path):
     model = compiled(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Add()(inputs))))
     data = task_from_folder(hand_over(model, [X, -X], Y, folder=tmp_path)).data()
     assert data.train.num_examples == 40 and data.validation.num_examples == 10
+    np.testing.assert_array_equal(data.train.x[0], X[data.train.rows])
     first, second = data.train.x
     np.testing.assert_array_equal(first, -second)
     assert any("a fixed fifth" in note for note in read_notes(tmp_path))

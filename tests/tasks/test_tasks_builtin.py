@@ -72,6 +72,17 @@ def test_digits_are_the_bundled_ones(data):
     assert digits.train.x.min() == 0.0 and digits.train.x.max() == 1.0
 
 
+def test_examples_know_their_rows_in_the_source(data):
+    for split in splits(data["digits"]):
+        np.testing.assert_array_equal(split.y, datasets.load_digits().target[split.rows])
+        np.testing.assert_array_equal(
+            split.x[..., 0] * 16, datasets.load_digits().images[split.rows]
+        )
+    for split in splits(data["breast_cancer"]):
+        benign = datasets.load_breast_cancer().target[split.rows]
+        np.testing.assert_array_equal(split.y[:, 0], benign)
+
+
 @pytest.mark.parametrize("name", ["digits", "breast_cancer"])
 def test_all_splits_keep_the_shares_of_the_classes(data, name):
     counts = np.array([np.unique(s.y, return_counts=True)[1] for s in splits(data[name])])

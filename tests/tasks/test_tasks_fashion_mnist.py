@@ -108,6 +108,9 @@ def test_the_validation_split_is_a_tenth_with_all_classes_alike(tmp_path):
     assert np.unique(data.validation.y, return_counts=True)[1].tolist() == [NUM_TRAIN // 100] * 10
     assert data.train.x.shape[1:] == (28, 28, 1) and data.train.x.dtype == np.float32
     assert data.train.x.max() == 1.0 and data.train.y.dtype == np.int64
+    for split in (data.train, data.validation):
+        # The labels of the files written here count up.
+        np.testing.assert_array_equal(split.rows % 10, split.y)
     assert data.digest() == fashion_mnist.load_data().digest()
 
 

@@ -27,11 +27,18 @@ class Split:
         x: Inputs: an array of shape (N, ...), or a tuple, list or dict of them.
         y: Targets, in the same forms.
         sample_weight: Weights of shape (N,), or None.
+        rows: Which row of the user's own arrays each example was, of shape (N,), int64; None
+            where the split holds them as they were given. Only messages read it.
+
+    Example:
+        >>> Split(np.arange(4), np.arange(4)).take(np.array([3, 1])).rows.tolist()
+        [3, 1]
     """
 
     x: Arrays
     y: Arrays
     sample_weight: Arrays = None
+    rows: Array | None = None
 
     @property
     def num_examples(self) -> int:
@@ -44,11 +51,18 @@ class Split:
             map_arrays(lambda array: array[indices], self.x),
             map_arrays(lambda array: array[indices], self.y),
             map_arrays(lambda array: array[indices], self.sample_weight),
+            self._rows_at(indices),
         )
 
     def parts(self) -> tuple[Arrays, Arrays, Arrays]:
         """Return inputs, targets and weights, as Keras takes them."""
         return self.x, self.y, self.sample_weight
+
+    def _rows_at(self, indices: Array) -> Array:
+        if self.rows is not None:
+            return np.asarray(self.rows[indices])
+        is_positions = isinstance(indices, np.ndarray) and indices.dtype.kind in "iu"
+        return indices if is_positions else np.arange(self.num_examples)[indices]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,17 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """One array of a case and the words for its place."""
+    """One array of a case and the words for its place.
+
+    `rows` are the numbers that its examples have in the user's own arrays, or None.
+    """
 
     split: str
     role: str
     name: str
     # Any, for what came may not be an array; `usable` tells.
     array: Any
+    rows: Array | None = None
 
     @property
     def place(self) -> str:
@@ -43,17 +47,24 @@ class Part:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows in which something is wrong: how many of how many, and the first few."""
+    """The rows in which something is wrong: how many of how many, and the first few.
+
+    `first` are numbers in the user's own arrays; `position` is where in this array the first bad
+    row found is.
+    """
 
     num_bad: int
     num_rows: int
     first: tuple[int, ...]
+    position: int = 0
+    is_split_off: bool = False
 
     def __str__(self) -> str:
         shown = ", ".join(str(row) for row in self.first)
         more = ", ..." if self.num_bad > len(self.first) else ""
         rows = "row" if self.num_bad == 1 else "rows"
-        return f"{self.num_bad} of {self.num_rows} examples ({rows} {shown}{more})"
+        whole = " of the data before the split" if self.is_split_off else ""
+        return f"{self.num_bad} of {self.num_rows} examples ({rows} {shown}{more}{whole})"
 
 
 def splits(case: Case) -> Iterator[tuple[str, Split]]:
@@ -75,7 +86,7 @@ def all_leaves(case: Case) -> Iterator[Part]:
     """Yield every leaf of the data as it came, be it an array that can be trained on or not."""
     for split_name, split in splits(case):
         for role, arrays in roles(split):
-            yield from _named(split_name, role, arrays)
+            yield from _named(split_name, role, arrays, split.rows)
 
 
 def usable(part: Part) -> bool:
@@ -98,7 +109,7 @@ def inputs_of(case: Case) -> Iterator[tuple[Part, InputFacts]]:
     """Yield every usable input array beside the model's input that it feeds."""
     for split_name, split in splits(case):
         for facts, array in _match(split.x, case.model.inputs):
-            part = Part(split_name, "inputs", _label(facts, case.model.inputs), array)
+            part = Part(split_name, "inputs", _label(facts, case.model.inputs), array, split.rows)
             if usable(part):
                 yield part, facts
 
@@ -107,7 +118,7 @@ def targets_of(case: Case) -> Iterator[tuple[Part, OutputFacts]]:
     """Yield every usable, non-empty target array beside the model's output it is compared with."""
     for split_name, split in splits(case):
         for facts, array in _match(split.y, case.model.outputs):
-            part = Part(split_name, "targets", _label(facts, case.model.outputs), array)
+            part = Part(split_name, "targets", _label(facts, case.model.outputs), array, split.rows)
             if usable(part) and part.array.size:
                 yield part, facts
 
@@ -120,7 +131,7 @@ def weights_of(case: Case) -> Iterator[tuple[Part, OutputFacts]]:
         single = not isinstance(weights, Mapping | tuple | list)
         pairs = [(facts, weights) for facts in outputs] if single else _match(weights, outputs)
         for facts, array in pairs:
-            part = Part(split_name, "sample weights", _label(facts, outputs), array)
+            part = Part(split_name, "sample weights", _label(facts, outputs), array, split.rows)
             if usable(part):
                 yield part, facts
 
@@ -133,22 +144,27 @@ def chunks(array: Array) -> Iterator[tuple[int, Array]]:
         yield start, array[start : start + step]
 
 
-def bad_rows(array: Array, is_bad: Callable[[Array], Array]) -> Rows:
+def bad_rows(part: Part, is_bad: Callable[[Array], Array]) -> Rows:
     """Find the rows of an array in which a mask holds anywhere.
 
     Example:
-        >>> print(bad_rows(np.array([0, 5, 1, 7]), lambda labels: labels > 4))
+        >>> labels = np.array([0, 5, 1, 7])
+        >>> print(bad_rows(Part("training", "targets", "", labels), lambda rows: rows > 4))
         2 of 4 examples (rows 1, 3)
     """
-    count, first = 0, list[int]()
-    for start, rows in chunks(array):
+    found = list[Array]()
+    for start, rows in chunks(part.array):
         mask = is_bad(rows)
-        if not mask.any():
-            continue
-        found = np.flatnonzero(mask.reshape(len(rows), -1).any(axis=1))
-        count += len(found)
-        first += [int(row) + start for row in found[: NUM_ROWS_SHOWN - len(first)]]
-    return Rows(count, len(array), tuple(first))
+        if mask.any():
+            found.append(np.flatnonzero(mask.reshape(len(rows), -1).any(axis=1)) + start)
+    if not found:
+        return Rows(0, len(part.array), ())
+    bad = np.concatenate(found)
+    # Arrays of different lengths are another check's, but they come by here too.
+    is_split_off = part.rows is not None and len(part.rows) == len(part.array)
+    own = np.sort(part.rows[bad]) if part.rows is not None and is_split_off else bad
+    first = tuple(int(row) for row in own[:NUM_ROWS_SHOWN])
+    return Rows(len(bad), len(part.array), first, int(bad[0]), is_split_off)
 
 
 def value_range(array: Array) -> tuple[float, float]:
@@ -191,12 +207,12 @@ def _match(arrays: Arrays, facts: Sequence[Any]) -> list[tuple[Any, Any]]:
     return list(zip(facts, found, strict=True)) if len(found) == len(facts) else []
 
 
-def _named(split: str, role: str, arrays: Arrays) -> Iterator[Part]:
+def _named(split: str, role: str, arrays: Arrays, rows: Array | None) -> Iterator[Part]:
     if isinstance(arrays, Mapping):
         for name, inner in arrays.items():
             for array in leaves(inner):
-                yield Part(split, role, str(name), array)
+                yield Part(split, role, str(name), array, rows)
         return
     found = list(leaves(arrays))
     for position, array in enumerate(found):
-        yield Part(split, role, str(position) if len(found) > 1 else "", array)
+        yield Part(split, role, str(position) if len(found) > 1 else "", array, rows)

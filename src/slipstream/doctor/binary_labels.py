@@ -20,7 +20,7 @@ def check(case: Case) -> Iterator[Finding]:
     for part, output in targets_of(case):
         if output.loss not in BINARY:
             continue
-        rows = bad_rows(part.array, _outside)
+        rows = bad_rows(part, _outside)
         if not rows.num_bad:
             continue
         low, high = value_range(part.array)

@@ -20,9 +20,9 @@ def check(case: Case) -> Iterator[Finding]:
     for part in all_leaves(case):
         if not usable(part) or not is_floating(part.array.dtype):
             continue
-        rows = bad_rows(part.array, _not_finite)
+        rows = bad_rows(part, _not_finite)
         if rows.num_bad:
-            row = part.array[rows.first[0]]
+            row = part.array[rows.position]
             kind = "NaN" if np.isnan(row).any() else "infinity"
             yield Finding(
                 "not_finite",

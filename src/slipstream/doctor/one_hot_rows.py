@@ -23,7 +23,7 @@ def check(case: Case) -> Iterator[Finding]:
     for part, output in targets_of(case):
         if output.loss not in LOSSES or not fits(part.shape, output.shape):
             continue
-        rows = bad_rows(part.array, _no_distribution)
+        rows = bad_rows(part, _no_distribution)
         if rows.num_bad:
             yield Finding(
                 "one_hot_rows",

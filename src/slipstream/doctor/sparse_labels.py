@@ -38,7 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _fractions(part: Part) -> Rows:
     if not is_floating(part.array.dtype):
         return Rows(0, len(part.array), ())
-    return bad_rows(part.array, lambda rows: np.isfinite(rows) & (rows != np.floor(rows)))
+    return bad_rows(part, lambda rows: np.isfinite(rows) & (rows != np.floor(rows)))
 
 
 def _outside(part: Part, output: OutputFacts, classes: int) -> Rows:
@@ -50,7 +50,7 @@ def _outside(part: Part, output: OutputFacts, classes: int) -> Rows:
             mask &= rows != output.ignore_class
         return np.asarray(mask)
 
-    return bad_rows(part.array, is_outside)
+    return bad_rows(part, is_outside)
 
 
 def _fraction(part: Part, rows: Rows) -> Finding:

@@ -77,8 +77,8 @@ def load_data() -> Data:
         np.arange(len(images)), test_size=VALIDATION_SHARE, random_state=SEED, stratify=labels
     )
     return Data(
-        _to_split(images[train], labels[train]),
-        _to_split(images[validation], labels[validation]),
+        _to_split(images[train], labels[train], train),
+        _to_split(images[validation], labels[validation], validation),
         _to_split(test_images, test_labels),
     )
 
@@ -145,8 +145,9 @@ def _check(images: Array, labels: Array, name: str) -> None:
     raise DataError(f"Fashion-MNIST's {name} files", came, "Delete the files and fetch them again.")
 
 
-def _to_split(images: Array, labels: Array) -> Split:
-    return Split(images[..., None].astype(np.float32) / np.float32(255), labels.astype(np.int64))
+def _to_split(images: Array, labels: Array, rows: Array | None = None) -> Split:
+    pixels = images[..., None].astype(np.float32) / np.float32(255)
+    return Split(pixels, labels.astype(np.int64), rows=rows)
 
 
 def _not_found(came: str) -> DataError:
