@@ -26,7 +26,10 @@ RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "best.weights.h5"
 
-Outcome = Literal["completed", "stopped_early", "reached_target", "failed", "interrupted"]
+# "stopped_early" by the plan or an observer; "limit_reached" where whoever measures ended it.
+Outcome = Literal[
+    "completed", "stopped_early", "reached_target", "limit_reached", "failed", "interrupted"
+]
 
 
 class JsonModel(BaseModel):

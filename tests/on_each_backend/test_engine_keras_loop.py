@@ -113,7 +113,7 @@ def test_averaged_weights_are_judged(tmp_path):
 
 def test_a_limit_in_the_middle_of_an_epoch():
     record = train(task(), plan(KERAS), data=data(45), limits=Limits(updates=8))
-    assert (record.outcome, record.updates) == ("stopped_early", 8)
+    assert (record.outcome, record.updates) == ("limit_reached", 8)
     assert record.epochs == pytest.approx(8 / 6)
 
 

@@ -202,10 +202,12 @@ def test_the_target_ends_a_run():
 
 def test_limits_end_a_run():
     record = train(task(), plan(), data=data(45), limits=Limits(updates=4))
-    assert (record.outcome, record.updates, record.points) == ("stopped_early", 4, [])
+    assert (record.outcome, record.updates, record.points) == ("limit_reached", 4, [])
     assert record.epochs == pytest.approx(4 / 6)
     record = train(task(), plan(), data=data(45), limits=Limits(seconds=0.0))
-    assert (record.outcome, record.updates) == ("stopped_early", 1)
+    # Whoever limits the time is told what came of it, be it in the middle of the first epoch.
+    assert (record.outcome, record.updates, len(record.points)) == ("limit_reached", 1, 1)
+    assert record.best_value is not None
 
 
 def test_an_observer_ends_a_run():

@@ -66,7 +66,12 @@ def _claim(found: Found, confirmation: Confirmation) -> str:
     return (
         f"{ratios[confirming.AS_GIVEN]:.1f}x faster to {found.facts.monitor} "
         f"{confirmation.target:.4g} than the task as given, and {ratios[confirming.TUNED]:.1f}x "
-        "faster than plain SGD at its best rate; no loss of quality was found."
+        "faster than plain SGD at its best rate; "
+        + (
+            "no loss of quality was found."
+            if not confirmation.cut_off
+            else "what the baselines reach in the end was not waited for."
+        )
     )
 
 
@@ -149,7 +154,9 @@ def _content(
             if study.seconds_of(name)
         ),
         tuning_seconds=study.spent_seconds,
-        payback_trainings=payback(study.spent_seconds, against_given) if against_given else None,
+        payback_trainings=payback(study.spent_seconds, against_given)
+        if gain and against_given
+        else None,
         plan=to_toml(plan),
         changes=labelled(plan, found.baselines.as_given),
         machine=machine,
@@ -226,7 +233,11 @@ def _reproduce(reference: str, study: Study) -> tuple[str, ...]:
 
 
 def _left_out(found: Found) -> tuple[report.Notice, ...]:
-    notices = []
+    cut_off = found.confirmation.cut_off if found.confirmation else ()
+    notices = [
+        report.Notice(title="Trainings that the budget ended", text=f"{text}.", warning=True)
+        for text in cut_off
+    ]
     if found.ablation and found.ablation.left_out:
         names = ", ".join(found.ablation.left_out)
         text = "The budget was spent; 'slipstream ablate' runs them all."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from slipstream.commands._optimize_values import Ablation, Confirmation
 from slipstream.plan import Plan
+from slipstream.record import Record
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.generalise import GeneraliseResult
 from slipstream.tuning.learn import LearnResult
@@ -62,6 +65,21 @@ def confirm_text(result: Confirmation) -> str:
         f"against {side.replace('_', ' ')}: {verdict.sentence()}"
         for side, verdict in result.verdicts.items()
     )
+
+
+def cut_off(records: Mapping[str, Sequence[Record]], limit_seconds: float) -> tuple[str, ...]:
+    """Return a sentence for each side whose trainings the budget ended before their plan did."""
+    found = []
+    for side, runs in records.items():
+        cut = [run for run in runs if run.outcome == "limit_reached"]
+        if cut:
+            shares = [run.epochs / run.plan["duration"]["epochs"] for run in cut]
+            found.append(
+                f"{side.replace('_', ' ')}: {len(cut)} of {len(runs)} runs were ended after "
+                f"{limit_seconds:.0f} s, at {100 * min(shares):.0f} to {100 * max(shares):.0f} % "
+                "of their epochs: their final quality is not known"
+            )
+    return tuple(found)
 
 
 def ablation_text(result: Ablation) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from slipstream.errors import InputError
 from slipstream.plan import Plan
 from slipstream.record import JsonModel
 from slipstream.task import TaskFacts
 from slipstream.verdict import AblationRow, Verdict
+
+FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,21 @@ class OptimizeSettings:
     resume: bool = False
     remember: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what no study can be made with."""
+        if self.num_seeds < FEWEST_SEEDS:
+            raise InputError(
+                f"at least {FEWEST_SEEDS} seeds of each side",
+                f"{self.num_seeds}",
+                "Fewer runs decide nothing: give more, or leave it to Slipstream.",
+            )
+        if not 0.0 < self.budget_seconds < math.inf:
+            raise InputError(
+                "a budget above 0 seconds",
+                f"{self.budget_seconds:g}",
+                "Give a wall-clock time like 5m.",
+            )
+
 
 class FirstLook(JsonModel):
     """What the first look found: the task's facts, and the checks' warnings."""
@@ -40,12 +59,22 @@ class FirstLook(JsonModel):
     warnings: tuple[dict[str, str], ...] = ()
 
 
+class RunLimit(JsonModel):
+    """The clock seconds that each run of the race is given."""
+
+    seconds: float
+
+
 class Confirmation(JsonModel):
-    """What the confirmation found: a verdict against each baseline."""
+    """What the confirmation found: a verdict against each baseline.
+
+    `cut_off` says in words which baselines the budget ended before their plan did.
+    """
 
     plan: Plan
     target: float
     verdicts: dict[str, Verdict]
+    cut_off: tuple[str, ...] = ()
 
 
 class Ablation(JsonModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,11 @@ from slipstream.commands._optimize_values import (
     FirstLook,
     OptimizeResult,
     OptimizeSettings,
+    RunLimit,
     is_gain,
 )
 from slipstream.commands._writing import findings_of
+from slipstream.commands.folders import claim
 from slipstream.commands.look import as_given, describe, in_words, launch_for, look
 from slipstream.doctor import Finding
 from slipstream.environment import environment
@@ -50,7 +53,9 @@ BASELINES_SHARE, BASELINES_MOST_SECONDS = 0.12, 300.0
 GENERALISE_SHARE = 0.12
 # The proof is worth as much of the budget as the search.
 CONFIRM_MOST_SHARE = 0.5
-SHORTEST_LEARN_SECONDS = 10.0
+LEARN_LEAST_SHARE = 0.2
+# A search that had this share of the time that there is now is not worth going on with.
+ENOUGH = 0.8
 
 
 def optimize(
@@ -78,6 +83,8 @@ def optimize(
     for backend in settings.backends:
         require_backend(backend)
     launch = launch_for(reference, folder)
+    if not settings.resume:
+        claim(folder)
     identity = Identity(
         launch.reference, settings.num_seeds, settings.backends, settings.allow_precision
     )
@@ -144,10 +151,14 @@ class _Optimizer:
         backends = self._settings.backends or installed_backends()
         base = given.edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1})
         memory = RuntimeMemory(facts, base, backends, self._settings.allow_precision, environment())
-        found = memory.recall(facts, given.duration.epochs) if self._settings.remember else None
-        if found is not None:
-            return self._recalled(found, given, memory)
         budget = min(RUNTIME_MOST_SECONDS, RUNTIME_SHARE * self._study.budget_seconds)
+        known = self._study.noted("runtime", RuntimeRow)
+        if self._settings.remember:
+            found = memory.recall(facts, given.duration.epochs)
+            if found is not None and (not found.untried or found.seconds > ENOUGH * budget):
+                return self._recalled(found, given, memory)
+            # A search that was given less time is gone on with.
+            known = [*(found.rows if found else ()), *known]
         what = f"Measuring {', '.join(backends)} on this machine"
         start = self._begin("runtime", what, budget)
 
@@ -167,10 +178,12 @@ class _Optimizer:
             on_result=tell,
             log_folder=self._launch.log_folder,
             # A row is told again as it gets better known: the last one counts.
-            known=self._study.noted("runtime", RuntimeRow),
+            known=known,
         )
-        memory.keep(result)
         self._end("runtime", result, text_of.runtime_text(result, given), start)
+        if not memory.keep(result):
+            text = f"what was measured cannot be remembered: {memory.file} cannot be written"
+            self._listener(Notice(text, warning=True))
         return result
 
     def _recalled(self, found: RuntimeResult, given: Plan, memory: RuntimeMemory) -> RuntimeResult:
@@ -205,9 +218,10 @@ class _Optimizer:
             return stored
         reserve = self._confirm_seconds(context.facts, baselines, runtime)
         reserve += GENERALISE_SHARE * self._study.budget_seconds
-        budget = max(SHORTEST_LEARN_SECONDS, self._study.left_seconds - reserve)
+        left = self._study.left_seconds
+        budget = max(LEARN_LEAST_SHARE * self._study.budget_seconds, left - reserve)
         start = self._begin("learn", "Looking for the plan that gets there first", budget)
-        result = learn(context, baselines, runtime, Deadline(budget))
+        result = learn(context, baselines, runtime, Deadline(budget), Deadline(left))
         self._end("learn", result, text_of.learn_text(result), start)
         return result
 
@@ -231,6 +245,7 @@ class _Optimizer:
         stored = self._resumed("confirm", Confirmation, text_of.confirm_text)
         if stored is not None:
             return stored
+        limit = self._kept_limit(facts, baselines, runtime)
         planned = self._confirm_seconds(facts, baselines, runtime)
         start = self._begin("confirm", "Racing the winner against both baselines", planned)
         sides = {
@@ -245,12 +260,13 @@ class _Optimizer:
             self._settings.num_seeds,
             self._runs,
             self._listener,
-            limit_seconds=self._limit(facts, baselines, runtime),
+            limit_seconds=limit,
         )
         result = Confirmation(
             plan=plan.edit({"seeds.seed": baselines.as_given.seeds.seed}),
             target=baselines.target,
             verdicts=confirming.judge_sides(records, baselines.target),
+            cut_off=text_of.cut_off(records, limit),
         )
         self._end("confirm", result, text_of.confirm_text(result), start)
         return result
@@ -303,7 +319,7 @@ class _Optimizer:
             target=found.baselines.target,
             verdicts=confirmation.verdicts if confirmation else {},
             tuning_seconds=seconds,
-            payback=payback(seconds, against_given) if against_given else float("inf"),
+            payback=payback(seconds, against_given) if gain and against_given else math.inf,
             folder=self._study.folder,
         )
         notice = report_of.write_all(
@@ -333,6 +349,14 @@ class _Optimizer:
         full = 1.5 * report_of.estimated_seconds(facts, baselines.as_given, runtime) + 5.0
         share = CONFIRM_MOST_SHARE * self._study.budget_seconds / self._settings.num_seeds
         return max(5.0, min(full, (share - 3 * self._start_seconds) / 2.5))
+
+    def _kept_limit(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> float:
+        """The limit of all runs of the race: also of those that a later sitting makes."""
+        kept = self._study.result("limit", RunLimit)
+        if kept is None:
+            kept = RunLimit(seconds=self._limit(facts, baselines, runtime))
+            self._study.store("limit", kept, 0.0)
+        return kept.seconds
 
     def _begin(self, stage: StageName, what: str, seconds: float) -> float:
         self._listener(StageStarted(stage, what, seconds))

@@ -31,7 +31,7 @@ from slipstream.record import RECORD_FILE, Record, read_record
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult
-from slipstream.tuning.study import STUDY_FILE, Identity, Study
+from slipstream.tuning.study import STUDY_FILE, Study
 
 BASELINES = {"as_given": "baseline", "tuned_baseline": "tuned baseline", "a": "baseline"}
 
@@ -70,7 +70,7 @@ def rebuild(folder: Path) -> Path:
 
 def _rebuild_study(folder: Path) -> Path | None:
     """Return the report of a study that came to its end, else None."""
-    study = _read_study(folder / STUDY_FILE)
+    study = Study.read(folder)
     looked = study.result("look", FirstLook)
     runtime = study.result("runtime", RuntimeResult)
     baselines = study.result("baselines", Baselines)
@@ -89,16 +89,6 @@ def _rebuild_study(folder: Path) -> Path | None:
     plan = confirmation.plan if confirmation and gain else baselines.as_given
     sentence = of_study.headline(found, gain)
     return of_study.write_study_report(found, sentence, gain, plan, study, looked.facts.reference)
-
-
-def _read_study(file: Path) -> Study:
-    def read() -> Study:
-        known = json.loads(file.read_text(encoding="utf-8"))["identity"]
-        identity = Identity(**{**known, "backends": tuple(known["backends"])})
-        return Study(file.parent, identity, 0.0, resume=True)
-
-    study: Study = _readable(file, read)
-    return study
 
 
 def _rebuild_ablation(folder: Path, runs: dict[str, list[Record]]) -> Path:

@@ -93,7 +93,7 @@ class KerasLoop:
         )
         clock = self._recorder.clock
         clock.add("train", time.perf_counter() - start - clock.spent.get("evaluate", 0.0))
-        return self._recorder.stop or ("stopped_early" if watch.limited else "completed")
+        return self._recorder.stop or ("limit_reached" if watch.limited else "completed")
 
     @property
     def epochs(self) -> float:

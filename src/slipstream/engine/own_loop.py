@@ -77,7 +77,10 @@ class OwnLoop:
                 if self._recorder.stop:
                     return self._recorder.stop
                 if limits.are_met(self.update, self._recorder.clock.seconds):
-                    return "stopped_early"
+                    if limits.seconds is not None and not self._recorder.points:
+                        # Whoever waited so long is told at least what came of it.
+                        self._evaluate(epoch + done / self._feed.updates_per_epoch)
+                    return "limit_reached"
         return "completed"
 
     @property

@@ -77,7 +77,8 @@ def find_baselines(
             Step("baselines", f"SGD with momentum at {rate:.3g}: {reached}", deadline.fraction)
         )
     best = _best(context, rows)
-    values = [value for value in (given_best, best.best_value if best else None) if value]
+    found = (given_best, best.best_value if best else None)
+    values = [value for value in found if value is not None]
     if not values:
         return None
     quality = min(values) if facts.mode == "min" else max(values)

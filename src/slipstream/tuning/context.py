@@ -101,7 +101,8 @@ class Context:
         if "acc" in self.facts.monitor and 0.0 <= value <= 1.0:
             variance = max(value * (1.0 - value), 1e-4)
             return max(0.002, math.sqrt(variance / max(1, self.facts.num_validation)))
-        return 0.01 * abs(value)
+        # Of a loss of 0 one per cent is nothing: what is smaller than this is nothing too.
+        return max(0.01 * abs(value), 1e-6)
 
     def shortfall(self, value: float | None, wanted: float) -> float:
         """Return by how much a value of the monitor misses what is wanted; at most 0 if met."""

@@ -29,7 +29,10 @@ from slipstream.tuning.runtime_values import RuntimeResult
 
 JOURNAL_FILE = "optuna.journal"
 # What the journal keeps of a trial beside its parameters and value.
-ROW, TRIED = "row", "tried"
+ROW, TRIED, RANGES = "row", "tried", "ranges"
+# However short the budget, so many plans are tried, each with time to compile and to begin.
+FEWEST_TRIALS = 4
+SHORTEST_CAP_SECONDS = 15.0
 NUM_FINALISTS = 3
 EXTRA_SEEDS = 2
 # What is kept of the stage's time for running the finalists on more seeds.
@@ -86,6 +89,7 @@ def learn(
     baselines: Baselines,
     runtime: RuntimeResult,
     deadline: Deadline,
+    last: Deadline,
 ) -> LearnResult:
     """Search for the plan that meets the target first.
 
@@ -98,34 +102,42 @@ def learn(
         baselines: What is to be beaten.
         runtime: The fastest runtime at each batch size.
         deadline: The share of the budget.
+        last: The end of the budget: as long as no plan met the target there is nothing to prove,
+            and the search goes on until then.
 
     Source: T. Akiba et al., 2019, "Optuna" (arXiv:1907.10902); J. Bergstra et al., 2011 (TPE).
     """
-    return _Learner(context, baselines, runtime, deadline).run()
+    return _Learner(context, baselines, runtime, deadline, last).run()
 
 
 class _Learner:
     def __init__(
-        self, context: Context, baselines: Baselines, runtime: RuntimeResult, deadline: Deadline
+        self,
+        context: Context,
+        baselines: Baselines,
+        runtime: RuntimeResult,
+        deadline: Deadline,
+        last: Deadline,
     ) -> None:
         self._context = context
         self._baselines = baselines
         self._deadline = deadline
+        self._last = last
         self._own = baselines.as_given.edit({"runtime.loop": "slipstream"})
         self._runtimes = quick_runtimes(runtime) or {self._own.runtime.backend: {}}
         self._batches = runtime.batch_sizes or (self._own.batch.size,)
-        self._cap = max(5.0, deadline.seconds / 4)
+        self._cap = max(SHORTEST_CAP_SECONDS, deadline.seconds / 4)
         self._ranges: dict[str, RateRange] = {}
         self._rows: list[TrialRow] = []
         self._tried: list[Tried] = []
+        self._asked = 0
 
     def run(self) -> LearnResult:
         study = _open_study(self._context.folder / JOURNAL_FILE)
         self._take_up(study)
-        self._test_ranges()
+        self._test_ranges(study)
         self._enqueue_portfolio(study)
-        time_for_trials = self._deadline.seconds * (1 - FINALS_SHARE)
-        while self._deadline.seconds - self._deadline.left < time_for_trials:
+        while self._goes_on():
             self._one_trial(study)
         best, mean_score = self._finals()
         return LearnResult(
@@ -136,6 +148,13 @@ class _Learner:
             gap=best.gap if best else 0.0,
         )
 
+    def _goes_on(self) -> bool:
+        if self._deadline.fraction < 1 - FINALS_SHARE:
+            return True
+        if len(self._rows) < FEWEST_TRIALS and self._asked < 10 * FEWEST_TRIALS:
+            return True
+        return not self._tried and self._last.left > 0
+
     def _take_up(self, study: optuna.Study) -> None:
         """Go on where an interrupted search stopped: its journal holds every finished trial."""
         for trial in study.trials:
@@ -143,8 +162,18 @@ class _Learner:
                 self._rows.append(TrialRow.model_validate(trial.user_attrs[ROW]))
             if TRIED in trial.user_attrs:
                 self._tried.append(Tried.model_validate(trial.user_attrs[TRIED]))
+            if trial.state == optuna.trial.TrialState.RUNNING:
+                # What the interruption hit is tried again.
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                asked_for = trial.params or trial.system_attrs.get("fixed_params")
+                if asked_for:
+                    study.enqueue_trial(asked_for)
+        for name, found in study.user_attrs.get(RANGES, {}).items():
+            self._ranges[name] = RateRange.model_validate(found)
 
-    def _test_ranges(self) -> None:
+    def _test_ranges(self, study: optuna.Study) -> None:
+        if RANGES in study.user_attrs:
+            return
         plan = self._on(next(iter(self._runtimes)), self._usual_batch())
         plan = plan.edit({"seeds.seed": TUNING_SEED})
         tested = 0
@@ -160,6 +189,8 @@ class _Learner:
                 self._ranges[made.optimizer.name] = found
                 text = f"{made.optimizer.name}: rates up to {found.largest:.3g} are worth trying"
                 self._context.listener(Step("learn", text, self._deadline.fraction))
+        kept = {name: found.model_dump(mode="json") for name, found in self._ranges.items()}
+        study.set_user_attr(RANGES, kept)
 
     def _usual_batch(self) -> int:
         """The batch size at which range tests and the portfolio begin: not the largest."""
@@ -196,6 +227,7 @@ class _Learner:
         return self._baselines.as_given.duration.epochs
 
     def _one_trial(self, study: optuna.Study) -> None:
+        self._asked += 1
         trial = study.ask()
         name = trial.suggest_categorical("recipe", [recipe.name for recipe in recipes()])
         runtime = trial.suggest_categorical("runtime", list(self._runtimes))
@@ -261,7 +293,7 @@ class _Learner:
             # What is over soon may go on: its quality is worth knowing.
             return told.seconds > hopeless and share < 0.8
 
-        limit = min(self._cap, max(2.0, self._deadline.left))
+        limit = min(self._cap, max(SHORTEST_CAP_SECONDS, self._deadline.left))
         return self._context.train(plan, limit_seconds=limit, give_up=give_up)
 
     def _score(self, record: Record | Failed) -> float:
@@ -368,7 +400,8 @@ def _outcome(record: Record, seconds: float) -> str:
     if record.failure is not None:
         return record.failure.kind.lower()
     if not math.isfinite(seconds):
-        return "given up" if record.outcome == "stopped_early" else "target missed"
+        unfinished = record.outcome in ("stopped_early", "limit_reached")
+        return "given up" if unfinished else "target missed"
     return "target met"
 
 

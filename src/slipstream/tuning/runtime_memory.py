@@ -74,6 +74,10 @@ class RuntimeMemory:
             return None
         return found.projected_for(facts.num_train, epochs_planned)
 
-    def keep(self, result: RuntimeResult) -> None:
-        """Keep a finished search's result."""
-        write_text(self._file, result.model_dump_json(indent=1) + "\n")
+    def keep(self, result: RuntimeResult) -> bool:
+        """Keep a finished search's result; False where its place cannot be written to."""
+        try:
+            write_text(self._file, result.model_dump_json(indent=1) + "\n")
+        except OSError:
+            return False
+        return True

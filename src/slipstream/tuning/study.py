@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +18,7 @@ from slipstream.record import write_json
 from slipstream.task import TaskFacts
 
 STUDY_FILE = "study.json"
+LOCK_FILE = "study.lock"
 SCHEMA_VERSION = 1
 
 Result = TypeVar("Result", bound=BaseModel)
@@ -42,7 +44,8 @@ class Study:
         resume: Whether results that are there are to be used.
 
     Raises:
-        InputError: The folder holds a study already and resume is False, or another study.
+        InputError: The folder holds a study already and resume is False, another study, none to go
+            on with, or one that another process has open; or it cannot be written to.
     """
 
     def __init__(
@@ -58,10 +61,17 @@ class Study:
             "spent_seconds": 0.0,
             "stages": {},
         }
+        self._spent_before = 0.0
         if self._file.exists():
             self._take_up(resume)
+        elif resume:
+            raise InputError(
+                f"a study to go on with in {self.folder}",
+                "none there",
+                "Name the study's folder with --out, or leave --resume away to begin one.",
+            )
         self._spent_before = float(self._values["spent_seconds"])
-        self._save()
+        self._lock = self._claimed()
 
     @property
     def spent_seconds(self) -> float:
@@ -127,8 +137,44 @@ class Study:
         return float(self._values["stages"].get(stage, {}).get("seconds", 0.0))
 
     def close(self) -> None:
-        """Write down what was spent."""
-        self._save()
+        """Write down what was spent, and let others have the folder."""
+        if self._values["stages"]:
+            self._save()
+        self._lock.close()
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """Return a study to look at: nothing is written, and it may be running."""
+        study = cls.__new__(cls)
+        study.folder = folder
+        study.budget_seconds = 0.0
+        study._file = folder / STUDY_FILE
+        study._start = time.monotonic()
+        study._values = study._stored()
+        study._spent_before = float(study._values["spent_seconds"])
+        return study
+
+    def _claimed(self) -> TextIO:
+        """Return the open lock file; the system lets it go when its holder ends, however."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / LOCK_FILE).open("w", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"a folder that can be written to at {self.folder}",
+                f"{type(error).__name__}: {error}",
+                "Name another folder with --out.",
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise InputError(
+                f"a study in {self.folder} that nobody is working on",
+                "one that another process has open",
+                "Wait until it is done, or stop it first.",
+            ) from None
+        return lock
 
     def _take_up(self, resume: bool) -> None:
         if not resume:
@@ -137,17 +183,8 @@ class Study:
                 "one that holds a study already",
                 "Add --resume to go on with it, or name another folder with --out.",
             )
-        try:
-            stored = json.loads(self._file.read_text(encoding="utf-8"))
-            same = stored["identity"] == self._values["identity"]
-            version = stored["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RecordError(
-                f"a study in {self._file}",
-                f"{type(error).__name__}: {error}",
-                "Start a new study in another folder.",
-            ) from None
-        if version != SCHEMA_VERSION or not same:
+        stored = self._stored()
+        if stored["identity"] != self._values["identity"]:
             raise InputError(
                 f"the task, seeds, backends and precision that {self._file} began with",
                 f"{self._values['identity']} where it holds {stored['identity']}",
@@ -155,7 +192,24 @@ class Study:
             )
         self._values = stored
 
+    def _stored(self) -> dict[str, Any]:
+        try:
+            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            version, _, _ = stored["schema_version"], stored["identity"], stored["stages"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RecordError(
+                f"a study in {self._file}",
+                f"{type(error).__name__}: {error}",
+                "Start a new study in another folder.",
+            ) from None
+        if version != SCHEMA_VERSION:
+            raise RecordError(
+                f"a study of schema version {SCHEMA_VERSION} in {self._file}",
+                f"version {version}",
+                "Read it with the version of Slipstream that wrote it.",
+            )
+        return dict(stored)
+
     def _save(self) -> None:
-        if hasattr(self, "_spent_before"):
-            self._values["spent_seconds"] = round(self.spent_seconds, 3)
+        self._values["spent_seconds"] = round(self.spent_seconds, 3)
         write_json(self._file, self._values)
