@@ -1,0 +1,122 @@
+"""The Learn stage on trainings whose outcome is given by a formula."""
+
+import math
+
+import optuna
+import pytest
+
+from slipstream.measure.manager import Failed
+from slipstream.plan import Plan
+from slipstream.record import Environment, Point, Record, Timings
+from slipstream.task import TaskFacts
+from slipstream.tuning.baselines import Baselines
+from slipstream.tuning.context import Context, Deadline
+from slipstream.tuning.learn import FEWEST_TRIALS, JOURNAL_FILE, RANGES, learn
+from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+
+GIVEN = Plan().edit({"runtime.backend": "torch", "duration.epochs": 20})
+FACTS = TaskFacts(
+    reference="digits", name="digits", fingerprint="f", data_hash="d", monitor="val_accuracy",
+    mode="max", target=0.9, as_given=GIVEN, kind="classification", num_train=1000,
+    num_validation=200, num_test=0, num_classes=10, input_shapes={"x": (8,)},
+    input_dtypes={"x": "float32"}, output_shapes={"y": (10,)}, parameters=100, multiply_adds=100,
+    layers={"Dense": 2},
+)  # fmt: skip
+RUNTIME = RuntimeResult(
+    rows=(
+        RuntimeRow(
+            label="torch", backend="torch", batch_size=32, changes={"runtime.backend": "torch"},
+            outcome="measured", compile_seconds=0.1, examples_per_second=1e4,
+            projected_seconds=2.0,
+        ),
+    ),
+    seconds=1.0,
+    epochs_planned=20,
+)  # fmt: skip
+BASELINES = Baselines(as_given=GIVEN, tuned=GIVEN, sweep=(), target=0.9, quality=0.9)
+
+
+def seconds_of(plan):
+    """The nearer the rate to 0.01, the sooner; a plan of many epochs is slower."""
+    return 1.0 + abs(math.log10(plan.schedule.peak / 0.01)) + 0.1 * plan.duration.epochs
+
+
+def record_of(plan, value):
+    seconds = seconds_of(plan)
+    return Record(
+        task="t", reference="t", fingerprint="f", data_hash="d", plan=plan.to_dict(),
+        plan_digest=plan.digest(), backend="torch", seed=plan.seeds.seed,
+        monitor="val_accuracy", mode="max", target=0.9, started_at="now",
+        environment=Environment(machine={}, versions={}), timings=Timings(clock_seconds=seconds),
+        outcome="completed", updates=1, epochs=1.0, examples_per_second=1.0,
+        peak_memory_bytes=1, parameters=1, best_value=value, best_epoch=1.0, final_values={},
+        points=[Point(step=1, epoch=1.0, seconds=seconds, values={"val_accuracy": value})],
+    )  # fmt: skip
+
+
+class Pool:
+    """Stands for the warm workers; every training takes no time at all."""
+
+    def __init__(self, value=0.95, stop_after=None):
+        self.value = value
+        self.stop_after = stop_after
+        self.plans = []
+
+    def get(self, backend):
+        return self
+
+    def range_test(self, request, timeout):
+        return Failed("error", "tells nothing")
+
+    def train(self, request, on_event):
+        if self.stop_after is not None and len(self.plans) >= self.stop_after:
+            raise KeyboardInterrupt
+        self.plans.append(request.plan)
+        return type("Answer", (), {"record": record_of(request.plan, self.value)})()
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(pool, seconds, last=0.0):
+        context = Context(FACTS, tmp_path, pool, lambda _: None)
+        return learn(context, BASELINES, RUNTIME, Deadline(seconds), Deadline(last))
+
+    return run
+
+
+def test_the_plan_that_gets_there_first_wins(run):
+    pool = Pool()
+    result = run(pool, 1.5)
+    trained = [plan for plan in pool.plans if plan.seeds.seed == 1000]
+    fastest = min(trained, key=seconds_of)
+    assert result.plan is not None
+    assert seconds_of(result.plan) == seconds_of(fastest) == pytest.approx(result.score)
+    assert len(result.trials) == len(trained)
+
+
+def test_without_time_a_few_plans_are_tried(run):
+    result = run(Pool(), 0.0)
+    assert len(result.trials) == FEWEST_TRIALS
+    assert result.plan is not None
+
+
+def test_while_nothing_met_the_target_it_goes_on_to_the_end_of_the_budget(run):
+    result = run(Pool(value=0.5), 0.0, last=0.6)
+    assert result.plan is None
+    assert len(result.trials) > FEWEST_TRIALS
+
+
+def test_what_an_interruption_hit_is_tried_again(run, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(Pool(stop_after=2), 0.0)
+    later = Pool()
+    result = run(later, 0.0)
+    assert len(result.trials) == FEWEST_TRIALS
+    # The portfolio's first recipes: none is left out, none is trained twice.
+    recipes = [row.recipe for row in result.trials]
+    assert len(set(recipes)) == FEWEST_TRIALS
+    journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / JOURNAL_FILE))
+    study = optuna.load_study(study_name="learn", storage=optuna.storages.JournalStorage(journal))
+    assert RANGES in study.user_attrs
+    states = [trial.state.name for trial in study.trials]
+    assert "RUNNING" not in states
