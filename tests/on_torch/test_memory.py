@@ -21,4 +21,4 @@ def test_large_tensors_are_had_again_without_page_faults() -> None:
         del activations
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     # 80 MiB are 20480 pages; the library would give them back after each round.
-    assert min(faults[1:]) < 4096
+    assert max(faults[1:]) < 4096
