@@ -64,6 +64,39 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("from 1 to 4", "rows 3, 7, 11, ...", "subtract 1"),
         case(lambda n: labels(n) + 1, SPARSE),
     ),
+    "labels -1 and 0 of two classes": (
+        "sparse_labels",
+        ("from -1 to 0", "add 1", "from 0 to 1"),
+        case(lambda n: bits(n) - 1, with_(SPARSE, shape=(2,))),
+    ),
+    "labels -1 and 1 of two classes": (
+        "sparse_labels",
+        ("from -1 to 1", "(y + 1) // 2"),
+        case(lambda n: 2 * bits(n) - 1, with_(SPARSE, shape=(2,))),
+    ),
+    "labels from -2 in a float array": (
+        "sparse_labels",
+        ("from -2 to 1", "add 2", "from 0 to 3"),
+        case(lambda n: labels(n) - 2.0, SPARSE),
+    ),
+    "labels from 7": (
+        "sparse_labels",
+        ("from 7 to 10", "subtract 7"),
+        case(lambda n: labels(n) + 7, SPARSE),
+    ),
+    "labels with gaps": (
+        "sparse_labels",
+        ("from 0 to 15", "numpy.unique"),
+        case(lambda n: labels(n) * 5, SPARSE),
+    ),
+    "labels from 1 beside labels of no class": (
+        "sparse_labels",
+        ("from 1 to 4", "subtract 1"),
+        case(
+            lambda n: np.where(np.arange(n) % 5 == 0, 255, labels(n) + 1),
+            with_(SPARSE, ignore_class=255),
+        ),
+    ),
     "fractions with a sparse loss": (
         "sparse_labels",
         ("whole numbers", "row 6"),
@@ -128,6 +161,21 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         "binary_labels",
         ("from -1 to 1", "(y + 1) / 2"),
         case(lambda n: 2 * bits(n) - 1, BINARY),
+    ),
+    "binary labels -1 and 0": (
+        "binary_labels",
+        ("from -1 to 0", "Add 1"),
+        case(lambda n: bits(n) - 1, BINARY),
+    ),
+    "binary labels 0 and 255": (
+        "binary_labels",
+        ("from 0 to 255", "y == 255"),
+        case(lambda n: bits(n) * np.uint8(255), BINARY),
+    ),
+    "three labels with a binary loss": (
+        "binary_labels",
+        ("from -1 to 1", "softmax"),
+        case(lambda n: np.arange(n) % 3 - 1, BINARY),
     ),
     "four labels with a binary loss": (
         "binary_labels",
@@ -389,6 +437,13 @@ def test_each_error_is_found_by_its_check_alone(name: str) -> None:
     message = str(caught.value)
     assert not [word for word in words if word not in message], message
     assert "\n" not in message and ".." not in message.replace("...", "")
+
+
+def test_a_small_split_is_mended_as_all_splits_together_are() -> None:
+    broken = case(lambda n: labels(n) - 1 if n == NUM_TRAIN else bits(n) - 1, SPARSE)
+    first, second = examine(broken)
+    assert "validation" in second.where and "labels from -1 to 0" in second.where
+    assert first.mend == second.mend == "Labels start at 0: add 1, so that they run from 0 to 3."
 
 
 @pytest.mark.parametrize("weights", [None, np.ones(200)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,14 +167,19 @@ def bad_rows(part: Part, is_bad: Callable[[Array], Array]) -> Rows:
     return Rows(len(bad), len(part.array), first, int(bad[0]), is_split_off)
 
 
-def value_range(array: Array) -> tuple[float, float]:
-    """Return the smallest and the largest finite value; (inf, -inf) where there is none."""
-    low, high = np.inf, -np.inf
-    for _, rows in chunks(array):
-        values = rows[np.isfinite(rows)] if is_floating(rows.dtype) else rows
-        if values.size:
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-    return low, high
+def values_in(parts: Iterable[Part], left_out: int | None = None) -> tuple[float, ...]:
+    """Return the finite values that occur, each once, in rising order; all but the one left out.
+
+    Example:
+        >>> values_in([Part("training", "targets", "", np.array([1, -1, 1, 255]))], left_out=255)
+        (-1.0, 1.0)
+    """
+    found = np.empty(0)
+    for part in parts:
+        for _, rows in chunks(part.array):
+            values = rows.astype(np.float64)
+            found = np.union1d(found, values[np.isfinite(values) & (values != left_out)])
+    return tuple(found.tolist())
 
 
 def fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:

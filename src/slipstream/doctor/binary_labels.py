@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from slipstream.data.splits import Array
-from slipstream.doctor._arrays import bad_rows, is_floating, targets_of, value_range
+from slipstream.doctor._arrays import bad_rows, is_floating, targets_of, values_in
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._losses import BINARY
+
+OTHERWISE = "Give 0 or 1; for more classes use softmax and 'sparse_categorical_crossentropy'."
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -23,13 +25,14 @@ def check(case: Case) -> Iterator[Finding]:
         rows = bad_rows(part, _outside)
         if not rows.num_bad:
             continue
-        low, high = value_range(part.array)
+        values = values_in([part])
+        siblings = [other for other, its in targets_of(case) if its.name == output.name]
         yield Finding(
             "binary_labels",
             "error",
             f"targets from 0 to 1 for the loss {output.loss}",
-            f"values from {low:g} to {high:g} in {part.place}, outside in {rows}",
-            _mend(low, high),
+            f"values from {values[0]:g} to {values[-1]:g} in {part.place}, outside in {rows}",
+            _mend(values) or _mend(values_in(siblings)) or OTHERWISE,
         )
 
 
@@ -38,9 +41,14 @@ def _outside(rows: Array) -> Array:
     return np.asarray(mask & np.isfinite(rows) if is_floating(rows.dtype) else mask)
 
 
-def _mend(low: float, high: float) -> str:
-    if (low, high) == (1, 2):
-        return "Subtract 1 from the labels, so that they are 0 and 1."
+def _mend(values: Sequence[float]) -> str:
+    """Say how two labels become 0 and 1; "" where there are not two."""
+    if len(values) != 2:
+        return ""
+    low, high = values
     if (low, high) == (-1, 1):
         return "Use y = (y + 1) / 2, so that labels are 0 and 1, or the loss 'hinge'."
-    return "Give 0 or 1; for more classes use softmax and 'sparse_categorical_crossentropy'."
+    if high - low == 1:
+        change = f"Add {-low:g} to" if low < 0 else f"Subtract {low:g} from"
+        return f"{change} the labels, so that they are 0 and 1."
+    return f"Use y = (y == {high:g}), so that the labels are 0 and 1."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from slipstream.data.splits import Array
-from slipstream.doctor._arrays import Part, Rows, bad_rows, is_floating, targets_of, value_range
+from slipstream.doctor._arrays import Part, Rows, bad_rows, is_floating, targets_of, values_in
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._losses import SPARSE, holds_labels, num_classes
 from slipstream.task import OutputFacts
@@ -32,7 +32,8 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         outside = _outside(part, output, classes)
         if outside.num_bad:
-            yield _out_of_range(part, output, classes, outside)
+            siblings = [other for other, its in targets_of(case) if its.name == output.name]
+            yield _out_of_range(part, siblings, output, outside)
 
 
 def _fractions(part: Part) -> Rows:
@@ -63,13 +64,17 @@ def _fraction(part: Part, rows: Rows) -> Finding:
     )
 
 
-def _out_of_range(part: Part, output: OutputFacts, classes: int, rows: Rows) -> Finding:
-    low, high = value_range(part.array)
-    if low >= 1 and high == classes:
-        mend = f"Labels start at 0: subtract 1, so that they run from 0 to {classes - 1}."
-    elif low < 0:
+def _out_of_range(part: Part, siblings: Sequence[Part], output: OutputFacts, rows: Rows) -> Finding:
+    classes = num_classes(output) or 0
+    values = values_in([part], output.ignore_class)
+    low, high = values[0], values[-1]
+    # A small split may lack classes: then all splits together tell what is meant.
+    mend = _renumbered(values, classes) or _renumbered(
+        values_in(siblings, output.ignore_class), classes
+    )
+    if not mend and low < 0:
         mend = "Leave these examples out, or give the loss ignore_class for labels without class."
-    else:
+    elif not mend:
         mend = f"Mend these labels, or give the model {int(high) + 1} outputs."
     return Finding(
         "sparse_labels",
@@ -78,3 +83,19 @@ def _out_of_range(part: Part, output: OutputFacts, classes: int, rows: Rows) -> 
         f"labels from {low:g} to {high:g} in {part.place}, out of range in {rows}",
         mend,
     )
+
+
+def _renumbered(values: Sequence[float], classes: int) -> str:
+    """Say how labels of all classes, but with other numbers, get the right ones; "" for others."""
+    low, high = values[0], values[-1]
+    to = f"so that they run from 0 to {classes - 1}."
+    if low >= 1 and high == classes:
+        return f"Labels start at 0: subtract 1, {to}"
+    if len(values) != classes:
+        return ""
+    if high - low == classes - 1:
+        change = f"add {-low:g}" if low < 0 else f"subtract {low:g}"
+        return f"Labels start at 0: {change}, {to}"
+    if tuple(values) == (-1, 1):
+        return "Use y = (y + 1) // 2, so that the labels are 0 and 1."
+    return f"Number the classes, y = numpy.unique(y, return_inverse=True)[1], {to}"
