@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -64,6 +65,12 @@ class Task:
                 "Task(monitor=...) to be a validation metric",
                 f"'{self.monitor}'",
                 f"Write 'val_{self.monitor}': choices are made on held-out data.",
+            )
+        if self.target is not None and not _is_finite(self.target):
+            raise TaskError(
+                "Task(target=...) to be a finite number, or None",
+                repr(self.target),
+                "Give the value of the monitor that ends the race, like target=0.97.",
             )
 
     @property
@@ -149,6 +156,14 @@ class ModelFacts:
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
     logged: tuple[str, ...]
+
+
+def _is_finite(value: object) -> bool:
+    # NumPy's numbers are numbers too; True is none.
+    try:
+        return not isinstance(value, bool | str) and math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return False
 
 
 def _looks_like_an_error(monitor: str) -> bool:

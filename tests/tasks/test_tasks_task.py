@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from slipstream.errors import TaskError
@@ -41,11 +42,23 @@ def test_a_given_direction_wins():
         ({"model": 3}, r"Task\(model=...\) to be a function without arguments; got int"),
         ({"data": (1, 2)}, r"Task\(data=...\) to be a function.*; got tuple"),
         ({"monitor": "accuracy"}, "Write 'val_accuracy'"),
+        ({"target": float("nan")}, r"Task\(target=...\) to be a finite number, or None; got nan"),
+        ({"target": float("inf")}, "got inf"),
+        ({"target": -np.inf}, "got -inf"),
+        ({"target": np.float32("nan")}, "nan"),
+        ({"target": 10**400}, "finite"),
+        ({"target": "0.97"}, "got '0.97'"),
+        ({"target": True}, "got True"),
     ],
 )
 def test_what_is_no_task_is_refused(changes, message):
     with pytest.raises(TaskError, match=message):
         make(**changes)
+
+
+@pytest.mark.parametrize("target", [None, 0, 1, -0.5, np.float32(0.97), np.float64(0)])
+def test_any_finite_target_is_a_target(target):
+    assert make(target=target).target is target
 
 
 def test_as_given_is_what_keras_does_on_its_own():
