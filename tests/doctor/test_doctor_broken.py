@@ -7,7 +7,7 @@ import pytest
 from doctor_cases import NUM_TRAIN, case, one_hot, output
 
 from slipstream.data import Split, to_data
-from slipstream.doctor import Case, all_checks, examine, refuse
+from slipstream.doctor import Case, Finding, all_checks, examine, refuse
 from slipstream.errors import DataError, InputError, PlanError, TaskError
 from slipstream.plan import Plan
 from slipstream.task import InputFacts, OutputFacts
@@ -436,7 +436,9 @@ def test_each_error_is_found_by_its_check_alone(name: str) -> None:
     assert caught.value.exit_code == 2
     message = str(caught.value)
     assert not [word for word in words if word not in message], message
-    assert "\n" not in message and ".." not in message.replace("...", "")
+    # One line, or one for each finding and one for their count.
+    assert len(message.splitlines()) == len(findings) + (len(findings) > 1)
+    assert ".." not in message.replace("...", "")
 
 
 def test_a_small_split_is_mended_as_all_splits_together_are() -> None:
@@ -487,13 +489,45 @@ def test_a_list_of_numbers_in_place_of_an_array_is_explained() -> None:
     assert "Turn lists of numbers into arrays with numpy.asarray." in said
 
 
-def test_further_errors_are_counted() -> None:
+def test_further_errors_are_listed_a_line_each() -> None:
     broken = case(replaced(6, 9), SPARSE, monitor="val_acc", changes={"batch.size": 99})
-    with pytest.raises(PlanError, match=r"2 more problems were found\."):
+    with pytest.raises(PlanError) as caught:
         refuse(examine(broken))
+    first, count, *more = str(caught.value).splitlines()
+    assert "batch.size" in first
+    assert count == "  2 more problems were found:"
+    assert [line[:13] for line in more] == ["  - Expected "] * 2
+    assert "'val_acc'" in more[0] and "Did you mean" in more[0]
+    assert "labels from 0 to 9" in more[1] and "row 6" in more[1]
     broken = case(replaced(6, 9), SPARSE, monitor="val_acc")
-    with pytest.raises(TaskError, match=r"1 more problem was found\."):
+    with pytest.raises(TaskError, match=r"1 more problem was found:\n  - Expected labels.*$"):
         refuse(examine(broken))
+
+
+def test_the_same_problem_in_another_split_is_told_in_short() -> None:
+    broken = case(lambda n: labels(n) + 1, SPARSE, x=broken_x(np.nan))
+    with pytest.raises(DataError) as caught:
+        refuse(examine(broken))
+    lines = str(caught.value).splitlines()
+    assert "NaN in 4 of 40" in lines[0]
+    assert lines[1] == "  2 more problems were found:"
+    assert lines[2].startswith("  - Expected labels from 0 to 3") and "subtract 1" in lines[2]
+    with pytest.raises(DataError) as caught:
+        refuse(examine(case(lambda n: labels(n) + 1, SPARSE)))
+    *_, last = str(caught.value).splitlines()
+    assert last.startswith("  - Also labels from 1 to 4 in the targets of the validation split")
+    assert "subtract" not in last and "Expected" not in last
+
+
+@pytest.mark.parametrize(("num", "rest"), [(5, []), (6, ["  - and 1 more."])])
+def test_at_most_five_errors_are_listed(num: int, rest: list[str]) -> None:
+    found = [Finding("c", "error", f"a{i}", f"b{i}", f"Mend {i}.") for i in range(num)]
+    with pytest.raises(DataError) as caught:
+        refuse(found)
+    listed = [f"  - Expected a{i}; got b{i}. Mend {i}." for i in range(1, 5)]
+    assert str(caught.value).splitlines() == [
+        "Expected a0; got b0. Mend 0.", f"  {num - 1} more problems were found:", *listed, *rest
+    ]  # fmt: skip
 
 
 def test_errors_come_before_warnings() -> None:

@@ -13,6 +13,8 @@ from slipstream.errors import DataError, InputError, PlanError, TaskError
 
 __all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
 
+MOST_LISTED = 5
+
 _ERRORS: dict[str, type[InputError]] = {"data": DataError, "plan": PlanError, "task": TaskError}
 
 
@@ -58,7 +60,7 @@ def examine(case: Case) -> tuple[Finding, ...]:
 
 
 def refuse(findings: Sequence[Finding]) -> None:
-    """Raise the first finding that is an error; the sentence counts the further ones.
+    """Raise the first finding that is an error; it lists the further ones, a line each.
 
     Raises:
         DataError: The data must be mended.
@@ -68,8 +70,25 @@ def refuse(findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
         return
-    first, num_more = errors[0], len(errors) - 1
-    more = ""
-    if num_more:
-        more = f" {num_more} more problem{'s were' if num_more > 1 else ' was'} found."
-    raise _ERRORS[first.about](first.what, first.where, first.mend + more)
+    first, *more = errors
+    raise _ERRORS[first.about](first.what, first.where, first.mend + _listed(first, more))
+
+
+def _listed(first: Finding, more: Sequence[Finding]) -> str:
+    """Return a line for each further finding, without what was said of the first already."""
+    if not more:
+        return ""
+    shown = [f"- {_beside(first, finding)}" for finding in more[: MOST_LISTED - 1]]
+    if len(more) > len(shown):
+        shown.append(f"- and {len(more) - len(shown)} more.")
+    count = f"{len(more)} more problem{'s were' if len(more) > 1 else ' was'} found:"
+    # Indented as the command's own lines are, under its first one.
+    return "".join(f"\n  {line}" for line in [count, *shown])
+
+
+def _beside(first: Finding, other: Finding) -> str:
+    if (other.what, other.mend) == (first.what, first.mend):
+        return f"Also {other.where}."
+    if other.mend == first.mend:
+        return f"Expected {other.what}; got {other.where}."
+    return str(other)

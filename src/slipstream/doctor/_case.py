@@ -50,5 +50,9 @@ class Finding:
     mend: str
     about: Literal["data", "plan", "task"] = "data"
 
+    def __str__(self) -> str:
+        """Return it as text: what was expected, what came, how to mend it."""
+        return f"Expected {self.what}; got {self.where}. {self.mend}"
+
 
 Check = Callable[[Case], Iterator[Finding]]
