@@ -72,6 +72,7 @@ def test_models_of_every_kind_are_trained_and_kept(
         assert isinstance(history, keras.callbacks.History)
         assert history is model.history
         assert sorted(history.history) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    fits.finish()
     for number, model in enumerate(models, 1):
         record = read_record(tmp_path / f"run/fit_{number}")
         assert (record.task, record.backend) == (f"train, fit {number}", backend)
@@ -88,7 +89,6 @@ def test_models_of_every_kind_are_trained_and_kept(
         assert 0 < timings.evaluate_seconds < timings.clock_seconds
         assert timings.import_seconds == 1.25
         assert record.examples_per_second == pytest.approx(120 / timings.train_seconds)
-    fits.write_reports()
     assert "fit 2" in (tmp_path / "run/fit_2/report.html").read_text()
 
 

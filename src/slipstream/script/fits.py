@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from slipstream.script.contradictions import contradictions
 from slipstream.script.watch import Seen, iterations_of, with_watch
 
 MANY = 20
+# Writing safely takes as long as a short fit: such ones wait for company.
+PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class Fits:
         self._import_seconds = 0.0
         self._lock = threading.Lock()
         self._number = 0
+        self._written_at = time.monotonic()
+        self._waiting: list[Kept] = []
         self.kept: list[Kept] = []
         self.complaints: list[str] = []
 
@@ -112,11 +117,12 @@ class Fits:
             notes=(*before.warnings, *ended.fallbacks),
         )
         record = records.record_of(fit)
-        records.keep(record, folder)
         in_keras = ended.fallbacks if ended.applied().get("loop") == "keras" else ()
-        self.kept.append(
-            Kept(folder=folder, record=record, in_keras=in_keras, warnings=before.warnings)
-        )
+        kept = Kept(folder=folder, record=record, in_keras=in_keras, warnings=before.warnings)
+        self.kept.append(kept)
+        self._waiting.append(kept)
+        if time.monotonic() - self._written_at > PATIENCE_SECONDS or seconds > 1.0:
+            self._write_records()
 
     def _claim(self) -> tuple[int, Path]:
         """Return the number of the next fit, and its folder, made just now."""
@@ -132,10 +138,20 @@ class Fits:
                 continue
             return number, folder
 
-    def write_reports(self) -> None:
-        """Write the reports of the first fits: of more, `slipstream report` writes them."""
+    def _write_records(self) -> None:
         from slipstream.script import records
 
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for kept in waiting:
+            records.keep(kept.record, kept.folder)
+        self._written_at = time.monotonic()
+
+    def finish(self) -> None:
+        """Write what waits, and the reports of the first fits: `slipstream report` writes more."""
+        from slipstream.script import records
+
+        self._quietly(self._write_records)
         written_at = datetime.now(UTC).isoformat(sep=" ", timespec="minutes")
         for kept in self.kept[:MANY]:
             self._quietly(

@@ -114,7 +114,7 @@ def run(ready: Ready) -> int:
         code = FAILED if "keras" in sys.modules else BAD_INPUT
         _explain(error, code, settings.script, teller)
     finally:
-        fits.write_reports()
+        fits.finish()
         _sum_up(fits, ready.folder, code, teller)
     return code
 
