@@ -40,7 +40,9 @@ def test_as_keras(layer: str, mask: str) -> None:
     expected = run_keras(model, arrays, True)
     lowered = Lowered(model)
     assert [fallback.kind for fallback in lowered.fallbacks] == ["AttachMask"]
-    assert complaints(run_lowered(lowered, model, arrays, True).arrays, expected.arrays, 5e-6) == []
+    found = run_lowered(lowered, model, arrays, True)
+    zero = ("gradient of bias 3",) if layer == "attention" else ()
+    assert complaints(found.arrays, expected.arrays, 5e-6, zero=zero) == []
 
 
 def test_embedding_counts_negative_rows_from_the_end() -> None:

@@ -82,11 +82,13 @@ class Attend:
         self, query: Any, key: Any, value: Any, mask: Any, training: bool, is_causal: bool
     ) -> torch.Tensor:
         scores = torch.matmul(query * self._scale, key.transpose(-1, -2))
-        hidden = ~_causal(query, key) if is_causal else None if mask is None else ~mask
+        if is_causal:
+            mask = _causal(query, key)
+        hidden = None if mask is None else ~mask
         if hidden is not None:
             scores = scores.masked_fill(hidden, -3e4 if scores.dtype == torch.float16 else -1e9)
         shares = torch.softmax(scores, -1)
-        if mask is not None:
+        if hidden is not None and not is_causal:
             # Here a query without keys sees nothing.
             shares = shares.masked_fill(hidden, 0.0)
         if training and self._dropout is not None:

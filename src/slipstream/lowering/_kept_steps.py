@@ -65,6 +65,6 @@ def _steps_of(x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
     """Return steps (batch, some) of sequences (batch, steps, features)."""
     batch, length, features = x.shape
     rows = steps + torch.arange(0, batch * length, length, device=x.device).unsqueeze(1)
-    # As rows of a matrix, which is what gather is fast on, back and forth.
-    chosen = x.reshape(batch * length, features).gather(0, rows.view(-1, 1).expand(-1, features))
+    # As rows of a matrix: moving these is fast, and so is moving their gradients back.
+    chosen = x.reshape(batch * length, features).index_select(0, rows.flatten())
     return chosen.view(batch, -1, features)

@@ -172,8 +172,8 @@ def _project(
         bias = _joined(biases, 0).to(dtype) if biases else None
         together = functional.linear(inputs[members[0]].to(dtype), weight, bias)
         widths = [matrix.shape[1] for matrix in matrices]
-        found |= dict(zip(members, together.split(widths, -1), strict=True))
-    return [found[i].unflatten(-1, projections[i].output_shape) for i in range(len(inputs))]
+        found |= dict(zip(members, torch.split(together, widths, -1), strict=True))
+    return [torch.unflatten(found[i], -1, projections[i].output_shape) for i in range(len(inputs))]
 
 
 def _same(inputs: Sequence[torch.Tensor]) -> list[list[int]]:

@@ -23,9 +23,16 @@ def _embedding(layer: Any, call: Call) -> Run:
             rows = rows.to(torch.int32)
         # Negative indices count from the end.
         rows = torch.where(rows < 0, rows + num_rows, rows)
-        return functional.embedding(rows, layer._embeddings._value).to(dtype)
+        return _look_up(layer._embeddings._value, rows).to(dtype)
 
     return run
+
+
+def _look_up(table: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    if table.is_cuda:
+        return functional.embedding(rows, table)
+    # The same rows, but the gradient takes half the time.
+    return table.index_select(0, rows.flatten()).view(*rows.shape, table.shape[1])
 
 
 RULES = (Rule((keras.layers.Embedding,), _embedding, Tolerance(1e-6, 1e-2)),)

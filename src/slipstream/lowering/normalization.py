@@ -48,7 +48,7 @@ def _batch(layer: Any, call: Call) -> Run:
             epsilon,
             torch.backends.cudnn.enabled,
         )
-        return unfold(normalized, x)
+        return unfold(normalized, x)  # type: ignore[no-any-return]
 
     def run(tensors: Any, masks: Any, training: bool) -> torch.Tensor:
         x = cast(tensors[index], dtype)
@@ -98,7 +98,11 @@ def _moments(x: torch.Tensor, mask: Any, axis: int) -> tuple[torch.Tensor, torch
 
 
 def _normalized(
-    x: torch.Tensor, moments: Any, gamma: Any, beta: Any, epsilon: float
+    x: torch.Tensor,
+    moments: tuple[torch.Tensor, torch.Tensor],
+    gamma: torch.Tensor | None,
+    beta: torch.Tensor | None,
+    epsilon: float,
 ) -> torch.Tensor:
     mean, variance = moments
     factor = torch.rsqrt(variance + epsilon)

@@ -53,6 +53,7 @@ class _Kernel:
         data, sizes, order, back = pack_padded_sequence(
             x, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
+        assert order is not None and back is not None
         given = self._given([state.index_select(0, order) for state in states])
         y, *last = self.function(data, sizes, given, self.weights(), *self._settings())
         packed = PackedSequence(y, sizes, order, back)
@@ -80,7 +81,7 @@ def _lstm(cell: Any, dtype: torch.dtype) -> _Kernel:
         value = bias()
         return [*matrices, value, torch.zeros_like(value)]
 
-    return _Kernel(torch._VF.lstm, weights, bias is not None, 2)  # type: ignore[attr-defined]
+    return _Kernel(torch._VF.lstm, weights, bias is not None, 2)
 
 
 def _gru(cell: Any, dtype: torch.dtype) -> _Kernel:
@@ -94,11 +95,11 @@ def _gru(cell: Any, dtype: torch.dtype) -> _Kernel:
         matrices = [_reset_first(kernel().t()), _reset_first(recurrent().t())]
         return matrices if bias is None else matrices + [_reset_first(row) for row in bias()]
 
-    return _Kernel(torch._VF.gru, weights, bias is not None)  # type: ignore[attr-defined]
+    return _Kernel(torch._VF.gru, weights, bias is not None)
 
 
 def _simple(cell: Any, dtype: torch.dtype) -> _Kernel:
-    functions = torch._VF  # type: ignore[attr-defined]
+    functions = torch._VF
     if cell.activation in RELU:
         function = functions.rnn_relu
     else:
