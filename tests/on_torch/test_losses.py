@@ -7,6 +7,7 @@ import torch
 from keras.src.losses.losses import LossFunctionWrapper
 
 from slipstream.lowering._loss import of_loss, penalty
+from slipstream.ops.losses import SmoothedSparseCategoricalCrossentropy
 
 losses = keras.losses
 CLASSES = 5
@@ -61,6 +62,14 @@ CASES = {
     "sparse, not normalised": (
         losses.SparseCategoricalCrossentropy(),
         [(labels(6), 3 * probabilities(6, CLASSES) + 0.1)],
+    ),
+    "smoothed, logits": (
+        SmoothedSparseCategoricalCrossentropy(0.2, from_logits=True),
+        [(labels(6), numbers(6, CLASSES)), (labels(4, 3), numbers(4, 3, CLASSES))],
+    ),
+    "smoothed, probabilities": (
+        SmoothedSparseCategoricalCrossentropy(0.2, from_logits=False),
+        [(labels(6, 1), probabilities(6, CLASSES))],
     ),
     "categorical, logits": (
         losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, final
 
 import keras
@@ -11,10 +11,12 @@ from keras.src.losses.losses import LossFunctionWrapper
 
 from slipstream.backends.torch import Seen, has_own
 from slipstream.lowering._loss_reduce import REDUCTIONS, reduce_losses
-from slipstream.lowering._loss_values import formula_of
+from slipstream.lowering._loss_values import Formula, formula_of, smoothed_formula
 
 Tensor = torch.Tensor
 F32 = torch.float32
+# Slipstream's own loss, by the name under which Keras knows it.
+SMOOTHED = "slipstream>SmoothedSparseCategoricalCrossentropy"
 # From targets, predictions and sample weights to the loss of one output; None where the shapes
 # are Keras' business.
 OutputLoss = Callable[[Any, Any, Any], Tensor | None]
@@ -104,15 +106,11 @@ def _why_not(model: Any, compiled: Any) -> str:
 def of_loss(loss: Any) -> OutputLoss | str:
     """Return the native form of one of Keras' loss objects, or why there is none."""
     name = getattr(loss, "name", type(loss).__name__)
-    wrapped = isinstance(loss, LossFunctionWrapper)
-    # A class of a user's own may do anything before and after the function that it wraps.
-    plain = wrapped and type(loss).call is LossFunctionWrapper.call
-    if not plain or type(loss).__call__ is not keras.losses.Loss.__call__:
+    if type(loss).__call__ is not keras.losses.Loss.__call__:
         return f"{name} has no native form"
     if loss.dtype != "float32" or loss.reduction not in REDUCTIONS:
         return f"{name} in {loss.dtype} with reduction {loss.reduction}"
-    settings: Mapping[str, Any] = loss._fn_kwargs
-    formula = formula_of(loss.fn, settings)
+    formula = _formula(loss)
     if formula is None:
         return f"{name} has no native form as it is set"
     reduction = loss.reduction
@@ -129,6 +127,15 @@ def of_loss(loss: Any) -> OutputLoss | str:
         return reduce_losses(formula.values(*ready), weights, mask, reduction)
 
     return native
+
+
+def _formula(loss: Any) -> Formula | None:
+    # A class of a user's own may do anything before and after the function that it wraps.
+    if type(loss).call is LossFunctionWrapper.call:
+        return formula_of(loss.fn, loss._fn_kwargs)
+    if keras.saving.get_registered_name(type(loss)) == SMOOTHED:
+        return smoothed_formula(loss.smoothing, loss.from_logits)
+    return None
 
 
 def _weighted(loss: OutputLoss, weight: float) -> OutputLoss:

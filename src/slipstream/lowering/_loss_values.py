@@ -44,6 +44,23 @@ def formula_of(function: Any, settings: Mapping[str, Any]) -> Formula | None:
     return make({name: value for name, value in settings.items() if name != "axis"})
 
 
+def smoothed_formula(smoothing: float, from_logits: bool) -> Formula:
+    """Return the cross-entropy of integer labels that are smoothed.
+
+    -(1 - s) log p[y] - s mean(log p)
+    """
+
+    def values(y_true: Tensor, y_pred: Tensor) -> Tensor:
+        if from_logits:
+            log_p = functional.log_softmax(y_pred, -1)
+        else:
+            log_p = torch.clip(y_pred, keras.config.epsilon(), 1.0).log()
+        chosen = log_p.gather(-1, y_true.unsqueeze(-1)).squeeze(-1)
+        return -(1.0 - smoothing) * chosen - smoothing * log_p.mean(-1)
+
+    return Formula(prepare_labels, values, lambda y_true, y_pred: values(y_true, y_pred).mean())
+
+
 def same_rank(one: Tensor, other: Tensor) -> Pair:
     """Drop or add a last axis of length 1 where that makes the ranks equal, as Keras does."""
     if one.ndim == other.ndim + 1 and one.shape[-1] == 1:
