@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from slipstream.errors import BackendError, TaskError
+from slipstream.errors import BackendError, InputError, PlanError, TaskError
 from slipstream.measure import Failed, Launch
 from slipstream.measure.messages import RangeTest, Train, TrainingEvaluated, TrainingStarted
 from slipstream.record import read_record
@@ -44,6 +44,17 @@ def test_a_worker_opens_and_looks(worker):
     assert worker.opened.import_seconds > 0
     assert worker.looked.task.num_classes == 10
     assert [f for f in worker.looked.findings if f["severity"] == "error"] == []
+
+
+def test_a_worker_checks_a_plan_as_a_training_would_and_trains_nothing(worker):
+    plan = plan_of(worker.looked)
+    assert worker.check("plan b", plan).kind == "checked"
+    with pytest.raises(InputError, match="in plan b"):
+        worker.check("plan b", plan.edit({"batch.size": 100_000}))
+    # The doctor has nothing to say to this; who builds the optimizer has.
+    unbuildable = plan.edit({"optimizer.name": "schedule_free_adamw", "optimizer.beta_1": 0.0})
+    with pytest.raises(PlanError, match=r"beta_1.*in plan b"):
+        worker.check("plan b", unbuildable)
 
 
 def test_a_worker_measures(worker):

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from slipstream import doctor, tasks
 from slipstream.commands.folders import LOG_FOLDER
 from slipstream.doctor import Finding
 from slipstream.errors import BackendError, TaskError, TrainingError
-from slipstream.measure import Failed, Launch, installed_backends, require_backend
-from slipstream.measure.messages import Look, Looked
+from slipstream.measure import Failed, Launch, Worker, installed_backends, require_backend
+from slipstream.measure.messages import Look
 from slipstream.plan import Plan, Value
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, silent
 from slipstream.task import TaskFacts
 
+Answer = TypeVar("Answer")
+
 USUAL_BACKEND = Plan().runtime.backend
 PACKAGE = str(Path(__file__).parents[1])
+_MENDS = {
+    "crash": "Call the task's functions in a shell to see what ends the process: sys.exit, "
+    "os._exit, or a library that crashes.",
+    "hang": "Call the task's functions in a shell to see what they wait for.",
+    "out_of_memory": "Close other programs, or load less data: the memory of this machine was "
+    "short.",
+}
 
 
 def launch_for(reference: str, folder: Path | None = None) -> Launch:
@@ -119,18 +130,34 @@ def look(
     if backend is None:
         chosen = changes.get("runtime.backend") or (plan and plan.runtime.backend)
         backend = str(chosen or usual_backend())
+    with opened_worker(launch, backend) as worker:
+        looked = answered(worker.look(Look(plan=plan, changes=dict(changes))), launch)
+    warnings = warnings_in(looked.findings)
+    tell_look(looked.task, warnings, listener, start)
+    return looked.task, warnings
+
+
+@contextlib.contextmanager
+def opened_worker(launch: Launch, backend: str) -> Iterator[Worker]:
+    """Within it a worker has loaded the task."""
     with launch.worker(backend, "look") as worker:
-        opened = worker.open()
-        if isinstance(opened, Failed):
-            raise not_opened(opened, launch.reference)
-        looked = worker.look(Look(plan=plan, changes=dict(changes)))
-    if isinstance(looked, Failed):
-        raise not_opened(looked, launch.reference)
-    warnings = _warnings(looked)
+        answered(worker.open(), launch)
+        yield worker
+
+
+def answered(answer: Answer | Failed, launch: Launch) -> Answer:
+    """Return what a worker answered, or raise the error of one that could not; see `not_opened`."""
+    if isinstance(answer, Failed):
+        raise not_opened(answer, launch.reference)
+    return answer
+
+
+def tell_look(
+    facts: TaskFacts, warnings: Sequence[Finding], listener: Listener, start: float
+) -> None:
     for finding in warnings:
         listener(Notice(in_words(finding), warning=True))
-    listener(StageDone("look", describe(looked.task), time.monotonic() - start))
-    return looked.task, warnings
+    listener(StageDone("look", describe(facts), time.monotonic() - start))
 
 
 def in_words(finding: Finding) -> str:
@@ -182,13 +209,14 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
         )
     return TrainingError(
         f"a process that loads the task {reference}",
-        f"one that {failed.message}".removesuffix("."),
-        "Close other programs if memory is short; the log of that process says more.",
+        f"one that {failed.message}".removesuffix(".") + _line_at_the_crash(failed.log),
+        _MENDS.get(failed.kind, _MENDS["crash"]),
     )
 
 
-def _warnings(looked: Looked) -> tuple[Finding, ...]:
-    findings = [Finding(**values) for values in looked.findings]
+def warnings_in(found: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    """Return a worker's findings, or raise the first that is an error."""
+    findings = [Finding(**values) for values in found]
     doctor.refuse(findings)
     return tuple(findings)
 
@@ -216,12 +244,22 @@ def _is_ours(traceback: str) -> bool:
 
 def _line_in(traceback: str) -> str:
     """Return where in the user's own code it happened: the innermost line outside libraries."""
-    places = re.findall(r'File "([^"<]+)", line (\d+)', traceback)
-    theirs = [
+    theirs = _places_of_the_user(traceback)
+    return f" in {Path(theirs[-1][0]).name}, line {theirs[-1][1]}" if theirs else ""
+
+
+def _line_at_the_crash(log: str) -> str:
+    """Return the same of a process that a signal ended: Python lists the innermost line first."""
+    _, found, calls = log.rpartition("Current thread")
+    theirs = _places_of_the_user(calls) if found else []
+    return f", in {Path(theirs[0][0]).name}, line {theirs[0][1]}" if theirs else ""
+
+
+def _places_of_the_user(calls: str) -> list[tuple[str, str]]:
+    return [
         (file, line)
-        for file, line in places
+        for file, line in re.findall(r'File "([^"<]+)", line (\d+)', calls)
         if not file.startswith(PACKAGE)
         and "site-packages" not in file
         and "/lib/python" not in file
     ]
-    return f" in {Path(theirs[-1][0]).name}, line {theirs[-1][1]}" if theirs else ""

@@ -4,7 +4,7 @@ from slipstream.engine.events import Evaluated, Event, Finished, Observer, Progr
 from slipstream.engine.limits import Limits
 from slipstream.engine.look import look
 from slipstream.engine.probe import Probe, RatePoint, learning_rate_range
-from slipstream.engine.train import Origin, train
+from slipstream.engine.train import Origin, check, train
 
 __all__ = [
     "Evaluated",
@@ -17,6 +17,7 @@ __all__ = [
     "Progress",
     "RatePoint",
     "Started",
+    "check",
     "learning_rate_range",
     "look",
     "train",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slipstream.backends import open_program
 from slipstream.data.splits import Data, to_data
@@ -133,6 +134,21 @@ def train(
     return record(outcome)
 
 
+def check(task: Task, plan: Plan, data: Data) -> None:
+    """Prepare a training as `train` does, and train nothing.
+
+    Raises:
+        InputError: Task, data or plan cannot be used.
+    """
+    try:
+        _prepare(task, plan, data)
+    except InputError:
+        raise
+    except Exception:
+        # That is a fact of the run that meets it, and goes into its record.
+        return
+
+
 def _load(task: Task, origin: Origin) -> tuple[Data, Origin]:
     start = time.perf_counter()
     data = to_data(task.data())
@@ -148,12 +164,9 @@ def _failure(error: Exception) -> Failure:
 def _train(
     task: Task, plan: Plan, data: Data, recorder: Recorder, run: _Run, limits: Limits
 ) -> str:
-    _check_monitor(task, plan)
-    feed = Feed(data.train, plan)
-    rates = learning_rates(plan.schedule, feed.updates_per_epoch * plan.duration.epochs)
-    own = plan.runtime.loop == "slipstream"
-    built = build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates))
+    built, feed, rates = _prepare(task, plan, data)
     run.built = built
+    own = plan.runtime.loop == "slipstream"
     if own:
         program = open_for(built, plan, feed, data)
         loop: OwnLoop | KerasLoop = OwnLoop(built, program, feed, rates, data, plan, recorder)
@@ -177,6 +190,14 @@ def _train(
     elif recorder.best_weights is not None:
         built.model.set_weights(recorder.best_weights)
     return outcome
+
+
+def _prepare(task: Task, plan: Plan, data: Data) -> tuple[Built, Feed, NDArray[np.float64]]:
+    _check_monitor(task, plan)
+    feed = Feed(data.train, plan)
+    rates = learning_rates(plan.schedule, feed.updates_per_epoch * plan.duration.epochs)
+    own = plan.runtime.loop == "slipstream"
+    return build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates)), feed, rates
 
 
 def _leave_final_weights(model: Any, recorder: Recorder) -> None:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from slipstream.errors import BackendError
 from slipstream.measure import messages
 from slipstream.measure.messages import (
+    Checked,
     Happening,
     Looked,
     Measured,
@@ -180,6 +181,15 @@ class Worker:
         self.begin(request or messages.Look())
         return self.finish(Looked, timeout)
 
+    def check(self, name: str, plan: Plan, timeout: float = OPEN_SECONDS) -> Checked | Failed:
+        """After a look, say whether a plan can be trained; returns the doctor's findings.
+
+        Raises:
+            InputError: It cannot.
+        """
+        self.begin(messages.CheckPlan(name=name, plan=plan))
+        return self.finish(Checked, timeout)
+
     def probe(self, plan: Plan, timeout: float = OPEN_SECONDS) -> Probed | Failed:
         """Build and compile one candidate, to be measured with `measure`."""
         self.begin(messages.BuildProbe(plan=plan))
@@ -292,7 +302,7 @@ class Worker:
         kind: FailureKind = (
             "out_of_memory" if code == -signal.SIGKILL or _OUT_OF_MEMORY.search(log) else "crash"
         )
-        last = log.rpartition("\n")[2].strip()[:300]
+        last = _last_words(log)
         return Failed(kind, f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}", log)
 
     def _failed_with(self, problem: Problem) -> Failed:
@@ -344,6 +354,12 @@ def _is_importable(module: str) -> bool:
     spec = importlib.util.find_spec(module)
     # A mere folder of that name is found too, but it has no file.
     return spec is not None and spec.origin is not None
+
+
+def _last_words(log: str) -> str:
+    # What Python adds when a signal ends it says no more than the signal's name does.
+    log = log.partition("Fatal Python error:")[0].rstrip()
+    return log.rpartition("\n")[2].strip()[:300]
 
 
 def _end_in_words(code: int | None) -> str:

@@ -46,6 +46,14 @@ class Look(Message):
     changes: dict[str, bool | int | float | str] = {}
 
 
+class CheckPlan(Message):
+    """Say, after a look, whether a plan can be trained; `name` is what messages call it."""
+
+    do: Literal["check"] = "check"
+    name: str
+    plan: Plan
+
+
 class BuildProbe(Message):
     """Build and compile one candidate; the clock that counts is in the worker."""
 
@@ -94,7 +102,7 @@ class Quit(Message):
 
 
 Request = Annotated[
-    Open | Look | BuildProbe | MeasureProbe | Train | RangeTest | StopTraining | Quit,
+    Open | Look | CheckPlan | BuildProbe | MeasureProbe | Train | RangeTest | StopTraining | Quit,
     Field(discriminator="do"),
 ]
 
@@ -124,6 +132,13 @@ class Looked(Message):
     kind: Literal["looked"] = "looked"
     task: TaskFacts
     model: ModelFacts
+    findings: tuple[dict[str, Any], ...] = ()
+
+
+class Checked(Message):
+    """The doctor's findings on a plan that can be trained; else the answer is a problem."""
+
+    kind: Literal["checked"] = "checked"
     findings: tuple[dict[str, Any], ...] = ()
 
 
@@ -213,7 +228,7 @@ class TrainingEvaluated(Message):
 
 
 Happening = TrainingStarted | TrainingProgress | TrainingEvaluated
-Value = Opened | Looked | Probed | Measured | Trained | Ranged | Done
+Value = Opened | Looked | Checked | Probed | Measured | Trained | Ranged | Done
 
 
 class Reply(Message):

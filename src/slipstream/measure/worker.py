@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, final
 
 from slipstream.environment import peak_memory_bytes
-from slipstream.errors import BackendError
+from slipstream.errors import BackendError, InputError
 from slipstream.measure import messages
 from slipstream.measure.messages import Happening, Message, Reply
 
@@ -86,6 +86,7 @@ class Session:
         self._reference = ""
         self._task: Any = None
         self._data: Any = None
+        self._model: Any = None
         self._probe: Any = None
         self._import_seconds = 0.0
         self._load_seconds = 0.0
@@ -96,6 +97,7 @@ class Session:
         handlers: dict[str, Callable[[Any], Message]] = {
             "open": self._open,
             "look": self._look,
+            "check": self._check,
             "probe": self._build_probe,
             "measure": self._measure,
             "train": self._train,
@@ -131,10 +133,25 @@ class Session:
 
         task, data = self._task, self._data
         facts, model = engine.look(task, self._reference, data)
+        self._model = model
         plan = (request.plan or task.plan).edit(request.changes)
         case = doctor.Case(data, model, plan, task.monitor, task.name)
         findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
         return messages.Looked(task=facts, model=model, findings=findings)
+
+    def _check(self, request: messages.CheckPlan) -> messages.Checked:
+        from slipstream import doctor, engine
+
+        task, data, plan = self._task, self._data, request.plan
+        case = doctor.Case(data, self._model, plan, task.monitor, task.name)
+        findings = doctor.examine(case)
+        try:
+            doctor.refuse(findings)
+            engine.check(task, plan, data)
+        except InputError as error:
+            came = f"{error.came}, in {request.name}"
+            raise type(error)(error.expected, came, error.mend) from None
+        return messages.Checked(findings=tuple(dataclasses.asdict(found) for found in findings))
 
     def _build_probe(self, request: messages.BuildProbe) -> messages.Probed:
         from slipstream import engine

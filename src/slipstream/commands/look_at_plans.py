@@ -1,0 +1,106 @@
+"""One look at a task and at every plan that is to be trained, before the first training."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from slipstream.commands.look import answered, opened_worker, tell_look, warnings_in
+from slipstream.doctor import Finding
+from slipstream.errors import InputError, TrainingError
+from slipstream.measure import Launch, Worker
+from slipstream.measure.messages import Look
+from slipstream.plan import Plan
+from slipstream.progress import Listener, StageStarted, silent
+from slipstream.task import TaskFacts
+
+
+@dataclass(frozen=True)
+class PlansLookedAt:
+    """What a look at a task and several plans found.
+
+    Args:
+        facts: The task's facts.
+        warnings: Of the first look and of all plans.
+        refused: Why further plans cannot be trained, by their names.
+    """
+
+    facts: TaskFacts
+    warnings: tuple[Finding, ...]
+    refused: dict[str, InputError]
+
+
+def look_at_plans(
+    launch: Launch,
+    plans: Mapping[str, Plan],
+    listener: Listener = silent,
+    further: Callable[[TaskFacts], Mapping[str, Plan]] | None = None,
+) -> PlansLookedAt:
+    """Look at a task as `look` does, and refuse every plan that could not be trained.
+
+    Each plan's model is built and compiled as in a training, in one process for each backend.
+
+    Args:
+        launch: How the processes are started; see `launch_for`.
+        plans: The plans, by what messages call them; the first says where the first look is.
+        listener: Told what happens.
+        further: Returns more plans when the facts are known; these may be refused.
+
+    Raises:
+        InputError: Task, data or one of the plans cannot be used; nothing was trained.
+        TrainingError: A process ended before it could say anything.
+    """
+    start = time.monotonic()
+    listener(StageStarted("look", "Looking at the task, its data, its model and the plans"))
+    first, *_ = plans.values()
+    with opened_worker(launch, first.runtime.backend) as worker:
+        looked = answered(worker.look(Look(plan=first)), launch)
+        warnings = dict.fromkeys(warnings_in(looked.findings))
+        more = dict(further(looked.task)) if further is not None else {}
+        backends = dict.fromkeys(plan.runtime.backend for plan in [*plans.values(), *more.values()])
+        checks = _Checks(launch, plans, more)
+        warnings |= checks.run(worker, first.runtime.backend)
+    for backend in backends:
+        if backend != first.runtime.backend:
+            with opened_worker(launch, backend) as worker:
+                answered(worker.look(Look(plan=first)), launch)
+                warnings |= checks.run(worker, backend)
+    tell_look(looked.task, tuple(warnings), listener, start)
+    return PlansLookedAt(looked.task, tuple(warnings), checks.refused)
+
+
+@final
+class _Checks:
+    def __init__(self, launch: Launch, plans: Mapping[str, Plan], more: Mapping[str, Plan]) -> None:
+        self._launch = launch
+        self._plans = {**plans, **more}
+        self._may_be_refused = more.keys() - plans.keys()
+        self.refused: dict[str, InputError] = {}
+
+    def run(self, worker: Worker, backend: str) -> dict[Finding, None]:
+        """Check the plans of one backend; returns the warnings."""
+        warnings: dict[Finding, None] = {}
+        for name, plan in self._plans.items():
+            if plan.runtime.backend != backend:
+                continue
+            try:
+                checked = answered(worker.check(name, plan), self._launch)
+            except InputError as error:
+                if name not in self._may_be_refused:
+                    raise
+                self.refused[name] = error
+            else:
+                warnings |= dict.fromkeys(warnings_in(checked.findings))
+        return warnings
+
+
+@contextlib.contextmanager
+def past_checks() -> Iterator[None]:
+    """Within it something was trained: what is refused now ends the command with 1, not with 2."""
+    try:
+        yield
+    except InputError as error:
+        raise TrainingError(error.expected, error.came, error.mend) from None
