@@ -43,6 +43,38 @@ def test_a_process_that_died_is_a_failure() -> None:
     error = not_opened(died, "digits")
     assert isinstance(error, TrainingError)
     assert "one that was ended by SIGKILL" in str(error)
+    assert "memory" in error.mend
+
+
+@pytest.mark.parametrize(
+    ("died", "wait"),
+    [
+        (Failed("crash", "ended with exit code 7"), False),
+        (Failed("crash", "was ended by SIGSEGV"), False),
+        (Failed("hang", "said nothing for 120 seconds and was ended"), True),
+    ],
+)
+def test_memory_is_blamed_only_where_it_was_short(died: Failed, wait: bool) -> None:
+    error = not_opened(died, "mine.py")
+    assert error.came == f"one that {died.message}"
+    assert "memory" not in str(error)
+    assert ("wait for" in error.mend, "sys.exit" in error.mend) == (wait, not wait)
+
+
+def test_a_crash_is_told_with_the_users_innermost_line() -> None:
+    log = f"""Fatal Python error: Segmentation fault
+Thread 0x01 (most recent call first):
+  File "/home/me/other.py", line 1 in thread
+Current thread 0x02 (most recent call first):
+  File "/usr/lib/python3.11/ctypes/__init__.py", line 519 in string_at
+  File "/home/me/mine.py", line 11 in inner
+  File "/home/me/mine.py", line 14 in load
+  File "{OWN}/measure/worker.py", line 123 in _open
+Extension modules: numpy (total: 175)"""
+    error = not_opened(Failed("crash", "was ended by SIGSEGV", log), "mine.py")
+    assert error.came == "one that was ended by SIGSEGV, in mine.py, line 11"
+    inside = log.replace("/home/me/mine.py", "/x/site-packages/keras/a.py")
+    assert not_opened(Failed("crash", "was ended", inside), "mine.py").came == "one that was ended"
 
 
 @pytest.mark.parametrize("reference", ["digit", "nowhere.py", "no/such/folder", "mine.task.pkl"])

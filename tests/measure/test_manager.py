@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from slipstream.errors import BackendError, DataError
-from slipstream.measure import Failed, WorkerPool, installed_backends, require_backend
+from slipstream.measure import Failed, Launch, WorkerPool, installed_backends, require_backend
 from slipstream.measure import manager as manager_module
 from slipstream.measure.messages import RangeTest, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan
@@ -51,6 +51,23 @@ def test_the_end_of_a_worker_is_a_value(fake_launch, what, kind, words):
     assert outcome.kind == kind
     assert words in outcome.message
     assert not is_alive
+
+
+@pytest.mark.parametrize(
+    ("print_before", "message"),
+    [("", "was ended by SIGSEGV"), ("boom", "was ended by SIGSEGV; last line: boom")],
+)
+def test_a_signal_is_told_by_its_name_alone(print_before, message):
+    code = (
+        "import faulthandler, os, signal, sys; faulthandler.enable(); "
+        f"print({print_before!r}, file=sys.stderr, flush=True); "
+        "os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    launch = Launch("digits", command=(sys.executable, "-S", "-c", code))
+    with launch.worker("jax") as worker:
+        failed = worker.open()
+    assert "Fatal Python error" in failed.log
+    assert (failed.kind, failed.message) == ("crash", message)
 
 
 def test_a_hang_is_ended_with_all_it_started(fake_launch, tmp_path):
