@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipstream.data import Data, Split, leaves, map_arrays, to_data
+from slipstream.data import Data, Split, leaves, map_arrays, splits, to_data
 from slipstream.data.splits import check_equal_lengths, set_apart
 from slipstream.errors import DataError
 
@@ -123,6 +123,24 @@ def test_the_digest_does_not_depend_on_the_layout_in_memory():
     contiguous = Data(Split(x, y), Split(x, y))
     transposed = Data(Split(np.asfortranarray(x), y), Split(np.repeat(x, 2, axis=0)[::2], y))
     assert contiguous.digest() == transposed.digest()
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(8, 400))
+def test_the_digest_does_not_depend_on_the_pieces_it_is_read_in(num, width, piece_bytes):
+    x = np.arange(num * width * 2.0).reshape(num, width * 2)[:, ::2]
+    whole = Data(Split(x.copy(), x[:, 0].copy()), Split(None, None)).digest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "PIECE_BYTES", piece_bytes)
+        assert Data(Split(x, x[:, 0]), Split(None, None)).digest() == whole
+
+
+def test_the_digest_reads_the_arrays_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(splits, "_bytes", lambda array: read.append(len(array)) or b"")
+    data = Data(Split(np.zeros(3), np.zeros(3)), Split(np.zeros(2), None))
+    assert data.digest() == data.digest()
+    assert read == [3, 3, 2]
 
 
 @pytest.mark.parametrize(
