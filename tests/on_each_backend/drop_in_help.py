@@ -68,7 +68,7 @@ class Twice:
         """What the drop-in says of itself."""
         return self.our_history.slipstream
 
-    def assert_same(self, rel=REL, atol=ABS, loop="slipstream"):
+    def assert_same(self, rel=REL, atol=ABS, loop="slipstream", parts=("weights", "optimizer")):
         """Compare logs, weights, seeds and the state of the optimizer."""
         assert self.report.loop == loop, self.report
         assert type(self.our_history) is type(self.their_history)
@@ -77,7 +77,7 @@ class Twice:
         assert mine.keys() == other.keys()
         for name in other:
             np.testing.assert_allclose(mine[name], other[name], rel, atol, err_msg=name)
-        for part in ("weights", "optimizer"):
+        for part in parts:
             for one, two in zip(_values(self.ours, part), _values(self.theirs, part), strict=True):
                 np.testing.assert_allclose(one, two, rel, atol, err_msg=part)
         return self

@@ -244,15 +244,28 @@ def test_an_order_of_its_own_each_epoch_that_the_seed_repeats():
     assert len({round(loss, 3) for loss in [*within, plain[0]]}) == 4
 
 
-def test_a_fit_that_goes_on_where_another_one_ended():
-    x, y = problem(44)
-    given = {"x": x, "y": y, "shuffle": False, "verbose": 0, "batch_size": 8}
-    weights = []
-    for function in (slipstream.fit, lambda model, **others: model.fit(**others)):
+def test_a_second_fit_on_other_data_compiles_nothing_and_goes_on():
+    given = {"shuffle": False, "verbose": 0, "batch_size": 8}
+    weights, programs = [], []
+    for function in (slipstream.fit, lambda model, *data, **others: model.fit(*data, **others)):
         keras.utils.set_random_seed(1)
         model = net(optimizer="adam")
-        function(model, epochs=2, **given)
-        assert function(model, epochs=4, initial_epoch=2, **given).epoch == [2, 3]
+        function(model, *problem(44), epochs=2, **given)
+        programs.append(vars(model).get("_slipstream_program"))
+        again = function(model, *problem(44, seed=9), epochs=4, initial_epoch=2, **given)
+        assert again.epoch == [2, 3]
+        assert vars(model).get("_slipstream_program") is programs[-1]
         weights.append(model.get_weights())
+    assert programs[0] is not None
     for one, two in zip(*weights, strict=True):
         np.testing.assert_allclose(one, two, 1e-4, 2e-5)
+
+
+def test_a_model_that_is_compiled_anew_gets_a_new_program():
+    x, y = problem(24)
+    model = net()
+    slipstream.fit(model, x, y, verbose=0)
+    first = vars(model)["_slipstream_program"]
+    model.compile("sgd", model.loss)
+    slipstream.fit(model, x, y, verbose=0)
+    assert vars(model)["_slipstream_program"] is not first
