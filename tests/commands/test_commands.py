@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import queue
 import signal
 import sys
 import threading
@@ -207,10 +208,19 @@ def test_the_first_interrupt_asks_and_the_second_interrupts() -> None:
 
 def test_patience_with_an_interrupt_ends() -> None:
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(0.2):
+    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(patience_seconds=0.2):
         signal.raise_signal(signal.SIGINT)
         time.sleep(20)
     assert time.monotonic() - start < 10
+
+
+def test_the_first_interrupt_is_told_once_while_the_main_thread_waits() -> None:
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(lambda: told.put("told")):
+        signal.raise_signal(signal.SIGINT)
+        assert told.get(timeout=10.0) == "told"
+        signal.raise_signal(signal.SIGINT)
+    assert told.empty()
 
 
 def test_interrupts_are_left_alone_in_other_threads() -> None:

@@ -19,11 +19,12 @@ from slipstream.measure import Failed, Job, Launch, require_backend
 from slipstream.measure.interleave import failed_record
 from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan, Value, to_toml, write_plan
-from slipstream.progress import Listener, StageDone, StageStarted, Step, silent
+from slipstream.progress import Listener, Notice, StageDone, StageStarted, Step, silent
 from slipstream.record import JsonModel, Record, read_record, write_json, write_record
 from slipstream.task import TaskFacts
 
 COMMAND_FILE = "command.json"
+STOPPING = "Stopping after the update that runs; Ctrl-C again ends it at once."
 NO_CHANGES: Mapping[str, Value] = MappingProxyType({})
 
 
@@ -131,7 +132,13 @@ def _train(
 ) -> tuple[Record, bool]:
     """Return the record, and whether the user interrupted the run."""
     request = Train(plan=job.plan, folder=str(job.folder.absolute()), evaluate_test=evaluate_test)
-    with first_interrupt_asks() as asked:
+    worker = launch.worker(job.plan.runtime.backend, "train")
+    try:
+        # Until it trains there is nothing that a wish could wait for: Ctrl-C ends it at once.
+        opened = worker.open()
+    except KeyboardInterrupt:
+        return _salvage(job, facts), True
+    with first_interrupt_asks(lambda: listener(Notice(STOPPING))) as asked:
 
         def happened(told: Happening) -> bool:
             step = _step(told, facts)
@@ -140,8 +147,7 @@ def _train(
             return asked.is_set()
 
         try:
-            with launch.worker(job.plan.runtime.backend, "train") as worker:
-                opened = worker.open()
+            with worker:
                 if isinstance(opened, Failed):
                     raise not_opened(opened, launch.reference)
                 answer = worker.train(request, happened)

@@ -6,19 +6,23 @@ import _thread
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 PATIENCE_SECONDS = 15.0
 
 
 @contextlib.contextmanager
-def first_interrupt_asks(patience_seconds: float = PATIENCE_SECONDS) -> Iterator[threading.Event]:
+def first_interrupt_asks(
+    on_asked: Callable[[], None] = lambda: None, patience_seconds: float = PATIENCE_SECONDS
+) -> Iterator[threading.Event]:
     """Within it the first Ctrl-C sets the event; the second, or the end of patience, interrupts.
 
     Outside the main thread, and where interrupts are ignored, nothing is changed.
 
     Args:
+        on_asked: Called after the first one, in a thread of its own: the main thread may wait long
+            for a worker's next word.
         patience_seconds: How long after the first one KeyboardInterrupt is raised anyway.
 
     Example:
@@ -40,6 +44,8 @@ def first_interrupt_asks(patience_seconds: float = PATIENCE_SECONDS) -> Iterator
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        # Not here: a signal may come in the middle of a write to the terminal.
+        threading.Thread(target=on_asked, daemon=True).start()
         timer.start()
 
     previous = signal.signal(signal.SIGINT, handle)

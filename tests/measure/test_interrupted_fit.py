@@ -1,0 +1,53 @@
+"""Ctrl-C while a worker opens, and while it trains."""
+
+import signal
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from slipstream.commands import fit
+from slipstream.measure import Job
+from slipstream.progress import Notice, Step
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "pthread_kill"), reason="signals are sent as POSIX has them"
+)
+
+
+def test_while_the_worker_opens_it_ends_at_once(fake_launch, facts, tmp_path, monkeypatch):
+    @contextmanager
+    def must_not_begin(*_):
+        pytest.fail("nothing is trained yet: there is no wish to wait for")
+        yield
+
+    monkeypatch.setattr(fit, "first_interrupt_asks", must_not_begin)
+    main = threading.get_ident()
+    timer = threading.Timer(1.0, lambda: signal.pthread_kill(main, signal.SIGINT))
+    timer.start()
+    launch = fake_launch({"on": "open", "do": "hang"})
+    job = Job("run", facts.as_given, tmp_path / "run")
+    record, interrupted = fit._train(launch, facts, job, False, lambda _: None)
+    assert interrupted
+    assert (record.outcome, record.updates) == ("interrupted", 0)
+
+
+def test_while_it_trains_it_is_told_and_asked_to_stop(fake_launch, facts, tmp_path, record_values):
+    told = []
+    heard = threading.Event()
+
+    def listen(happening):
+        told.append(happening)
+        if isinstance(happening, Step):
+            signal.raise_signal(signal.SIGINT)
+        if isinstance(happening, Notice):
+            heard.set()
+
+    launch = fake_launch({"on": "train", "do": "wait_for_stop", "record": record_values})
+    job = Job("run", facts.as_given, tmp_path / "run")
+    record, interrupted = fit._train(launch, facts, job, False, listen)
+    assert interrupted and record.outcome == "interrupted"
+    assert heard.wait(10.0)
+    # Nothing of the training is shown once it was asked to stop.
+    assert [type(happening) for happening in told] == [Step, Notice]
+    assert "Ctrl-C again" in told[-1].text
