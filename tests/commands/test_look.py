@@ -61,6 +61,16 @@ def test_memory_is_blamed_only_where_it_was_short(died: Failed, wait: bool) -> N
     assert ("wait for" in error.mend, "sys.exit" in error.mend) == (wait, not wait)
 
 
+def test_a_memory_error_is_told_with_its_line() -> None:
+    raised = failed("/home/me/mine.py")
+    short = Failed("out_of_memory", "MemoryError: Unable to allocate 70 GiB.\nmore", raised.log)
+    error = not_opened(short, "mine.py")
+    assert error.came == (
+        "one that raised MemoryError: Unable to allocate 70 GiB in mine.py, line 3"
+    )
+    assert "memory" in error.mend
+
+
 def test_a_crash_is_told_with_the_users_innermost_line() -> None:
     log = f"""Fatal Python error: Segmentation fault
 Thread 0x01 (most recent call first):

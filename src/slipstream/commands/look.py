@@ -192,7 +192,7 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
 
     What the user's own code raised is theirs to mend; a process that died is not.
     """
-    line = _line_in(failed.log)
+    line = _line_in(failed.log) if failed.kind == "error" or _was_raised(failed) else ""
     if failed.kind == "error" and not line and _is_ours(failed.log):
         return TrainingError(
             f"Slipstream to look at the task {reference}",
@@ -209,9 +209,19 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
         )
     return TrainingError(
         f"a process that loads the task {reference}",
-        f"one that {failed.message}".removesuffix(".") + _line_at_the_crash(failed.log),
+        _came_to(failed) + (line or _line_at_the_crash(failed.log)),
         _MENDS.get(failed.kind, _MENDS["crash"]),
     )
+
+
+def _came_to(failed: Failed) -> str:
+    first = failed.message.strip().splitlines()[0].removesuffix(".")
+    return f"one that raised {first}" if _was_raised(failed) else f"one that {first}"
+
+
+def _was_raised(failed: Failed) -> bool:
+    """Whether memory was short and Python said so: the process lives on."""
+    return failed.kind == "out_of_memory" and failed.log.startswith("Traceback")
 
 
 def warnings_in(found: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
