@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import math
@@ -16,19 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slipstream.ablation import variants
 from slipstream.commands import compare, fit, show
+from slipstream.commands._notes import AblationNotes, CompareNotes, FitNotes, write_notes
 from slipstream.commands._optimize_values import FirstLook
-from slipstream.commands.compare import CompareNotes
 from slipstream.commands.door import optimize
 from slipstream.commands.durations import parse_seconds, seconds_in_words
-from slipstream.commands.fit import FitNotes
 from slipstream.commands.folders import claim, default_folder, slug
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.optimize import Confirmation
 from slipstream.commands.report import rebuild
 from slipstream.errors import InputError, RecordError, TaskError, TrainingError
-from slipstream.plan import Plan, write_plan
+from slipstream.plan import Plan
 from slipstream.progress import Notice, StageDone, StageStarted, Step
 from slipstream.record import Environment, Point, Record, Timings, point_to_line, write_record
 from slipstream.task import TaskFacts
@@ -37,6 +36,7 @@ from slipstream.tuning.confirm import judge_sides
 from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult
 from slipstream.tuning.study import Identity, Study
+from slipstream.verdict import AblationRow
 from slipstream.verdict import compare as judge
 
 
@@ -256,13 +256,15 @@ def test_without_a_target_the_race_goes_to_what_a_reaches_in_every_run() -> None
         target(None, None, runs[2:], "A")
 
 
+FINDING = {
+    "check": "c", "severity": "warning", "what": "many examples", "where": "<b>few</b>",
+    "mend": "Find more.", "about": "data",
+}  # fmt: skip
+
+
 def test_the_report_of_a_fit_is_rebuilt(tmp_path: Path) -> None:
     write_run(make_record(), tmp_path)
-    finding = {
-        "check": "c", "severity": "warning", "what": "many examples", "where": "<b>few</b>",
-        "mend": "Find more.", "about": "data",
-    }  # fmt: skip
-    notes = FitNotes(reference="digits", as_given=Plan().to_dict(), warnings=(finding,))
+    notes = FitNotes(reference="digits", as_given=Plan().to_dict(), warnings=(FINDING,))
     (tmp_path / "command.json").write_text(notes.model_dump_json())
     page = rebuild(tmp_path).read_text()
     assert "slipstream fit digits --plan" in page
@@ -300,25 +302,69 @@ def test_records_alone_make_a_report_too(tmp_path: Path) -> None:
     assert page.count("<html") == 1
 
 
-def test_the_report_of_an_ablation_is_rebuilt(tmp_path: Path) -> None:
-    baseline = Plan()
-    plan = Plan().edit({"schedule.name": "cosine", "clipping.global_norm": 1.0})
-    sides = {"as_given": baseline, "winner": plan}
-    sides |= {
-        variant.side: variant.plan
-        for variant in variants(plan, baseline)
-        if variant.plan is not None and variant.side != "only_clipping"
+def write_ablation(folder: Path, **changes: object) -> AblationNotes:
+    """What an ablation leaves behind, of which one run crashed."""
+    sides = {
+        side: [make_record(seed, rate=rate) for seed in range(3)]
+        for side, rate in (("as_given", 1.0), ("winner", 3.0), ("without_cosine", 2.0))
     }
-    for rate, (side, chosen) in enumerate(sides.items(), start=1):
-        for seed in range(3):
-            edited = chosen.edit({"seeds.seed": seed})
-            run = make_record(seed, rate=rate, plan=edited.to_dict(), plan_digest=edited.digest())
-            write_run(run, tmp_path / "runs" / f"{side}_seed{seed}")
-    write_plan(plan, tmp_path / "plan.toml")
+    for side, runs in sides.items():
+        for run in runs[: 2 if side == "winner" else 3]:
+            write_run(run, folder / "runs" / f"{side}_seed{run.seed}")
+    without = judge(sides["winner"], sides["without_cosine"], target=0.5)
+    rows = (
+        AblationRow(technique="cosine", direction="taken_out", verdict=without),
+        AblationRow(technique="cosine", direction="put_alone", failure="it <cannot> be"),
+    )
+    notes = AblationNotes(
+        reference="my task.py",
+        plan=Plan().edit({"schedule.name": "cosine"}).to_dict(),
+        as_given=Plan().to_dict(),
+        num_seeds=3,
+        warnings=(FINDING,),
+        target=0.5,
+        verdict=judge(sides["winner"], sides["as_given"], target=0.5),
+        rows=rows,
+        crashed=("plan, seed 2: crash: SIGKILL",),
+    ).model_copy(update=changes)
+    write_notes(folder, notes)
+    return notes
+
+
+def test_the_report_of_an_ablation_is_rebuilt_as_it_was_judged(tmp_path: Path) -> None:
+    notes = write_ablation(tmp_path)
     page = rebuild(tmp_path).read_text()
-    assert "The plan against the task as given" in page
-    assert "none of its runs left a record" in page
-    assert "cosine" in page
+    assert notes.verdict is not None
+    # Three pairs were judged, of which two are left as records.
+    assert html.escape(notes.verdict.sentence()) in page
+    assert "1 run ended without a record" in page and "plan, seed 2: crash: SIGKILL" in page
+    assert "it &lt;cannot&gt; be" in page
+    assert "&lt;b&gt;few&lt;/b&gt;" in page
+    assert f"slipstream ablate &#39;my task.py&#39; --plan {tmp_path / 'plan.toml'}" in page
+
+
+def test_an_ablation_that_stopped_gets_a_report_of_its_runs(tmp_path: Path) -> None:
+    write_ablation(tmp_path, verdict=None, rows=())
+    page = rebuild(tmp_path).read_text()
+    assert "The plan against the task as given" not in page
+    assert "without cosine" in page
+
+
+def test_a_comparison_that_stopped_gets_a_report_of_its_runs(tmp_path: Path) -> None:
+    write_comparison(tmp_path)
+    kept = json.loads((tmp_path / "command.json").read_text())
+    (tmp_path / "command.json").write_text(json.dumps({**kept, "verdict": None, "target": None}))
+    page = rebuild(tmp_path).read_text()
+    assert "quick against slow" not in page
+
+
+def test_runs_of_several_tasks_make_no_report(tmp_path: Path) -> None:
+    for task in ("digits", "diabetes"):
+        write_run(make_record(task=task), tmp_path / "runs" / f"{task}-fit-1")
+    with pytest.raises(RecordError, match=r"diabetes, digits.* like .*runs/digits-fit-1"):
+        rebuild(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+    assert rebuild(tmp_path / "runs" / "digits-fit-1").exists()
 
 
 FACTS = TaskFacts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +27,28 @@ def environment_of(records: Sequence[Record]) -> tuple[dict[str, str], dict[str,
     if isinstance(memory, int):
         machine["memory"] = f"{memory / 2**30:.1f} GiB"
     return machine, dict(environment.versions)
+
+
+def command_line(*words: object) -> str:
+    """Return a command line of Slipstream's that a shell takes word by word as given.
+
+    Example:
+        >>> command_line("fit", "my task.py", "--plan", Path("plan.toml"))
+        "slipstream fit 'my task.py' --plan plan.toml"
+    """
+    return shlex.join(["slipstream", *map(str, words)])
+
+
+def crash_notice(crashed: Sequence[str]) -> tuple[report.Notice, ...]:
+    """Return what a report says of runs whose process ended without leaving a record."""
+    if not crashed:
+        return ()
+    title = f"{len(crashed)} run{'s' if len(crashed) > 1 else ''} ended without a record"
+    text = (
+        f"{'; '.join(crashed)}. The verdict counts a run like that as one that never met the "
+        "target; the table and the curves may lack it."
+    )
+    return (report.Notice(title=title, text=text, warning=True),)
 
 
 def labelled(plan: Plan, baseline: Plan) -> tuple[report.Change, ...]:

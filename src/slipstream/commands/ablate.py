@@ -5,21 +5,41 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from slipstream import report
-from slipstream.ablation import BASELINE, PLAN, rows, variants
-from slipstream.commands._writing import environment_of, labelled, write_report
-from slipstream.commands.folders import PLAN_FILE
-from slipstream.commands.look import as_given, launch_for, look
-from slipstream.doctor import Finding
-from slipstream.errors import InputError
+from slipstream.ablation import BASELINE, PLAN, Variant, rows, variants
+from slipstream.commands._notes import (
+    COMMAND_FILE,
+    RUNS_FOLDER,
+    AblationNotes,
+    crashed_runs,
+    refuse_others,
+    write_notes,
+)
+from slipstream.commands._writing import (
+    command_line,
+    crash_notice,
+    environment_of,
+    findings_of,
+    labelled,
+    write_report,
+)
+from slipstream.commands.folders import PLAN_FILE, claimed
+from slipstream.commands.look import as_given, launch_for, on_installed
+from slipstream.commands.look_at_plans import look_at_plans, past_checks
+from slipstream.errors import InputError, TrainingError
+from slipstream.measure import Launch
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
 from slipstream.record import Record
 from slipstream.task import TaskFacts
 from slipstream.tuning.confirm import confirm, judge_sides
 from slipstream.verdict import AblationRow
+
+FEWEST_SEEDS = 3
+PLAN_NAME, BASELINE_NAME = "the plan", "the task as given"
 
 
 def ablate(
@@ -35,11 +55,12 @@ def ablate(
 
     Every technique that the plan has and the task as given has not is taken out of the plan, and
     put alone onto the task as given; all variants run interleaved, each run in a fresh process.
+    A variant that cannot be trained is a row that says why.
 
     Args:
         reference: The task.
         plan: The plan.
-        folder: Where runs/, plan.toml and report.html are written.
+        folder: New or empty; with `resume` one that holds runs of this ablation.
         num_seeds: Seeds of each variant, at least 3; 5 or more make the intervals useful.
         resume: Whether runs that are there already are used.
         listener: Told what happens.
@@ -51,16 +72,33 @@ def ablate(
     Raises:
         InputError: Task, data or plan cannot be used, or the plan is the task's own.
     """
-    runs = folder / "runs"
-    if runs.exists() and not resume:
-        raise InputError(
-            f"a folder without runs, where {folder} is",
-            "one that holds runs already",
-            "Add --resume to go on with them, or name another folder with --out.",
-        )
-    start = time.monotonic()
+    _check_seeds(num_seeds)
     launch = launch_for(reference, folder)
-    facts, findings = look(launch, plan=plan, listener=listener)
+    plan = on_installed(plan)
+    notes = AblationNotes(reference=launch.reference, plan=plan.to_dict(), num_seeds=num_seeds)
+    with claimed(folder, resume=resume, marker=COMMAND_FILE):
+        refuse_others(folder, notes)
+        looked = look_at_plans(launch, {PLAN_NAME: plan}, listener, partial(_others, plan))
+        baseline = as_given(looked.facts)
+        warnings = tuple(dict(vars(finding)) for finding in looked.warnings)
+        found = {"as_given": baseline.to_dict(), "warnings": warnings}
+        notes = notes.model_copy(update=found)
+        if BASELINE_NAME in looked.refused:
+            raise looked.refused[BASELINE_NAME]
+        chosen = [
+            replace(variant, plan=None, failure=str(looked.refused[_called(variant)]))
+            if _called(variant) in looked.refused
+            else variant
+            for variant in variants(plan, baseline)
+        ]
+        write_notes(folder, notes)
+        write_plan(plan, folder / PLAN_FILE)
+        with past_checks():
+            return _take_apart(launch, looked.facts, chosen, notes, folder, listener)
+
+
+def _others(plan: Plan, facts: TaskFacts) -> dict[str, Plan]:
+    """Return what an ablation trains beside the plan, by what messages call it."""
     baseline = as_given(facts)
     chosen = variants(plan, baseline)
     if not chosen:
@@ -69,73 +107,91 @@ def ablate(
             "one that does not",
             "Name another plan with --plan; 'slipstream optimize' makes one.",
         )
+    runnable = {_called(variant): variant.plan for variant in chosen if variant.plan is not None}
+    return {BASELINE_NAME: baseline} | runnable
+
+
+def _called(variant: Variant) -> str:
+    if variant.direction == "taken_out":
+        return f"{PLAN_NAME} without {variant.technique}"
+    return f"{BASELINE_NAME} with {variant.technique}"
+
+
+def _take_apart(
+    launch: Launch,
+    facts: TaskFacts,
+    chosen: Sequence[Variant],
+    notes: AblationNotes,
+    folder: Path,
+    listener: Listener,
+) -> tuple[AblationRow, ...]:
+    start = time.monotonic()
+    plan, baseline = Plan.from_dict(notes.plan), Plan.from_dict(notes.as_given)
     sides = {BASELINE: baseline, PLAN: plan} | {
         variant.side: variant.plan for variant in chosen if variant.plan is not None
     }
-    what = f"Running {len(sides)} variants on {num_seeds} seeds each"
+    what = f"Running {len(sides)} variants on {notes.num_seeds} seeds each"
     listener(StageStarted("ablate", what))
-    records = confirm(launch, facts, sides, num_seeds, runs, listener, stage="ablate")
+    runs = folder / RUNS_FOLDER
+    records = confirm(launch, facts, sides, notes.num_seeds, runs, listener, stage="ablate")
     target = race_target(facts, records[BASELINE])
-    write_plan(plan, folder / PLAN_FILE)
-    table = write_ablation(folder, plan, baseline, records, target, findings)
-    text = f"{len(table)} rows to {facts.monitor} {target:.4g}"
+    pair = {side: records[side] for side in (BASELINE, PLAN)}
+    names = {BASELINE: "as given", PLAN: "plan"}
+    found = {
+        "target": target,
+        "verdict": judge_sides(pair, target)[BASELINE],
+        "rows": rows(chosen, records, target),
+        "crashed": crashed_runs(
+            folder, records, names | {v.side: v.side.replace("_", " ", 1) for v in chosen}
+        ),
+    }
+    notes = notes.model_copy(update=found)
+    write_notes(folder, notes)
+    write_ablate_report(folder, records, notes)
+    text = f"{len(notes.rows)} rows to {facts.monitor} {target:.4g}"
     listener(StageDone("ablate", text, time.monotonic() - start))
-    return table
+    return notes.rows
 
 
-def write_ablation(
-    folder: Path,
-    plan: Plan,
-    baseline: Plan,
-    records: Mapping[str, Sequence[Record]],
-    target: float,
-    findings: Sequence[Finding] = (),
-) -> tuple[AblationRow, ...]:
-    """Judge the runs of an ablation and write its report; returns the rows.
+def write_ablate_report(
+    folder: Path, records: Mapping[str, Sequence[Record]], notes: AblationNotes
+) -> Path:
+    """Write the report of an ablation that came to its end; returns its path.
 
     Args:
         folder: Where report.html goes.
-        plan: The plan that was taken apart.
-        baseline: The task as given.
-        records: The runs of every side.
-        target: The value of the monitor that the sides raced to.
-        findings: The checks' warnings.
+        records: The runs of the plan and of the baseline, by side.
+        notes: What was found.
     """
-    chosen = [
-        replace(variant, plan=None, failure="none of its runs left a record")
-        if variant.plan is not None and not records.get(variant.side)
-        else variant
-        for variant in variants(plan, baseline)
-    ]
-    table = rows(chosen, records, target)
-    first = records[PLAN][0]
-    pair = {side: list(records[side]) for side in (BASELINE, PLAN)}
-    verdict = judge_sides(pair, target)[BASELINE]
-    machine, versions = environment_of(records[PLAN])
+    assert notes.verdict is not None and notes.target is not None
+    plan, baseline = Plan.from_dict(notes.plan), Plan.from_dict(notes.as_given)
+    of_plan, of_baseline = records.get(PLAN, ()), records.get(BASELINE, ())
+    first = (*of_plan, *of_baseline)[0]
+    machine, versions = environment_of([first])
+    reproduce = command_line(
+        *("ablate", notes.reference, "--plan", folder / PLAN_FILE, "--seeds", notes.num_seeds)
+    )
     content = report.ReportInput(
         task=first.task,
-        verdict=(f"The plan against the task as given: {verdict.sentence()}.",),
-        outcome=verdict.outcome.replace("_", " "),
+        verdict=(f"The plan against the task as given: {notes.verdict.sentence()}.",),
+        outcome=notes.verdict.outcome.replace("_", " "),
         monitor=first.monitor,
         mode=first.mode,
-        target=target,
+        target=notes.target,
         sides=(
-            report.Side(label="as given", role="baseline", records=tuple(records[BASELINE])),
-            report.Side(label="plan", role="winner", records=tuple(records[PLAN])),
+            report.Side(label="as given", role="baseline", records=tuple(of_baseline)),
+            report.Side(label="plan", role="winner", records=tuple(of_plan)),
         ),
-        comparisons=(report.comparison_of("as given", verdict),),
-        ablation=tuple(report.ablation_row_of(row) for row in table),
+        comparisons=(report.comparison_of("as given", notes.verdict),),
+        ablation=tuple(report.ablation_row_of(row) for row in notes.rows),
         plan=to_toml(plan),
         changes=labelled(plan, baseline),
         machine=machine,
         versions=versions,
-        reproduce=(
-            f"slipstream ablate {first.reference} --plan {folder / PLAN_FILE} "
-            f"--seeds {len(records[PLAN])}",
-        ),
+        reproduce=(reproduce,),
+        notices=crash_notice(notes.crashed),
     )
-    write_report(folder, content, findings)
-    return table
+    return write_report(folder, content, findings_of(notes.warnings))
 
 
 def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
@@ -144,20 +200,24 @@ def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
     The worst of its best values: a target that the baseline meets in each of its runs.
 
     Raises:
-        InputError: The baseline reached nothing in one of its runs.
+        TrainingError: The baseline reached nothing in one of its runs.
     """
     if facts.target is not None:
         return facts.target
-    return reached_by_all(baseline)
-
-
-def reached_by_all(baseline: Sequence[Record]) -> float:
-    """Return the worst of the best values of runs: each of them meets it; see `race_target`."""
     values = [record.best_value for record in baseline if record.best_value is not None]
     if len(values) < len(baseline) or not values:
-        raise InputError(
+        raise TrainingError(
             "a task with a target, or a baseline that trains",
             "neither",
             "Set target=... in the task.",
         )
     return max(values) if baseline[0].mode == "min" else min(values)
+
+
+def _check_seeds(num_seeds: int) -> None:
+    if num_seeds < FEWEST_SEEDS:
+        raise InputError(
+            f"at least {FEWEST_SEEDS} seeds of each variant",
+            f"{num_seeds}",
+            f"Give --seeds {FEWEST_SEEDS} or more; with fewer nothing can be decided.",
+        )

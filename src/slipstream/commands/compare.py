@@ -7,37 +7,39 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from slipstream import report
-from slipstream.commands._writing import environment_of, findings_of, labelled, write_report
-from slipstream.commands.fit import COMMAND_FILE
-from slipstream.commands.folders import REPORT_FILE, claim
-from slipstream.commands.look import launch_for, look, on_installed
+from slipstream.commands._notes import (
+    COMMAND_FILE,
+    RUNS_FOLDER,
+    CompareNotes,
+    crashed_runs,
+    refuse_others,
+    write_notes,
+)
+from slipstream.commands._writing import (
+    command_line,
+    crash_notice,
+    environment_of,
+    findings_of,
+    labelled,
+    write_report,
+)
+from slipstream.commands.folders import REPORT_FILE, claimed
+from slipstream.commands.look import launch_for, on_installed
+from slipstream.commands.look_at_plans import look_at_plans, past_checks
 from slipstream.errors import InputError, TrainingError
+from slipstream.measure import Launch
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
-from slipstream.record import JsonModel, Record, read_record, write_json
+from slipstream.record import Record, read_record
+from slipstream.task import TaskFacts
 from slipstream.tuning.confirm import confirm
 from slipstream.verdict import Verdict
 from slipstream.verdict import compare as judge
 
 SIDES = ("a", "b")
-RUNS_FOLDER = "runs"
 FEWEST_SEEDS = 2
-
-
-class CompareNotes(JsonModel):
-    """What a comparison's report says beside its records."""
-
-    command: Literal["compare"] = "compare"
-    reference: str
-    labels: tuple[str, str]
-    target: float
-    target_from: str
-    num_seeds: int
-    verdict: Verdict
-    warnings: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,27 +109,51 @@ def compare(
     _check_seeds(num_seeds)
     launch = launch_for(reference, folder)
     sides = dict(zip(SIDES, (on_installed(plan_a), on_installed(plan_b)), strict=True))
-    claim(folder, resume=resume)
-    facts, warnings = look(launch, None, sides["a"], listener)
-    if sides["b"].batch != sides["a"].batch:
-        look(launch, None, sides["b"])
-    start = time.monotonic()
-    runs = f"{num_seeds} seeds each, interleaved"
-    listener(StageStarted("compare", f"Training {labels[0]} and {labels[1]}, {runs}"))
-    for side, plan in sides.items():
-        write_plan(plan, folder / f"plan_{side}.toml")
-    done = confirm(launch, facts, sides, num_seeds, folder / RUNS_FOLDER, listener, stage="compare")
-    goal, origin = _target(target, facts.target, done["a"], labels[0])
     notes = CompareNotes(
         reference=launch.reference,
         labels=labels,
-        target=goal,
-        target_from=origin,
         num_seeds=num_seeds,
-        verdict=judge(done["b"], done["a"], target=goal),
-        warnings=tuple(dict(vars(finding)) for finding in warnings),
+        plans=tuple(plan.to_dict() for plan in sides.values()),
     )
-    write_json(folder / COMMAND_FILE, notes.model_dump(mode="json"))
+    with claimed(folder, resume=resume, marker=COMMAND_FILE):
+        refuse_others(folder, notes)
+        names = labels if labels[0] != labels[1] else tuple(side.upper() for side in SIDES)
+        called = {f"plan {name}": plan for name, plan in zip(names, sides.values(), strict=True)}
+        looked = look_at_plans(launch, called, listener)
+        notes = notes.model_copy(
+            update={"warnings": tuple(dict(vars(finding)) for finding in looked.warnings)}
+        )
+        write_notes(folder, notes)
+        for side, plan in sides.items():
+            write_plan(plan, folder / f"plan_{side}.toml")
+        with past_checks():
+            return _race(launch, looked.facts, sides, target, notes, folder, listener)
+
+
+def _race(
+    launch: Launch,
+    facts: TaskFacts,
+    sides: dict[str, Plan],
+    target: float | None,
+    notes: CompareNotes,
+    folder: Path,
+    listener: Listener,
+) -> CompareResult:
+    start = time.monotonic()
+    a, b = notes.labels
+    what = f"Training {a} and {b}, {notes.num_seeds} seeds each, interleaved"
+    listener(StageStarted("compare", what))
+    runs = folder / RUNS_FOLDER
+    done = confirm(launch, facts, sides, notes.num_seeds, runs, listener, stage="compare")
+    goal, origin = _target(target, facts.target, done["a"], a)
+    found = {
+        "target": goal,
+        "target_from": origin,
+        "verdict": judge(done["b"], done["a"], target=goal),
+        "crashed": crashed_runs(folder, done, dict(zip(SIDES, notes.labels, strict=True))),
+    }
+    notes = notes.model_copy(update=found)
+    write_notes(folder, notes)
     write_compare_report(folder, (done["a"], done["b"]), notes)
     result = result_of(folder, (done["a"], done["b"]), notes)
     listener(StageDone("compare", result.sentence, time.monotonic() - start))
@@ -137,7 +163,8 @@ def compare(
 def result_of(
     folder: Path, records: tuple[Sequence[Record], Sequence[Record]], notes: CompareNotes
 ) -> CompareResult:
-    """Return a comparison as its caller gets it."""
+    """Return a comparison that came to its end as its caller gets it."""
+    assert notes.verdict is not None and notes.target is not None
     return CompareResult(
         verdict=notes.verdict,
         labels=notes.labels,
@@ -163,7 +190,8 @@ def read_sides(folder: Path, notes: CompareNotes) -> tuple[list[Record], list[Re
 def write_compare_report(
     folder: Path, records: tuple[Sequence[Record], Sequence[Record]], notes: CompareNotes
 ) -> Path:
-    """Write the report of a comparison into its folder; returns its path."""
+    """Write the report of a comparison that came to its end; returns its path."""
+    assert notes.verdict is not None and notes.target is not None
     (a, b), (label_a, label_b) = records, notes.labels
     first = (*b, *a)[0]
     plan = Plan.from_dict(first.plan)
@@ -187,10 +215,17 @@ def write_compare_report(
         machine=machine,
         versions=versions,
         reproduce=(
-            f"slipstream compare {notes.reference} {folder / 'plan_a.toml'} "
-            f"{folder / 'plan_b.toml'} --seeds {notes.num_seeds} --target {notes.target:g}",
+            command_line(
+                "compare",
+                notes.reference,
+                *(folder / f"plan_{side}.toml" for side in SIDES),
+                *("--seeds", notes.num_seeds, "--target", f"{notes.target:g}"),
+            ),
         ),
-        notices=(report.Notice(title=f"The target of {notes.target:g} is {notes.target_from}."),),
+        notices=(
+            report.Notice(title=f"The target of {notes.target:g} is {notes.target_from}."),
+            *crash_notice(notes.crashed),
+        ),
     )
     return write_report(folder, content, findings_of(notes.warnings))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slipstream import tasks
 from slipstream.commands import show
 from slipstream.commands.durations import parse_seconds
-from slipstream.commands.folders import TASK_FILE, TASK_FOLDER, default_folder
+from slipstream.commands.folders import TASK_FILE, TASK_FOLDER, claimed, default_folder
 from slipstream.errors import TaskError
 from slipstream.plan import Plan, Value, read_plan
 from slipstream.progress import Listener, Notice
@@ -77,7 +77,7 @@ def optimize(
     where = _folder("optimize", task, folder, resume)
     chosen = tuple(backends)
     settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
-    with _shown(progress) as listener:
+    with _shown(progress) as listener, claimed(where, resume=resume):
         reference = _reference(task, x, y, handed, where, resume, listener)
         return run(reference, where, settings, listener)
 
@@ -141,7 +141,7 @@ def fit(
     from slipstream.commands.fit import fit as run
 
     where = _folder("fit", task, folder, False)
-    with _shown(progress) as listener:
+    with _shown(progress) as listener, claimed(where):
         reference = _reference(task, x, y, handed, where, False, listener)
         return run(
             reference,
@@ -200,7 +200,7 @@ def compare(
     from slipstream.commands.compare import compare as run
 
     where = _folder("compare", task, folder, resume)
-    with _shown(progress) as listener:
+    with _shown(progress) as listener, claimed(where, resume=resume):
         return run(
             _reference(task, None, None, {}, where, resume, listener),
             _plan(plan_a),
@@ -242,7 +242,7 @@ def ablate(
     from slipstream.commands.ablate import ablate as run
 
     where = _folder("ablate", task, folder, resume)
-    with _shown(progress) as listener:
+    with _shown(progress) as listener, claimed(where, resume=resume):
         reference = _reference(task, None, None, {}, where, resume, listener)
         return run(reference, _plan(plan), where, num_seeds=seeds, resume=resume, listener=listener)
 

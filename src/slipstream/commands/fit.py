@@ -7,12 +7,18 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
 
 from slipstream import report
-from slipstream.commands._writing import environment_of, findings_of, labelled, write_report
+from slipstream.commands._notes import COMMAND_FILE, FitNotes, write_notes
+from slipstream.commands._writing import (
+    command_line,
+    environment_of,
+    findings_of,
+    labelled,
+    write_report,
+)
 from slipstream.commands.durations import seconds_in_words
-from slipstream.commands.folders import PLAN_FILE, claim
+from slipstream.commands.folders import PLAN_FILE, claimed
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
 from slipstream.measure import Failed, Job, Launch, require_backend
@@ -20,21 +26,11 @@ from slipstream.measure.interleave import failed_record
 from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan, Value, to_toml, write_plan
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, Step, silent
-from slipstream.record import JsonModel, Record, read_record, write_json, write_record
+from slipstream.record import METRICS_FILE, Record, read_record, write_record
 from slipstream.task import TaskFacts
 
-COMMAND_FILE = "command.json"
 STOPPING = "Stopping after the update that runs; Ctrl-C again ends it at once."
 NO_CHANGES: Mapping[str, Value] = MappingProxyType({})
-
-
-class FitNotes(JsonModel):
-    """What a fit's report says beside its record."""
-
-    command: Literal["fit"] = "fit"
-    reference: str
-    as_given: dict[str, dict[str, Any]]
-    warnings: tuple[dict[str, str], ...] = ()
 
 
 def fit(
@@ -70,25 +66,26 @@ def fit(
     wanted = on_installed(plan) if plan is not None else None
     if "runtime.backend" in changes:
         require_backend(str(changes["runtime.backend"]))
-    claim(folder)
-    facts, warnings = look(launch, None, wanted, listener, changes)
-    chosen = (wanted or as_given(facts)).edit(changes)
-    notes = FitNotes(
-        reference=launch.reference,
-        as_given=facts.as_given.to_dict(),
-        warnings=tuple(dict(vars(finding)) for finding in warnings),
-    )
-    write_json(folder / COMMAND_FILE, notes.model_dump(mode="json"))
-    write_plan(chosen, folder / PLAN_FILE)
-    start = time.monotonic()
-    listener(StageStarted("train", _what(facts, chosen)))
-    job = Job("run", chosen, folder)
-    record, interrupted = _train(launch, facts, job, evaluate_test, listener)
-    write_fit_report(folder, record, notes)
-    listener(StageDone("train", in_words(record), time.monotonic() - start))
-    if interrupted:
-        raise KeyboardInterrupt
-    return record
+    # A worker refuses a plan before its first update, when this is all that there is.
+    with claimed(folder, traces=(COMMAND_FILE, PLAN_FILE, METRICS_FILE)):
+        facts, warnings = look(launch, None, wanted, listener, changes)
+        chosen = (wanted or as_given(facts)).edit(changes)
+        notes = FitNotes(
+            reference=launch.reference,
+            as_given=facts.as_given.to_dict(),
+            warnings=tuple(dict(vars(finding)) for finding in warnings),
+        )
+        write_notes(folder, notes)
+        write_plan(chosen, folder / PLAN_FILE)
+        start = time.monotonic()
+        listener(StageStarted("train", _what(facts, chosen)))
+        job = Job("run", chosen, folder)
+        record, interrupted = _train(launch, facts, job, evaluate_test, listener)
+        write_fit_report(folder, record, notes)
+        listener(StageDone("train", in_words(record), time.monotonic() - start))
+        if interrupted:
+            raise KeyboardInterrupt
+        return record
 
 
 def in_words(record: Record) -> str:
@@ -122,7 +119,7 @@ def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
         changes=labelled(plan, Plan.from_dict(notes.as_given)),
         machine=machine,
         versions=versions,
-        reproduce=(f"slipstream fit {notes.reference} --plan {folder / PLAN_FILE}",),
+        reproduce=(command_line("fit", notes.reference, "--plan", folder / PLAN_FILE),),
     )
     return write_report(folder, content, findings_of(notes.warnings))
 

@@ -155,6 +155,7 @@ def answered(answer: Answer | Failed, launch: Launch) -> Answer:
 def tell_look(
     facts: TaskFacts, warnings: Sequence[Finding], listener: Listener, start: float
 ) -> None:
+    """Tell the warnings of a look that began at `start`, and its end."""
     for finding in warnings:
         listener(Notice(in_words(finding), warning=True))
     listener(StageDone("look", describe(facts), time.monotonic() - start))

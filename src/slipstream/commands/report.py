@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from slipstream import report
-from slipstream.ablation import BASELINE, PLAN
+from slipstream.ablation import PLAN
 from slipstream.commands import _optimize_report as of_study
+from slipstream.commands._notes import (
+    RUNS_FOLDER,
+    AblationNotes,
+    CompareNotes,
+    FitNotes,
+    read_notes,
+)
 from slipstream.commands._optimize_values import Ablation, Confirmation, FirstLook, is_gain
 from slipstream.commands._writing import environment_of, findings_of, write_report
-from slipstream.commands.ablate import reached_by_all, write_ablation
-from slipstream.commands.compare import (
-    RUNS_FOLDER,
-    CompareNotes,
-    read_sides,
-    write_compare_report,
-)
-from slipstream.commands.fit import COMMAND_FILE, FitNotes, write_fit_report
-from slipstream.commands.folders import PLAN_FILE
+from slipstream.commands.ablate import write_ablate_report
+from slipstream.commands.compare import read_sides, write_compare_report
+from slipstream.commands.fit import write_fit_report
 from slipstream.errors import RecordError
-from slipstream.plan import Plan, read_plan, to_toml
+from slipstream.plan import Plan, to_toml
 from slipstream.record import RECORD_FILE, Record, read_record
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.learn import LearnResult
@@ -47,12 +44,12 @@ def rebuild(folder: Path) -> Path:
         The path of the report.
 
     Raises:
-        RecordError: The folder holds no record, or one that cannot be read.
+        RecordError: The folder holds no record, one that cannot be read, or those of several tasks.
     """
-    kept = _kept(folder)
+    kept = read_notes(folder)
     if isinstance(kept, FitNotes):
         return write_fit_report(folder, read_record(folder), kept)
-    if isinstance(kept, CompareNotes):
+    if isinstance(kept, CompareNotes) and kept.verdict is not None:
         sides = read_sides(folder, kept)
         if not any(sides):
             raise _no_records(folder)
@@ -60,11 +57,11 @@ def rebuild(folder: Path) -> Path:
     runs = dict(_runs_by_side(folder))
     if not runs:
         raise _no_records(folder)
+    _refuse_several_tasks(folder, runs)
     if (folder / STUDY_FILE).exists():
         return _rebuild_study(folder) or _write_plain(folder, runs)
-    is_ablation = any(side.startswith(("without_", "only_")) for side in runs)
-    if is_ablation and {BASELINE, PLAN} <= runs.keys() and (folder / PLAN_FILE).exists():
-        return _rebuild_ablation(folder, runs)
+    if isinstance(kept, AblationNotes) and kept.verdict is not None:
+        return write_ablate_report(folder, runs, kept)
     return _write_plain(folder, runs)
 
 
@@ -91,14 +88,6 @@ def _rebuild_study(folder: Path) -> Path | None:
     return of_study.write_study_report(found, sentence, gain, plan, study, looked.facts.reference)
 
 
-def _rebuild_ablation(folder: Path, runs: dict[str, list[Record]]) -> Path:
-    baseline = _plan_of(runs[BASELINE][0])
-    target = runs[BASELINE][0].target
-    goal = target if target is not None else reached_by_all(runs[BASELINE])
-    write_ablation(folder, read_plan(folder / PLAN_FILE), baseline, runs, goal)
-    return folder / "report.html"
-
-
 def _write_plain(folder: Path, runs: dict[str, list[Record]]) -> Path:
     """Write a report that shows the runs of every side, without a verdict."""
     # Baselines first, the winner last.
@@ -117,12 +106,26 @@ def _write_plain(folder: Path, runs: dict[str, list[Record]]) -> Path:
 
 def _runs_by_side(folder: Path) -> Iterator[tuple[str, list[Record]]]:
     """Yield the name of each side and its records, by seed."""
-    below = [folder / RUNS_FOLDER] if (folder / RUNS_FOLDER).is_dir() else [folder]
-    files = [file for place in below for file in place.glob(f"*/{RECORD_FILE}")]
-    files += folder.glob(RECORD_FILE)
-    ordered = sorted(file.parent for file in files)
-    for side, group in groupby(ordered, key=lambda run: re.sub(r"_seed\d+$", "", run.name)):
+    for side, group in groupby(
+        _run_folders(folder), key=lambda run: re.sub(r"_seed\d+$", "", run.name)
+    ):
         yield side, sorted((read_record(run) for run in group), key=lambda record: record.seed)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    below = folder / RUNS_FOLDER if (folder / RUNS_FOLDER).is_dir() else folder
+    files = [*below.glob(f"*/{RECORD_FILE}"), *folder.glob(RECORD_FILE)]
+    return sorted(file.parent for file in files)
+
+
+def _refuse_several_tasks(folder: Path, runs: dict[str, list[Record]]) -> None:
+    found = sorted({record.task for records in runs.values() for record in records})
+    if len(found) > 1:
+        raise RecordError(
+            f"runs of one task in {folder}",
+            f"those of {', '.join(found)}",
+            f"Name the folder of one command or one run, like {_run_folders(folder)[-1]}.",
+        )
 
 
 def _side(name: str, records: list[Record]) -> report.Side:
@@ -136,29 +139,6 @@ def _side(name: str, records: list[Record]) -> report.Side:
 
 def _plan_of(record: Record) -> Plan:
     return Plan.from_dict(record.plan)
-
-
-def _kept(folder: Path) -> FitNotes | CompareNotes | None:
-    """Return what the command that wrote the folder has kept for its report."""
-    file = folder / COMMAND_FILE
-
-    def read() -> FitNotes | CompareNotes:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        kind = FitNotes if values["command"] == "fit" else CompareNotes
-        return kind.model_validate(values)
-
-    return _readable(file, read) if file.exists() else None
-
-
-def _readable(file: Path, read: Callable[[], Any]) -> Any:
-    try:
-        return read()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise RecordError(
-            f"{file} to be readable",
-            f"{type(error).__name__}: {error}".splitlines()[0],
-            "Delete that file to get a report of the records alone.",
-        ) from None
 
 
 def _no_records(folder: Path) -> RecordError:
