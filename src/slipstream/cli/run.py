@@ -37,8 +37,7 @@ def run(
 ) -> None:
     """Run an unmodified Keras script, with every Model.fit through Slipstream's engine.
 
-    Output, files and exit code are the script's own; options come before SCRIPT.py. An error of
-    the script before it imports Keras ends with 2, any other with 1.
+    Output, files and exit code are the script's own; options come before SCRIPT.py.
     """
     with running(Manner(quiet=True)):
         from slipstream import script as scripts

@@ -21,7 +21,7 @@ from slipstream.script.hook import WhenImported
 from slipstream.script.program import execute, read_source
 from slipstream.script.tracebacks import show
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, INTERRUPTED = 1, 130
 BACKEND_VARIABLE = "KERAS_BACKEND"
 
 
@@ -88,8 +88,7 @@ def run(ready: Ready) -> int:
         ready: The script.
 
     Returns:
-        The exit code: 0; 1 after an error, 2 after one before Keras was imported; 130 after
-        Ctrl-C.
+        The exit code, as Python's: 0; 1 after an error; 130 after Ctrl-C.
 
     Raises:
         SystemExit: The script's own.
@@ -111,8 +110,8 @@ def run(ready: Ready) -> int:
         code = INTERRUPTED
     except Exception as error:
         show(error)
-        code = FAILED if "keras" in sys.modules else BAD_INPUT
-        _explain(error, code, settings.script, teller)
+        code = FAILED
+        _explain(error, settings.script, teller)
     finally:
         fits.finish()
         _sum_up(fits, ready.folder, code, teller)
@@ -161,11 +160,11 @@ def _mute_logger() -> None:
     logger.propagate = False
 
 
-def _explain(error: BaseException, code: int, script: str, teller: Teller) -> None:
+def _explain(error: BaseException, script: str, teller: Teller) -> None:
     advice = advice_for(error)
     if advice is not None:
         teller.say(advice)
-    elif code == BAD_INPUT:
+    elif "keras" not in sys.modules:
         teller.say(f"{Path(script).name} ended before it imported Keras; nothing was trained")
 
 
