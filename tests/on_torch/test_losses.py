@@ -6,7 +6,8 @@ import pytest
 import torch
 from keras.src.losses.losses import LossFunctionWrapper
 
-from slipstream.lowering._loss import of_loss, penalty
+from slipstream.lowering._loss import penalty
+from slipstream.lowering._loss_output import of_loss
 from slipstream.ops.losses import SmoothedSparseCategoricalCrossentropy
 
 losses = keras.losses

@@ -72,6 +72,17 @@ def two_outputs():
     return keras.Model(inputs, {"kind": kind, "size": size})
 
 
+def listed_outputs():
+    named = two_outputs()
+    size = layers.Activation("softplus", name="positive")(named.outputs[1])
+    return keras.Model(named.inputs, [named.outputs[0], size])
+
+
+def listed_examples():
+    x, y = examples()
+    return x, [y, np.abs(x).sum(1, keepdims=True)]
+
+
 def words():
     inputs = keras.Input((6,), dtype="int32")
     table = layers.Embedding(9, 4, mask_zero=True)(inputs)
@@ -172,7 +183,21 @@ CASES = {
         loss_weights={"kind": 1.0, "size": 0.3},
         metrics={"kind": ["accuracy"], "size": ["mae", "mse"]},
         weighted_metrics={"size": ["mae"]},
-        leaves=("several outputs",),
+    ),
+    "a list of outputs": Case(
+        listed_outputs,
+        lambda: (*listed_examples(), [weights(), weights()]),
+        lambda: optimizers.Adam(0.02),
+        loss=[logits(), losses.Poisson()],
+        loss_weights=[1.0, 0.3],
+        metrics=[["accuracy"], ["mae"]],
+        leaves=("poisson",),
+    ),
+    "weights of all outputs": Case(
+        listed_outputs,
+        lambda: (*listed_examples(), weights()),
+        lambda: optimizers.Adam(0.02),
+        loss=[logits(), "mse"],
     ),
     "masks": Case(
         words, sentences, lambda: optimizers.Adam(0.02), loss=logits(), metrics=["accuracy"]

@@ -30,7 +30,8 @@ class Seen(NamedTuple):
     @property
     def num_examples(self) -> int:
         """The number of examples in it."""
-        return len(next(leaves(self.x)))
+        first = self.x if isinstance(self.x, torch.Tensor) else next(leaves(self.x))
+        return int(first.shape[0])
 
 
 @dataclass(frozen=True)

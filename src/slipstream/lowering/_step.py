@@ -70,10 +70,10 @@ def _forward(model: Any, own: Parts) -> _Part:
 def _loss(model: Any, own: Parts, only_regularizers: bool) -> _Part:
     loss = NativeLoss(model, own.loss, only_regularizers)
     # Also where Keras computes it: evaluations may be judged by another loss.
-    found = loss.output_loss(model._compile_loss)
+    found = loss.compiled(model._compile_loss)
     if isinstance(found, str):
         return _Part(loss, fallbacks=(f"the loss: {found}",))
-    return _Part(loss, "loss")
+    return _Part(loss, "loss", tuple(f"the loss: {reason}" for reason in found.left))
 
 
 def _track(model: Any, own: Parts) -> _Part:
