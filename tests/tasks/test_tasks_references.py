@@ -38,7 +38,9 @@ def own_imports(monkeypatch):
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        # Libraries with compiled parts cannot be imported a second time.
+        if "site-packages" not in str(getattr(sys.modules[name], "__file__", None)):
+            del sys.modules[name]
 
 
 def refused(reference):
@@ -165,6 +167,17 @@ def test_a_file_that_does_not_import_is_told_its_line(write, text, said):
     message = refused(write(text))
     for part in said:
         assert part in message
+
+
+def test_a_task_that_is_refused_says_why_and_where_and_no_more(write, monkeypatch):
+    wrong = ONE.replace("val_mae", "mae")
+    file = write(wrong, "wrong_module.py")
+    monkeypatch.chdir(file.parent)
+    for reference in (file, "wrong_module:task"):
+        message = refused(reference)
+        assert message.startswith("Expected Task(monitor=...) to be a validation metric; got 'mae'")
+        assert message.endswith("choices are made on held-out data.")
+        assert "in wrong_module.py, line 5" in message and "import" not in message
 
 
 def test_an_error_in_a_neighbour_names_the_line_that_imports_it(write):

@@ -16,6 +16,7 @@ from slipstream.task import Task
 
 USUAL_NAMES = ("task", "TASK")
 UNNAMED = "task"
+PACKAGE = str(Path(__file__).parents[1])
 
 
 def load_file(path: Path, name: str | None) -> Task:
@@ -110,12 +111,12 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _does_not_import(what: str, error: BaseException, path: Path | None) -> TaskError:
-    if isinstance(error, SlipstreamError):
-        came = str(error).removesuffix(".")
-    else:
-        text = str(error).strip().splitlines()
-        came = type(error).__name__ + (f": {text[0].removesuffix('.')}" if text else "")
     line = _line_in(error, path)
+    if isinstance(error, SlipstreamError):
+        # It says already what to mend.
+        return TaskError(error.expected, f"{error.came}{line}", error.mend)
+    text = str(error).strip().splitlines()
+    came = type(error).__name__ + (f": {text[0].removesuffix('.')}" if text else "")
     return TaskError(
         f"{what} to import",
         f"{came}{line}",
@@ -132,5 +133,5 @@ def _line_in(error: BaseException, path: Path | None) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if path is None or Path(frame.filename) == path
     ]
-    frames = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+    frames = [frame for frame in frames if not frame.filename.startswith(("<", PACKAGE))]
     return f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
