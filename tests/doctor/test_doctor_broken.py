@@ -512,11 +512,12 @@ def test_the_same_problem_in_another_split_is_told_in_short() -> None:
     assert "NaN in 4 of 40" in lines[0]
     assert lines[1] == "  2 more problems were found:"
     assert lines[2].startswith("  - Expected labels from 0 to 3") and "subtract 1" in lines[2]
-    with pytest.raises(DataError) as caught:
-        refuse(examine(case(lambda n: labels(n) + 1, SPARSE)))
-    *_, last = str(caught.value).splitlines()
-    assert last.startswith("  - Also labels from 1 to 4 in the targets of the validation split")
-    assert "subtract" not in last and "Expected" not in last
+    for made in (broken, case(lambda n: labels(n) + 1, SPARSE)):
+        with pytest.raises(DataError) as caught:
+            refuse(examine(made))
+        *_, last = str(caught.value).splitlines()
+        assert last.startswith("  - Also labels from 1 to 4 in the targets of the validation split")
+        assert "subtract" not in last and "Expected" not in last
 
 
 @pytest.mark.parametrize(("num", "rest"), [(5, []), (6, ["  - and 1 more."])])

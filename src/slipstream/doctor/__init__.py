@@ -75,10 +75,13 @@ def refuse(findings: Sequence[Finding]) -> None:
 
 
 def _listed(first: Finding, more: Sequence[Finding]) -> str:
-    """Return a line for each further finding, without what was said of the first already."""
+    """Return a line for each further finding, without what a line before it said already."""
     if not more:
         return ""
-    shown = [f"- {_beside(first, finding)}" for finding in more[: MOST_LISTED - 1]]
+    shown, said = [], first
+    for finding in more[: MOST_LISTED - 1]:
+        shown.append(f"- {_after(said, finding)}")
+        said = finding
     if len(more) > len(shown):
         shown.append(f"- and {len(more) - len(shown)} more.")
     count = f"{len(more)} more problem{'s were' if len(more) > 1 else ' was'} found:"
@@ -86,9 +89,9 @@ def _listed(first: Finding, more: Sequence[Finding]) -> str:
     return "".join(f"\n  {line}" for line in [count, *shown])
 
 
-def _beside(first: Finding, other: Finding) -> str:
-    if (other.what, other.mend) == (first.what, first.mend):
-        return f"Also {other.where}."
-    if other.mend == first.mend:
-        return f"Expected {other.what}; got {other.where}."
-    return str(other)
+def _after(said: Finding, finding: Finding) -> str:
+    if (finding.what, finding.mend) == (said.what, said.mend):
+        return f"Also {finding.where}."
+    if finding.mend == said.mend:
+        return f"Expected {finding.what}; got {finding.where}."
+    return str(finding)
