@@ -27,6 +27,15 @@ def test_the_line_of_the_users_file_is_named() -> None:
     assert error.came == "ValueError: bad in mine.py, line 4"
 
 
+@pytest.mark.parametrize(
+    ("message", "call"), [("SystemExit: 7", "sys.exit(7)"), ("SystemExit", "sys.exit()")]
+)
+def test_sys_exit_is_told_as_it_was_written(message: str, call: str) -> None:
+    ended = Failed("error", message, failed("/home/me/mine.py").log)
+    error = not_opened(ended, "mine.py")
+    assert error.came == f"a call of {call} in mine.py, line 3"
+
+
 def test_a_mistake_of_ours_is_not_blamed_on_the_user() -> None:
     error = not_opened(failed(f"{OWN}/measure/worker.py", f"{OWN}/engine/look.py"), "digits")
     assert isinstance(error, TrainingError)
@@ -58,7 +67,7 @@ def test_memory_is_blamed_only_where_it_was_short(died: Failed, wait: bool) -> N
     error = not_opened(died, "mine.py")
     assert error.came == f"one that {died.message}"
     assert "memory" not in str(error)
-    assert ("wait for" in error.mend, "sys.exit" in error.mend) == (wait, not wait)
+    assert ("wait for" in error.mend, "os._exit" in error.mend) == (wait, not wait)
 
 
 def test_a_memory_error_is_told_with_its_line() -> None:

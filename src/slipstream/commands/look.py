@@ -25,8 +25,8 @@ Answer = TypeVar("Answer")
 USUAL_BACKEND = Plan().runtime.backend
 PACKAGE = str(Path(__file__).parents[1])
 _MENDS = {
-    "crash": "Call the task's functions in a shell to see what ends the process: sys.exit, "
-    "os._exit, or a library that crashes.",
+    "crash": "Call the task's functions in a shell to see what ends the process: os._exit, "
+    "or a library that crashes.",
     "hang": "Call the task's functions in a shell to see what they wait for.",
     "out_of_memory": "Close other programs, or load less data: the memory of this machine was "
     "short.",
@@ -197,13 +197,13 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
     if failed.kind == "error" and not line and _is_ours(failed.log):
         return TrainingError(
             f"Slipstream to look at the task {reference}",
-            failed.message.strip().splitlines()[0].removesuffix("."),
+            _first_line(failed),
             "This is a mistake of Slipstream's, not yours: please report it, with the task.",
         )
     if failed.kind == "error":
         return TaskError(
             f"the task {reference} to load its data and to build its model",
-            failed.message.strip().splitlines()[0].removesuffix(".") + line,
+            _first_line(failed) + line,
             "Mend that line; the functions are called without arguments, in a fresh process."
             if line
             else "Build the model and call it on a few examples in a shell to see more.",
@@ -216,8 +216,14 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
 
 
 def _came_to(failed: Failed) -> str:
+    raised = "raised " if _was_raised(failed) else ""
+    return f"one that {raised}{_first_line(failed)}"
+
+
+def _first_line(failed: Failed) -> str:
     first = failed.message.strip().splitlines()[0].removesuffix(".")
-    return f"one that raised {first}" if _was_raised(failed) else f"one that {first}"
+    # The user wrote sys.exit, and may not know what it raises.
+    return re.sub(r"^SystemExit(: (.*))?$", r"a call of sys.exit(\2)", first)
 
 
 def _was_raised(failed: Failed) -> bool:
