@@ -60,6 +60,7 @@ HEALTHY = {
 # What is wrong, in changes of the healthy task; words that the message must have.
 BAD: dict[str, tuple[dict, list[str]]] = {
     "labels from 1": ({"y": "labels + 1"}, ["labels from 1 to 3", "subtract 1"]),
+    "labels from -1": ({"y": "labels - 1"}, ["labels from -1 to 1", "add 1"]),
     "labels out of range": ({"y": "labels * 5"}, ["10"]),
     "one-hot with a sparse loss": ({"y": "np.eye(3, dtype='float32')[labels]"}, ["categorical"]),
     "labels with a one-hot loss": ({"loss": "categorical_crossentropy"}, ["sparse"]),
@@ -77,6 +78,10 @@ BAD: dict[str, tuple[dict, list[str]]] = {
         ["(N,)", "F1Score", "y[..., None]"],
     ),
     "NaN in inputs": ({"more": "x[7, 2] = np.nan"}, ["NaN", "7"]),
+    "NaN before we split": (
+        {"more": "x[7, 2] = np.nan", "data": "x, y"},
+        ["NaN in 1 of", "(row 7 of the data before the split)"],
+    ),
     "infinity in targets": (
         {
             "units": 1,
