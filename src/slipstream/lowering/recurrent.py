@@ -9,15 +9,20 @@ from typing import Any, final
 
 import keras
 import torch
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from slipstream.lowering._cast import cast, compute_dtype, weight_of
 from slipstream.lowering._draw import Dropout
+from slipstream.lowering._gru_steps import gru_steps
 from slipstream.lowering._kept_steps import KeptSteps
 from slipstream.lowering._layout import restride
 from slipstream.lowering._rule import Call, NotLoweredError, Rule, Run, Slot, Tolerance
 
+Read = Callable[[], torch.Tensor]
 Outputs = tuple[torch.Tensor, list[torch.Tensor]]
+# Beyond so many units a GRU in half precision is faster by PyTorch's kernel.
+MOST_UNITS = 64
 TANH = (keras.activations.tanh, keras.ops.tanh)
 SIGMOID = (keras.activations.sigmoid, keras.ops.sigmoid)
 RELU = (keras.activations.relu, keras.ops.relu)
@@ -84,7 +89,41 @@ def _lstm(cell: Any, dtype: torch.dtype) -> _Kernel:
     return _Kernel(torch._VF.lstm, weights, bias is not None, 2)
 
 
-def _gru(cell: Any, dtype: torch.dtype) -> _Kernel:
+@final
+@dataclass(frozen=True)
+class _GruKernel:
+    """A GRU: by PyTorch's kernel, or on the CPU by steps of our own where these are faster."""
+
+    kernel: _Kernel
+    matrices: tuple[Read, Read]
+    bias: Read | None
+    num_states: int = 1
+
+    def __call__(self, x: torch.Tensor, states: Sequence[torch.Tensor]) -> Outputs:
+        """Run whole sequences (batch, steps, features)."""
+        units = states[0].shape[-1]
+        if x.device.type != "cpu" or (x.dtype != torch.float32 and units > MOST_UNITS):
+            return self.kernel(x, states)
+        weight, recurrent = (read() for read in self.matrices)
+        row, other = (None, x.new_zeros(3 * units)) if self.bias is None else self.bias().unbind()
+        projected = functional.linear(x.transpose(0, 1), weight.t(), row)
+        # In half precision the products of so few rows cost more than they save.
+        steps = gru_steps(
+            projected.float(), states[0].float(), recurrent.float(), other.float()
+        ).to(x.dtype)
+        return steps.transpose(0, 1), [steps[-1]]
+
+    def packed(
+        self, x: torch.Tensor, states: Sequence[torch.Tensor], lengths: torch.Tensor
+    ) -> Outputs:
+        """Run sequences to their own lengths; the last states are those at their ends."""
+        return self.kernel.packed(x, states, lengths)
+
+
+Kernel = _Kernel | _GruKernel
+
+
+def _gru(cell: Any, dtype: torch.dtype) -> _GruKernel:
     _check_activations(cell, cell.recurrent_activation)
     if not cell.reset_after:
         raise NotLoweredError("it resets before the product with the state (reset_after=False)")
@@ -95,7 +134,7 @@ def _gru(cell: Any, dtype: torch.dtype) -> _Kernel:
         matrices = [_reset_first(kernel().t()), _reset_first(recurrent().t())]
         return matrices if bias is None else matrices + [_reset_first(row) for row in bias()]
 
-    return _Kernel(torch._VF.gru, weights, bias is not None)
+    return _GruKernel(_Kernel(torch._VF.gru, weights, bias is not None), (kernel, recurrent), bias)
 
 
 def _simple(cell: Any, dtype: torch.dtype) -> _Kernel:
@@ -118,7 +157,9 @@ def _simple(cell: Any, dtype: torch.dtype) -> _Kernel:
     return _Kernel(function, weights, bias is not None)
 
 
-def _lower(kernel_of: Callable[[Any, torch.dtype], _Kernel], layer: Any, call: Call) -> Run:
+def _lower(
+    kernel_of: Callable[[Any, torch.dtype], _Kernel | _GruKernel], layer: Any, call: Call
+) -> Run:
     index = call.only_tensor("initial_state", "mask").index
     given, explicit = call.arguments.get("initial_state"), call.arguments.get("mask")
     _refuse_settings(layer)
@@ -152,7 +193,11 @@ def _lower(kernel_of: Callable[[Any, torch.dtype], _Kernel], layer: Any, call: C
 
 
 def _run_masked(
-    kernel: _Kernel, x: torch.Tensor, states: list[torch.Tensor], mask: torch.Tensor, layer: Any
+    kernel: _Kernel | _GruKernel,
+    x: torch.Tensor,
+    states: list[torch.Tensor],
+    mask: torch.Tensor,
+    layer: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
     """Return all outputs, the last one, and the last states."""
     kept = KeptSteps(mask)
@@ -192,13 +237,13 @@ def _check_activations(cell: Any, recurrent: Any) -> None:
         raise NotLoweredError("its activations are others than tanh and sigmoid")
 
 
-def _matrix(variable: Any, dtype: torch.dtype) -> Callable[[], torch.Tensor]:
+def _matrix(variable: Any, dtype: torch.dtype) -> Read:
     """Return how to read a kernel whose transpose is contiguous, as PyTorch keeps its own."""
     restride(variable, (1, 0))
     return weight_of(variable, dtype)
 
 
-def _bias(cell: Any, dtype: torch.dtype) -> Callable[[], torch.Tensor] | None:
+def _bias(cell: Any, dtype: torch.dtype) -> Read | None:
     return weight_of(cell.bias, dtype) if cell.use_bias else None
 
 
