@@ -69,9 +69,9 @@ def test_a_task_from_python_is_not_put_over_that_of_an_earlier_result(
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_a_fit_has_left_is_not_written_over(resume: bool, finished: Path) -> None:
     before = contents(finished)
-    with pytest.raises(InputError, match=r"holds command\.json|holds a fit of digits"):
+    with pytest.raises(InputError, match=r"holds command\.json|slipstream fit"):
         ablate("digits", COSINE, finished, resume=resume)
-    with pytest.raises(InputError, match=r"holds command\.json|holds a fit of digits"):
+    with pytest.raises(InputError, match=r"holds command\.json|slipstream fit"):
         compare("digits", JAX, COSINE, finished, resume=resume)
     assert contents(finished) == before
 
@@ -85,9 +85,9 @@ def test_to_go_on_takes_the_same_task_and_plans(tmp_path: Path) -> None:
         plans=(JAX.to_dict(), COSINE.to_dict()),
     )
     write_notes(tmp_path, notes)
-    with pytest.raises(InputError, match="a compare of digits with other plans"):
+    with pytest.raises(InputError, match="with other plans"):
         compare("digits", COSINE, JAX, tmp_path, resume=True)
-    with pytest.raises(InputError, match="this ablate of digits"):
+    with pytest.raises(InputError, match="'slipstream ablate' began on digits"):
         ablate("digits", COSINE, tmp_path, resume=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from slipstream.errors import InputError, RecordError
-from slipstream.record import RECORD_FILE, JsonModel, Record, write_json
+from slipstream.record import RECORD_FILE, Environment, JsonModel, Record, write_json
 from slipstream.verdict import AblationRow, Verdict
 
 COMMAND_FILE = "command.json"
@@ -64,11 +64,21 @@ class AblationNotes(JsonModel):
         return self.command, self.reference, self.plan
 
 
-Notes = FitNotes | CompareNotes | AblationNotes
+class OptimizeNotes(JsonModel):
+    """What a study's report says beside its stages and records."""
+
+    command: Literal["optimize"] = "optimize"
+    reference: str
+    budget_seconds: float
+    environment: Environment
+
+
+Notes = OptimizeNotes | FitNotes | CompareNotes | AblationNotes
 KINDS: dict[str, type[Notes]] = {
     "fit": FitNotes,
     "compare": CompareNotes,
     "ablate": AblationNotes,
+    "optimize": OptimizeNotes,
 }
 
 
@@ -111,14 +121,15 @@ def refuse_others(folder: Path, mine: CompareNotes | AblationNotes) -> None:
         InputError: It does.
     """
     kept = read_notes(folder)
-    if kept is None or (not isinstance(kept, FitNotes) and kept.identity() == mine.identity()):
+    if kept is None:
         return
-    what = f"a {kept.command} of {kept.reference}"
-    if (kept.command, kept.reference) == (mine.command, mine.reference):
-        what += " with other plans"
+    if isinstance(kept, CompareNotes | AblationNotes) and kept.identity() == mine.identity():
+        return
+    same = (kept.command, kept.reference) == (mine.command, mine.reference)
     raise InputError(
-        f"a folder that this {mine.command} of {mine.reference} began, where {folder} is",
-        f"one that holds {what}",
+        f"what 'slipstream {mine.command}' began on {mine.reference} in {folder}",
+        f"what 'slipstream {kept.command}' wrote on {kept.reference}"
+        + (", with other plans" if same else ""),
         "Name another folder with --out.",
     )
 

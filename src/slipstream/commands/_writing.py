@@ -13,14 +13,18 @@ from slipstream import report
 from slipstream._version import __version__
 from slipstream.doctor import Finding
 from slipstream.plan import Plan
-from slipstream.record import Record
+from slipstream.record import Environment, Record
 
 
 def environment_of(records: Sequence[Record]) -> tuple[dict[str, str], dict[str, str]]:
     """Return machine and versions of the first record, as text."""
-    if not records:
+    return described(records[0].environment if records else None)
+
+
+def described(environment: Environment | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return machine and versions as text; of None, nothing."""
+    if environment is None:
         return {}, {}
-    environment = records[0].environment
     values = dict(environment.machine)
     memory = values.pop("memory_bytes", None)
     machine = {name.replace("_", " "): str(value) for name, value in values.items()}

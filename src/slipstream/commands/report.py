@@ -54,12 +54,14 @@ def rebuild(folder: Path) -> Path:
         if not any(sides):
             raise _no_records(folder)
         return write_compare_report(folder, sides, kept)
+    if (folder / STUDY_FILE).exists():
+        rebuilt = _rebuild_study(folder)
+        if rebuilt is not None:
+            return rebuilt
     runs = dict(_runs_by_side(folder))
     if not runs:
         raise _no_records(folder)
     _refuse_several_tasks(folder, runs)
-    if (folder / STUDY_FILE).exists():
-        return _rebuild_study(folder) or _write_plain(folder, runs)
     if isinstance(kept, AblationNotes) and kept.verdict is not None:
         return write_ablate_report(folder, runs, kept)
     return _write_plain(folder, runs)

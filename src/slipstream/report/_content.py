@@ -98,6 +98,16 @@ class RuntimeRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One learning rate that the tuned baseline was tried at: its best value, time to target."""
+
+    rate: float
+    quality: float | None = None
+    seconds: float | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One trial of the learning study. `seconds` and `quality` place it in the speed picture."""
 
@@ -152,6 +162,7 @@ class ReportInput:
         sides: Baselines first, the winner last, each with several seeds.
         confidence: What the intervals promise to cover.
         winner_in_baseline_time: A sentence; told from the runs if empty.
+        sweep: The rates that plain SGD was tried at for the tuned baseline.
         metric_of_trials: What the trials' values are, like "seconds to target".
         tuning_seconds: What the tuning cost in all; the stages' sum if None.
         payback_trainings: After how many trainings it has paid; infinity for never.
@@ -174,6 +185,7 @@ class ReportInput:
     winner_in_baseline_time: str = ""
     ablation: tuple[AblationRow, ...] = ()
     runtime: tuple[RuntimeRow, ...] = ()
+    sweep: tuple[Rate, ...] = ()
     trials: tuple[Trial, ...] = ()
     metric_of_trials: str = ""
     stages: tuple[Stage, ...] = ()
