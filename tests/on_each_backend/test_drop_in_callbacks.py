@@ -53,12 +53,16 @@ def test_callbacks_may_set_rates_and_weights_between_epochs():
 
         def on_epoch_end(self, epoch, logs=None):
             self.model.layers[0].kernel.assign(self.model.layers[0].kernel * 0.5)
+            seen.append(self.model.evaluate(*problem(9), verbose=0, return_dict=True)["loss"])
+            seen.append(float(self.model.predict(problem(9)[0], verbose=0).sum()))
 
+    seen = []
     fit, _ = fit_with(
         lambda: [Meddler(), callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9)]
     )
     both = same(lambda: net(optimizer=adam), fit)
     assert both.our_history.history["learning_rate"][-1] == pytest.approx(0.05 / 3 * 0.9)
+    assert seen[6:] == pytest.approx(seen[:6], rel=1e-4, abs=1e-4)
 
 
 def test_callbacks_may_set_rates_and_weights_between_batches():
@@ -72,6 +76,17 @@ def test_callbacks_may_set_rates_and_weights_between_batches():
 
     fit, _ = fit_with(lambda: [Meddler()], epochs=2)
     same(lambda: net(optimizer=adam), fit)
+
+
+def test_a_stop_before_an_epoch_comes_after_one_update():
+    def stop(epoch, logs):
+        model.stop_training = epoch == 1
+
+    x, y = problem(44)
+    model = net(optimizer=adam)
+    begin = callbacks.LambdaCallback(on_epoch_begin=stop)
+    slipstream.fit(model, x, y, batch_size=8, epochs=5, verbose=0, callbacks=[begin])
+    assert int(model.optimizer.iterations) == 6 + 1
 
 
 def test_a_stop_within_an_epoch_and_a_stop_between_epochs():

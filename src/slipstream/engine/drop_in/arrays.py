@@ -21,6 +21,7 @@ from slipstream.engine.drop_in.inputs import (
 )
 from slipstream.engine.drop_in.models import is_built
 from slipstream.engine.drop_in.order import positions_of_epoch
+from slipstream.engine.drop_in.report import NotAcceleratedError
 
 # Larger sets stay on the host: they would be there twice.
 MOST_PLACED_BYTES = 256 * 2**20
@@ -89,6 +90,8 @@ class ArraySource:
             self._nest = data_adapter_utils.pack_x_y_sample_weight(*self._parts)
         self._as_given = as_given
         self._num = int(next(leaves(self._parts)).shape[0])
+        if self._num == 0:
+            raise NotAcceleratedError("there are no examples")
         self._size = min(int(adapter.batch_size), self._num)
         self._shuffle, self._seed = shuffle, seed
         self._full = self._num // self._size

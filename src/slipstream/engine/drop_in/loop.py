@@ -53,6 +53,8 @@ class Loop:
         self._validation = validation
         self._opened: OpenedForFit | None = None
         self._access = Access(model)
+        together = int(model.steps_per_execution)
+        self._most = together if hooks.is_per_batch else max(together, MOST_UPDATES)
         self._at_most = 1
         self._has_begun = False
         self._are_scalar: bool | None = None
@@ -111,8 +113,7 @@ class Loop:
         """Open the program on the state as the callbacks left it when training began."""
         self._opened = open_for_fit(self._model)
         self._access.use(self._opened.program)
-        most = self._model.steps_per_execution if self._hooks.is_per_batch else MOST_UPDATES
-        self._source.open(self._opened.program, most)
+        self._source.open(self._opened.program, self._most)
 
     def _begin_epoch(self, epoch: int) -> None:
         self._program.read_metrics()
@@ -141,11 +142,12 @@ class Loop:
 
     def _limit(self, done: int, group: int) -> int:
         """How many updates the next call may make; the very first one is made alone."""
-        if not self._has_begun:
+        if not self._has_begun or self._model.stop_training:
+            # Keras looks whether it has to stop after each update, and not before the first.
             return 1
         if self._hooks.is_per_batch:
             return group - done % group
-        return self._at_most if self._hooks.shows_progress else MOST_UPDATES
+        return self._at_most if self._hooks.shows_progress else self._most
 
     def _update(self, portion: Portion) -> None:
         self._access.take()
@@ -187,7 +189,7 @@ class Loop:
         bar.on_train_batch_end(last, self._logs())
         seconds = time.perf_counter() - start
         if seconds < BAR_SECONDS:
-            self._at_most = min(MOST_UPDATES, 2 * self._at_most)
+            self._at_most = min(self._most, 2 * self._at_most)
         elif seconds > 4 * BAR_SECONDS:
             self._at_most = max(1, self._at_most // 2)
 
