@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Looking for doctests, pytest would import every conftest.py under one name; they have none.
+collect_ignore_glob = ["*conftest.py"]
+
 REASON = "KERAS_BACKEND is not {backend}; run KERAS_BACKEND={backend} pytest tests/{folder}"
 # What a folder needs; None is any backend.
 NEEDS = {
