@@ -14,7 +14,14 @@ from slipstream import doctor, tasks
 from slipstream.commands.folders import LOG_FOLDER
 from slipstream.doctor import Finding
 from slipstream.errors import BackendError, TaskError, TrainingError
-from slipstream.measure import Failed, Launch, Worker, installed_backends, require_backend
+from slipstream.measure import (
+    Failed,
+    Launch,
+    Worker,
+    how_to_install,
+    installed_backends,
+    require_backend,
+)
 from slipstream.measure.messages import Look
 from slipstream.plan import Plan, Value
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, silent
@@ -75,7 +82,7 @@ def usual_backend() -> str:
         raise BackendError(
             "TensorFlow, JAX or PyTorch to be installed",
             "none of them",
-            "Run: pip install 'slipstream[tensorflow]' (or [jax], [torch], [all])",
+            f"{how_to_install('tensorflow')} Or [jax], [torch], [all].",
         )
     return USUAL_BACKEND if USUAL_BACKEND in installed else installed[0]
 

@@ -46,7 +46,7 @@ def plan_text(
                 "none",
                 "Name the task: its batch size and kind decide what the recipe does.",
             )
-        plan = Plan()
+        plan = on_installed(Plan())
     elif chosen is None and task in tasks.names():
         plan = on_installed(tasks.resolve(task).plan)
     else:

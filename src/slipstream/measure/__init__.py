@@ -6,6 +6,7 @@ from slipstream.measure.manager import (
     Launch,
     Worker,
     WorkerPool,
+    how_to_install,
     installed_backends,
     require_backend,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Run",
     "Worker",
     "WorkerPool",
+    "how_to_install",
     "installed_backends",
     "interleave",
     "require_backend",

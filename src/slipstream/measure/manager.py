@@ -6,6 +6,7 @@ right one. A worker that crashes, hangs or runs out of memory is a value, `Faile
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import os
 import re
@@ -86,11 +87,29 @@ def require_backend(name: str) -> None:
     installed = installed_backends()
     if name in installed:
         return
-    known = name in BACKENDS
+    if name not in BACKENDS:
+        near = difflib.get_close_matches(name.lower(), BACKENDS, n=1)
+        raise BackendError(
+            f"one of {', '.join(BACKENDS)}",
+            f"'{name}'",
+            f"Did you mean '{near[0]}'?" if near else "Name one of these.",
+        )
     raise BackendError(
-        f"the backend '{name}' to be installed" if known else f"one of {', '.join(BACKENDS)}",
-        f"only {', '.join(installed) or 'none'}" if known else f"'{name}'",
-        f"Run: pip install 'slipstream[{name if known else 'all'}]'",
+        f"the backend '{name}' to be installed",
+        f"only {', '.join(installed) or 'none'}",
+        how_to_install(name),
+    )
+
+
+def how_to_install(backend: str) -> str:
+    """Return the sentence that says how a backend is installed.
+
+    Example:
+        >>> how_to_install("jax")
+        "Run: pip install 'slipstream[jax]' (from a clone: pip install -e '.[jax]')."
+    """
+    return (
+        f"Run: pip install 'slipstream[{backend}]' (from a clone: pip install -e '.[{backend}]')."
     )
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any, final
 
 from slipstream.environment import peak_memory_bytes
 from slipstream.errors import BackendError, InputError
-from slipstream.measure import messages
+from slipstream.measure import manager, messages
 from slipstream.measure.messages import Happening, Message, Reply
 
 PROGRESS_INTERVAL_SECONDS = 0.2
@@ -262,7 +262,7 @@ def _import_everything() -> str:
         raise BackendError(
             f"the backend '{wanted}' to be importable",
             f"{type(error).__name__}: {error}",
-            f"Run: pip install 'slipstream[{wanted}]'",
+            manager.how_to_install(wanted),
         ) from None
     from slipstream import engine  # noqa: F401
 
