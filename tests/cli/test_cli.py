@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from slipstream import techniques
 from slipstream.cli import main
+from slipstream.cli.early import interrupts_end_it
+from slipstream.cli.running import Manner, running
 from slipstream.errors import DataError
 from slipstream.plan import Plan, from_toml, to_toml
 from slipstream.progress import Notice, StageStarted, Step
@@ -65,6 +69,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["fit", "digits", "--set", "schedule.peek=1"], ["'schedule.peek'", "'schedule.peak'"]),
         (["fit", "digits", "--set", "batch.size"], ["--set schedule.peak=3e-3"]),
         (["fit", "digits", "--set", "runtime.backend=caffe"], ["'caffe'", "tensorflow, jax"]),
+        (["optimize", "digits", "--backends", "jx"], ["'jx'", "Did you mean 'jax'?"]),
         (["optimize", "digits", "--budget", "10"], ["'10'", "Did you mean '10m'?"]),
         (["optimize", "digits", "--budget", "soon"], ["'soon'", "1m30s"]),
         (["optimize", "digits", "--backends", "theano"], ["'theano'"]),
@@ -97,6 +102,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
         ["compare", "digits", "a.toml"],
         ["ablate", "digits"],
         ["optimize", "digits", "--seeds", "1"],
+        ["ablate", "digits", "--plan", "plan.toml", "--seeds", "2"],
         ["fit", "digits", "--data-dir", "nowhere"],
     ],
 )
@@ -124,10 +130,11 @@ def test_a_backend_that_is_not_installed_is_refused_with_the_command_that_instal
     assert run("fit", "digits", "--set", "runtime.backend=torch") == 2
     err = capsys.readouterr().err
     assert "only jax" in err
-    assert "pip install 'slipstream[torch]'" in err
+    assert "pip install 'slipstream[torch]' (from a clone: pip install -e '.[torch]')" in err
     # A task that names no backend is trained on what there is.
-    assert run("plan", "digits") == 0
-    assert from_toml(capsys.readouterr().out).runtime.backend == "jax"
+    for arguments in (["plan", "digits"], ["plan"]):
+        assert run(*arguments) == 0
+        assert from_toml(capsys.readouterr().out).runtime.backend == "jax"
 
 
 def test_an_error_as_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,8 +197,9 @@ def test_eject_prints_a_script_that_compiles(capsys: pytest.CaptureFixture[str])
 class Command:
     """Stands in for a command that takes long."""
 
-    def __init__(self, ends_with: BaseException | None) -> None:
+    def __init__(self, ends_with: BaseException | None, *, begins: bool = False) -> None:
         self.ends_with = ends_with
+        self.begins = begins
         self.given: tuple[object, ...] = ()
 
     def __call__(self, *given: object, listener: object = None, **_: object) -> object:
@@ -202,13 +210,17 @@ class Command:
         tell(Step("look", "half way", 0.5))
         tell(Notice("Few examples.", warning=True))
         assert self.ends_with is not None
+        if self.begins:
+            folder = given[1]
+            assert isinstance(folder, Path)
+            folder.mkdir(parents=True)
         raise self.ends_with
 
 
 def test_interrupted_commands_end_with_130_and_say_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = Command(KeyboardInterrupt())
+    command = Command(KeyboardInterrupt(), begins=True)
     monkeypatch.setattr("slipstream.commands.optimize.optimize", command)
     assert run("optimize", "digits", "--budget", "90s", "--no-allow-precision") == 130
     err = capsys.readouterr().err
@@ -217,6 +229,50 @@ def test_interrupted_commands_end_with_130_and_say_how_to_go_on(
     assert folder.parent == Path("runs")
     go_on = f"slipstream optimize digits --budget 90s --no-allow-precision --out {folder} --resume"
     assert f"to go on: {go_on}" in err
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_was_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("slipstream.commands.compare.compare", Command(KeyboardInterrupt()))
+    Path("a.toml").write_text(to_toml(Plan()))
+    assert run("compare", "digits", "a.toml", "a.toml", "--quiet") == 130
+    assert capsys.readouterr().err.splitlines() == ["Warning: Few examples.", "Interrupted."]
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+from slipstream.cli import main
+main(["tasks"])
+"""
+
+
+def test_ctrl_c_is_told_before_the_command_line_is_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_within_a_command_ctrl_c_is_the_commands_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts_end_it():
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(typer.Exit), running(Manner(quiet=True)):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_error_of_slipstream_itself_is_one_line_and_a_file(

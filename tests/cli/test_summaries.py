@@ -66,6 +66,14 @@ def test_a_study_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert f"Next: slipstream fit digits --plan {tmp_path / 'plan.toml'} --test" in text
 
 
+def test_names_in_commands_are_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    summaries.of_optimize(optimized(folder), "my task.py", Manner())
+    text = capsys.readouterr().out
+    assert f"Next: slipstream fit 'my task.py' --plan '{folder}/plan.toml' --test" in text
+
+
 def test_no_gain_is_not_paid_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summaries.of_optimize(optimized(tmp_path, gain=False), "digits", Manner())
     assert "not paid back" in capsys.readouterr().out

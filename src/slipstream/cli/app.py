@@ -199,7 +199,7 @@ def ablate(
     task: TaskArgument,
     *,
     plan: Annotated[Path, typer.Option(metavar="FILE", help="The plan to take apart.")],
-    seeds: SeedsOption = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=3, help="Runs of each variant.")] = 3,
     out: OutOption = None,
     resume: ResumeOption = False,
     data_dir: DataOption = None,

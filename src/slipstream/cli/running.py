@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from slipstream.cli.early import INTERRUPTED, interrupts_are_told
 from slipstream.errors import SlipstreamError
 
 if TYPE_CHECKING:
     from slipstream.progress import Listener
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT = 1, 2
 ISSUES = "the project's issue tracker"
 DATA_FOLDER_VARIABLE = "SLIPSTREAM_DATA_DIR"
 
@@ -53,6 +54,7 @@ def running(
         typer.Exit: With 1 after a failure, 2 after bad input, 130 after Ctrl-C.
     """
     try:
+        interrupts_are_told()
         with _listening(manner) as listener:
             yield listener
     except KeyboardInterrupt:
@@ -91,6 +93,9 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
 
 
 def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str]) -> None:
+    if folder is not None and not folder.is_dir():
+        # Nothing was finished yet.
+        folder, again = None, ()
     go_on = shlex.join(["slipstream", *again]) if again else ""
     if manner.json:
         _write_json(kind="interrupted", folder=folder, resume=go_on, exit_code=INTERRUPTED)

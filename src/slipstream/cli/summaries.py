@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipstream.cli.running import Manner, tell_error
+from slipstream.commands._writing import command_line
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
 from slipstream.commands.folders import PLAN_FILE, REPORT_FILE
@@ -51,7 +52,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
     ]
     _grid(console, rows)
     _files(console, files)
-    _next(console, f"slipstream optimize {task}")
+    _next(console, "optimize", task)
 
 
 def of_failure(failure: Failure, folder: Path) -> None:
@@ -93,7 +94,7 @@ def of_optimize(result: OptimizeResult, task: str, manner: Manner) -> None:
     )
     _grid(console, [("tuning took", f"{seconds_in_words(result.tuning_seconds)}, {paid}")])
     _files(console, files)
-    _next(console, f"slipstream fit {task} --plan {result.plan_file} --test")
+    _next(console, "fit", task, "--plan", result.plan_file, "--test")
 
 
 def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manner: Manner) -> None:
@@ -118,7 +119,7 @@ def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manne
     _grid(console, [("the target", f"{result.target:g}: {result.target_from}")])
     _files(console, files)
     better = plans[1] if result.verdict.outcome == "faster" else plans[0]
-    _next(console, f"slipstream fit {task} --plan {better} --test")
+    _next(console, "fit", task, "--plan", better, "--test")
 
 
 def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None:
@@ -219,9 +220,9 @@ def _files(console: Console, files: dict[str, Path]) -> None:
         console.print(f"  {name:<14}{escape(str(path))}", highlight=False, soft_wrap=True)
 
 
-def _next(console: Console, command: str) -> None:
+def _next(console: Console, *words: object) -> None:
     console.print()
-    console.print(f"  Next: {escape(command)}", highlight=False, soft_wrap=True)
+    console.print(f"  Next: {escape(command_line(*words))}", highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:
