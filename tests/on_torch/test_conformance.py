@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -22,51 +24,48 @@ from slipstream.lowering import Lowered
 CASES = all_cases()
 
 
-def check(case: Case, *, training: bool, frozen: bool = False, policy: str = "float32") -> None:
-    keras.config.set_dtype_policy(policy)
-    model, layer = model_of(case)
-    if frozen:
-        layer.trainable = False
+PARTIAL = "a batch with fewer examples"
+
+
+def lowered_of(case: Case, model: keras.Model) -> Lowered:
     lowered = Lowered(model)
-    kept = [f for f in lowered.fallbacks if f.kind != "AttachMask"]
+    kept = [fallback for fallback in lowered.fallbacks if fallback.kind != "AttachMask"]
     assert bool(kept) is not case.lowered, kept
-    tolerance = tolerance_of(layer)
-    limit = tolerance.float32 if policy == "float32" else tolerance.bfloat16
-    sizes = (None, max(1, case.shapes[0][0] - 1)) if training and not frozen else (None,)
-    for size in sizes:
-        arrays = batch_of(case, size)
-        expected = run_keras(model, arrays, training)
-        found = run_lowered(lowered, model, arrays, training)
-        wanted, got = expected.arrays, found.arrays
-        if case.random and training:
-            assert got.keys() == wanted.keys()
-            assert all(got[name].shape == wanted[name].shape for name in got)
-        else:
-            truth = lambda a=arrays: exact(case, model, a, training, frozen).arrays  # noqa: E731
-            assert complaints(got, wanted, limit, truth, case.zero) == []
-        variables = expected.variables
-        if case.advances:
-            moved = [name for name in variables if name.endswith("seed_generator_state")]
-            assert all(np.any(found.variables[n] != variables[n]) == training for n in moved)
-            variables |= {name: found.variables[name] for name in moved}
-        assert complaints(found.variables, variables, limit) == []
+    return lowered
+
+
+def check(case: Case, model: keras.Model, layer: Any, limit: float, mode: str) -> None:
+    """Compare one call of the lowered model with Keras' own."""
+    training, frozen = mode != "inference", mode == "frozen"
+    layer.trainable = not frozen
+    lowered = lowered_of(case, model)
+    arrays = batch_of(case, max(1, case.shapes[0][0] - 1) if mode == PARTIAL else None)
+    expected = run_keras(model, arrays, training)
+    found = run_lowered(lowered, model, arrays, training)
+    wanted, got = expected.arrays, found.arrays
+    if case.random and training:
+        assert got.keys() == wanted.keys(), mode
+        assert all(got[name].shape == wanted[name].shape for name in got), mode
+    else:
+        truth = lambda: exact(case, model, arrays, training, frozen).arrays  # noqa: E731
+        assert complaints(got, wanted, limit, truth, case.zero) == [], mode
+    variables = expected.variables
+    if case.advances:
+        moved = [name for name in variables if name.endswith("seed_generator_state")]
+        assert all(np.any(found.variables[n] != variables[n]) == training for n in moved), mode
+        variables |= {name: found.variables[name] for name in moved}
+    assert complaints(found.variables, variables, limit) == [], mode
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_training(case: Case) -> None:
-    check(case, training=True)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_inference(case: Case) -> None:
-    check(case, training=False)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_frozen(case: Case) -> None:
-    check(case, training=True, frozen=True)
+def test_float32(case: Case) -> None:
+    model, layer = model_of(case)
+    for mode in ("training", "inference", PARTIAL, "frozen"):
+        check(case, model, layer, tolerance_of(layer).float32, mode)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_mixed_bfloat16(case: Case) -> None:
-    check(case, training=True, policy="mixed_bfloat16")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model, layer = model_of(case)
+    check(case, model, layer, tolerance_of(layer).bfloat16, "training")
