@@ -115,3 +115,17 @@ def test_an_ablation_of_two_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 3 seeds"):
         door.ablate("digits", COSINE, seeds=2, folder=tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("has_results", [False, True])
+def test_to_go_on_keeps_the_task_that_results_were_made_of(
+    has_results: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "task.task.pkl"
+    file.write_text("earlier")
+    if has_results:
+        (tmp_path / "study.json").touch()
+    listener: Callable[..., None] = lambda *_: None  # noqa: E731
+    reference = door._reference(a_task(), None, None, {}, tmp_path, True, listener)
+    assert reference == str(file)
+    assert (file.read_bytes() == b"earlier") is has_results

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from slipstream import tasks
 from slipstream.commands import show
 from slipstream.commands.durations import parse_seconds
-from slipstream.commands.folders import TASK_FILE, TASK_FOLDER, claimed, default_folder
+from slipstream.commands.folders import (
+    TASK_FILE,
+    TASK_FOLDER,
+    claimed,
+    default_folder,
+    holds_results,
+)
 from slipstream.errors import TaskError
 from slipstream.plan import Plan, Value, read_plan
 from slipstream.progress import Listener, Notice
@@ -287,9 +293,11 @@ def _reference(
         )
     if isinstance(task, str | Path):
         return str(task)
+    # What a command that came to nothing was given is nothing to go on with.
+    goes_on = resume and holds_results(folder)
     if isinstance(task, Task):
-        return _of_task(task, folder / TASK_FILE, resume)
-    return _of_model(task, x, y, handed, folder / TASK_FOLDER, resume, listener)
+        return _of_task(task, folder / TASK_FILE, goes_on)
+    return _of_model(task, x, y, handed, folder / TASK_FOLDER, goes_on, listener)
 
 
 def _of_task(task: Task, file: Path, resume: bool) -> str:

@@ -128,6 +128,12 @@ def claimed(
         raise
 
 
+def holds_results(folder: Path) -> bool:
+    """Return whether a folder holds more than what a command that came to nothing leaves."""
+    with _writable(folder):
+        return any(name not in NO_RESULTS for name in _names(folder))
+
+
 def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap: set[str]) -> None:
     """Remove what was written since, if it is scrap, and the folders that are empty then."""
     with contextlib.suppress(OSError):
