@@ -106,6 +106,7 @@ def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "Interrupted. What was finished is kept in run." in err
+    assert "Stopping after the update that runs" in err
     record = read_record(tmp_path / "run")
     assert record.outcome == "interrupted"
     assert record.best_value is not None
