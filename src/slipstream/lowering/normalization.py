@@ -123,7 +123,8 @@ def _layer(layer: Any, call: Call) -> Run:
         del masks, training
         x = tensors[index]
         shape = x.shape[x.ndim - num_axes :]
-        y = functional.layer_norm(_as_kernels_take(x), shape, gamma(), beta(), epsilon)
+        # The kernel takes half precision too, but sums the gradients of gamma and beta in it.
+        y = functional.layer_norm(x.float(), shape, gamma(), beta(), epsilon)
         return y.to(x.dtype).to(dtype)
 
     return run
