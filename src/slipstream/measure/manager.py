@@ -42,7 +42,9 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {
     "jax": ("jax", "jaxlib"),
     "torch": ("torch",),
 }
-OPEN_SECONDS = 120.0
+# Loading data takes as long as the data are large; a worker that loads says nothing.
+OPEN_SECONDS = 1800.0
+ANSWER_SECONDS = 120.0
 SILENCE_SECONDS = 600.0
 QUIT_SECONDS = 2.0
 
@@ -200,7 +202,7 @@ class Worker:
         self.begin(request or messages.Look())
         return self.finish(Looked, timeout)
 
-    def check(self, name: str, plan: Plan, timeout: float = OPEN_SECONDS) -> Checked | Failed:
+    def check(self, name: str, plan: Plan, timeout: float = ANSWER_SECONDS) -> Checked | Failed:
         """After a look, say whether a plan can be trained; returns the doctor's findings.
 
         Raises:
@@ -209,12 +211,12 @@ class Worker:
         self.begin(messages.CheckPlan(name=name, plan=plan))
         return self.finish(Checked, timeout)
 
-    def probe(self, plan: Plan, timeout: float = OPEN_SECONDS) -> Probed | Failed:
+    def probe(self, plan: Plan, timeout: float = ANSWER_SECONDS) -> Probed | Failed:
         """Build and compile one candidate, to be measured with `measure`."""
         self.begin(messages.BuildProbe(plan=plan))
         return self.finish(Probed, timeout)
 
-    def measure(self, seconds: float, timeout: float = OPEN_SECONDS) -> Measured | Failed:
+    def measure(self, seconds: float, timeout: float = ANSWER_SECONDS) -> Measured | Failed:
         """Run the probe for about so many seconds; returns examples per second, by window."""
         self.begin(messages.MeasureProbe(seconds=seconds))
         return self.finish(Measured, timeout)
