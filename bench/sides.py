@@ -85,7 +85,7 @@ def sides_of(net: str) -> tuple[Side, ...]:
     sides = [Side("keras", backend, p) for backend in backends for p in precisions]
     for backend in backends:
         for precision in precisions:
-            variants = _variants(net, backend, precision)
+            variants = _variants(net, backend)
             sides += [Side("slipstream", backend, precision, variant) for variant in variants]
     sides += [Side("drop-in", backend, "fp32") for backend in backends]
     sides.append(Side("drop-in", "torch", "bf16"))
@@ -108,7 +108,8 @@ def plan_of(net: str, side: Side) -> Plan:
         {
             "runtime.backend": side.backend,
             "runtime.loop": "slipstream",
-            "runtime.jit": {"jit": "on", "plain": "off"}.get(side.variant, "auto"),
+            # TensorFlow's XLA on the processor is an order of magnitude slower: see LOG.md.
+            "runtime.jit": "off" if side.backend == "tensorflow" else "auto",
             "runtime.steps_per_execution": 1 if side.variant == "single" else STEPS[net],
             "data.cache": "device",
             "precision.policy": policy if side.precision == "bf16" else "float32",
@@ -116,11 +117,8 @@ def plan_of(net: str, side: Side) -> Plan:
     )
 
 
-def _variants(net: str, backend: str, precision: Precision) -> tuple[str, ...]:
-    """Return the options worth a try: whether XLA compiles, whether steps are looped."""
-    if backend == "tensorflow":
-        # TensorFlow rewrites its own graph to bfloat16, which XLA would replace.
-        return ("plain", "jit") if net == "mlp" and precision == "fp32" else ("plain",)
+def _variants(net: str, backend: str) -> tuple[str, ...]:
+    """Return the options worth a try: whether steps are looped."""
     if backend == "jax" and net not in CONVOLUTIONAL:
         return ("", "single")
     return ("",)
