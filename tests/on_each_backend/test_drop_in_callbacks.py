@@ -8,6 +8,7 @@ import pytest
 from drop_in_help import BACKEND, Noted, assert_same_events, net, problem, same
 
 import slipstream
+from slipstream.engine.drop_in.callbacks import read_hooks
 
 optimizers, callbacks = keras.optimizers, keras.callbacks
 
@@ -247,6 +248,35 @@ def test_the_progress_bar_is_keras_own(capsys):
     ours, theirs = (_final_lines(text) for text in outputs)
     assert ours == theirs
     assert len(ours) == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "is_per_batch"),
+    [
+        (lambda at: callbacks.ModelCheckpoint(f"{at}/net.keras"), False),
+        (lambda at: callbacks.ModelCheckpoint(f"{at}/net.keras", save_freq=2), True),
+        (callbacks.BackupAndRestore, False),
+        (lambda at: callbacks.BackupAndRestore(at, save_freq=2), True),
+        (callbacks.TensorBoard, False),
+        (lambda at: callbacks.TensorBoard(at, update_freq="batch"), True),
+        (lambda at: callbacks.TensorBoard(at, write_steps_per_second=True), True),
+        (lambda at: callbacks.TerminateOnNaN(), True),
+        (lambda at: callbacks.EarlyStopping(), False),
+        (lambda at: callbacks.ReduceLROnPlateau(), False),
+        (lambda at: callbacks.CSVLogger(f"{at}/log.csv"), False),
+        (lambda at: callbacks.LambdaCallback(on_train_batch_begin=print), True),
+        (lambda at: callbacks.SwapEMAWeights(), False),
+    ],
+)
+def test_which_of_keras_callbacks_want_each_batch(make, is_per_batch, tmp_path):
+    chain = callbacks.CallbackList(
+        [make(str(tmp_path))], add_history=True, add_progbar=True, model=net(), verbose=1, epochs=1,
+        steps=1,
+    )  # fmt: skip
+    hooks = read_hooks(chain)
+    assert hooks.is_per_batch is is_per_batch
+    assert hooks.has_users
+    assert hooks.shows_progress
 
 
 def _final_lines(text):
