@@ -23,7 +23,7 @@ from slipstream.commands._optimize_values import (
     is_gain,
 )
 from slipstream.commands._writing import findings_of
-from slipstream.commands.folders import claim
+from slipstream.commands.folders import claimed
 from slipstream.commands.look import as_given, describe, in_words, launch_for, look
 from slipstream.doctor import Finding
 from slipstream.environment import environment
@@ -41,7 +41,7 @@ from slipstream.tuning.learn import LearnResult, learn
 from slipstream.tuning.runtime import search_runtime
 from slipstream.tuning.runtime_memory import RuntimeMemory
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
-from slipstream.tuning.study import Identity, Study
+from slipstream.tuning.study import LOCK_FILE, STUDY_FILE, Identity, Study
 from slipstream.verdict import payback
 
 __all__ = ["OptimizeResult", "OptimizeSettings", "optimize"]
@@ -83,16 +83,16 @@ def optimize(
     for backend in settings.backends:
         require_backend(backend)
     launch = launch_for(reference, folder)
-    if not settings.resume:
-        claim(folder)
     identity = Identity(
         launch.reference, settings.num_seeds, settings.backends, settings.allow_precision
     )
-    study = Study(folder, identity, settings.budget_seconds, settings.resume)
-    try:
-        return _Optimizer(launch, study, settings, listener).run()
-    finally:
-        study.close()
+    traces = (STUDY_FILE, LOCK_FILE)
+    with claimed(folder, resume=settings.resume, marker=STUDY_FILE, traces=traces):
+        study = Study(folder, identity, settings.budget_seconds, settings.resume)
+        try:
+            return _Optimizer(launch, study, settings, listener).run()
+        finally:
+            study.close()
 
 
 class _Optimizer:
