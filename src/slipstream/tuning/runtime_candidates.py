@@ -150,10 +150,10 @@ class Space:
 
     def _promising(self, backend: str) -> Options:
         steps = {"jax": 1 if self._has_convolutions else 32, "tensorflow": 32, "torch": 8}
-        jit = "off" if backend == "tensorflow" and not self._is_small else "auto"
         return Options(
             backend=backend,
-            jit="on" if backend == "tensorflow" and self._is_small else jit,
+            # XLA on TensorFlow's processor is many times slower: it is tried, but not first.
+            jit="off" if backend == "tensorflow" else "auto",
             steps=steps.get(backend, 1),
             policy="float32",
             cache="device" if self._can_be_placed() else "host",
