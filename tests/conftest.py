@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ NEEDS = {
     "on_jax": "jax",
     "on_tensorflow": "tensorflow",
 }
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, as on a terminal: a shell that runs the tests in the background mutes it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class SkippedFolder(pytest.Dir):
