@@ -22,6 +22,7 @@ class Split:
     x: Any
     y: Any
     sample_weight: Any = None
+    rows: Any = None
 ''',
     "Data": '''
 @dataclass(frozen=True)

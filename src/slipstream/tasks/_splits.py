@@ -44,7 +44,7 @@ def fixed_splits(x: Array, y: Array, *, stratify: Array | None) -> Data:
         random_state=SEED,
         stratify=None if stratify is None else stratify[rest],
     )
-    return Data(*(Split(x, y).take(indices) for indices in (train, validation, test)))
+    return Data(*(Split(x[i], y[i], rows=i) for i in (train, validation, test)))
 
 
 def standardised(data: Data) -> Data:
