@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -75,13 +76,13 @@ def _spatial_axes(layer: Any) -> tuple[int, ...]:
     return tuple(range(1, rank + 1) if layer.data_format == "channels_last" else range(2, rank + 2))
 
 
-def _global_average(layer: Any, call: Call) -> Run:
+def _global(reduce: Callable[..., torch.Tensor], layer: Any, call: Call) -> Run:
     index = call.only_floating().index
     dtype, axes, keep = compute_dtype(layer), _spatial_axes(layer), layer.keepdims
 
     def run(tensors: Sequence[torch.Tensor], masks: Any, training: bool) -> torch.Tensor:
         del masks, training
-        return cast(tensors[index], dtype).mean(axes, keep)
+        return reduce(cast(tensors[index], dtype), axes, keep)
 
     return run
 
@@ -104,22 +105,11 @@ def _global_average_of_steps(layer: Any, call: Call) -> Run:
     return run
 
 
-def _global_maximum(layer: Any, call: Call) -> Run:
-    index = call.only_floating().index
-    dtype, axes, keep = compute_dtype(layer), _spatial_axes(layer), layer.keepdims
-
-    def run(tensors: Sequence[torch.Tensor], masks: Any, training: bool) -> torch.Tensor:
-        del masks, training
-        return cast(tensors[index], dtype).amax(axes, keep)
-
-    return run
-
-
 _layers = keras.layers
 RULES = (
     Rule((_layers.MaxPooling1D, _layers.MaxPooling2D), _windowed),
     Rule((_layers.AveragePooling1D, _layers.AveragePooling2D), _windowed),
     Rule((_layers.GlobalAveragePooling1D,), _global_average_of_steps),
-    Rule((_layers.GlobalAveragePooling2D,), _global_average),
-    Rule((_layers.GlobalMaxPooling1D, _layers.GlobalMaxPooling2D), _global_maximum),
+    Rule((_layers.GlobalAveragePooling2D,), partial(_global, torch.mean)),
+    Rule((_layers.GlobalMaxPooling1D, _layers.GlobalMaxPooling2D), partial(_global, torch.amax)),
 )

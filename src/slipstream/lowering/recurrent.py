@@ -74,8 +74,11 @@ class _Kernel:
         return self.has_biases, 1, 0.0, torch.is_grad_enabled(), False
 
 
-def _lstm(cell: Any, dtype: torch.dtype) -> _Kernel:
-    _check_activations(cell, cell.recurrent_activation)
+def _weights(cell: Any, dtype: torch.dtype) -> tuple[Callable[[], list[torch.Tensor]], bool]:
+    """Return what reads a cell's weights as PyTorch's kernels take them, and whether it has biases.
+
+    Keras has one bias where PyTorch has two: the second is 0.
+    """
     kernel, recurrent = _matrix(cell.kernel, dtype), _matrix(cell.recurrent_kernel, dtype)
     bias = _bias(cell, dtype)
 
@@ -86,7 +89,13 @@ def _lstm(cell: Any, dtype: torch.dtype) -> _Kernel:
         value = bias()
         return [*matrices, value, torch.zeros_like(value)]
 
-    return _Kernel(torch._VF.lstm, weights, bias is not None, 2)
+    return weights, bias is not None
+
+
+def _lstm(cell: Any, dtype: torch.dtype) -> _Kernel:
+    _check_activations(cell, cell.recurrent_activation)
+    weights, has_biases = _weights(cell, dtype)
+    return _Kernel(torch._VF.lstm, weights, has_biases, 2)
 
 
 @final
@@ -144,17 +153,8 @@ def _simple(cell: Any, dtype: torch.dtype) -> _Kernel:
     else:
         _check_activations(cell, keras.activations.sigmoid)
         function = functions.rnn_tanh
-    kernel, recurrent = _matrix(cell.kernel, dtype), _matrix(cell.recurrent_kernel, dtype)
-    bias = _bias(cell, dtype)
-
-    def weights() -> list[torch.Tensor]:
-        matrices = [kernel().t(), recurrent().t()]
-        if bias is None:
-            return matrices
-        value = bias()
-        return [*matrices, value, torch.zeros_like(value)]
-
-    return _Kernel(function, weights, bias is not None)
+    weights, has_biases = _weights(cell, dtype)
+    return _Kernel(function, weights, has_biases)
 
 
 def _lower(
