@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, NamedTuple, Protocol, final
 
 import keras
 import torch
@@ -17,12 +17,18 @@ from slipstream.lowering import (
     _update_sgd,
 )
 from slipstream.lowering._layout import match_layout
-from slipstream.lowering._update_average import update_average
+from slipstream.lowering._update_average import (
+    average_shares,
+    overwrite,
+    overwrites,
+    update_average,
+)
 from slipstream.lowering._update_clip import clip
 from slipstream.lowering._update_kernel import (
     Kernel,
     Moment,
     NotNativeError,
+    Number,
     Recipe,
     share_layout,
     tensors,
@@ -134,6 +140,24 @@ class _Group:
     bounded: tuple[Any, ...]
 
 
+class Numbers(NamedTuple):
+    """What changes from update to update: plain numbers, or scalar tensors on the device.
+
+    Args:
+        rate: The learning rate.
+        size: The size of the step, as the recipe makes it of the rate.
+        keep: What decoupled weight decay leaves of the variables.
+        momentum: What stays of the averages that an optimizer keeps, if it does.
+        share: How much of the variables is added to them.
+    """
+
+    rate: Number
+    size: Number
+    keep: Number = 1.0
+    momentum: Number = 0.0
+    share: Number = 1.0
+
+
 @final
 class NativeUpdate:
     """See `lower_update`."""
@@ -149,17 +173,44 @@ class NativeUpdate:
         self._all = self._group(tuple(range(len(self._variables))))
 
     def __call__(self, gradients: list[torch.Tensor | None], rate: float | None) -> None:
-        optimizer = self._optimizer
         step = int(self._iterations.read())
-        group, present = self._present(gradients)
-        self._move(group, present, self._rate.at(step, rate), step)
-        if optimizer.use_ema:
-            update_average(optimizer, optimizer._trainable_variables, step)
-        for variable in group.bounded:
-            variable.assign(variable.constraint(variable))
+        numbers = self.numbers(step, self._rate.at(step, rate))
+        self.move(gradients, numbers, overwrites=overwrites(self._optimizer, step))
         self._iterations.write(step + 1)
 
-    def _move(self, group: _Group, gradients: list[torch.Tensor], rate: float, step: int) -> None:
+    def numbers(self, step: int, rate: float) -> Numbers:
+        """Return the numbers of the update after `step` others, at a learning rate."""
+        optimizer = self._optimizer
+        numbers = Numbers(
+            rate,
+            self._recipe.size_of(optimizer, rate, step + 1),
+            1.0 - (optimizer.weight_decay or 0.0) * rate,
+        )
+        if optimizer.use_ema:
+            momentum, share = average_shares(optimizer, step)
+            return numbers._replace(momentum=momentum, share=share)
+        return numbers
+
+    def move(
+        self,
+        gradients: list[torch.Tensor | None],
+        numbers: Numbers,
+        *,
+        overwrites: bool = False,
+    ) -> None:
+        """Make an update, without counting it; nothing is asked of the device."""
+        optimizer = self._optimizer
+        group, present = self._present(gradients)
+        self._move(group, present, numbers)
+        if optimizer.use_ema:
+            variables = optimizer._trainable_variables
+            update_average(optimizer, variables, numbers.momentum, numbers.share)
+            if overwrites:
+                overwrite(optimizer, variables)
+        for variable in group.bounded:
+            variable.assign(variable.constraint(variable))
+
+    def _move(self, group: _Group, gradients: list[torch.Tensor], numbers: Numbers) -> None:
         optimizer = self._optimizer
         self._lay_out(group, gradients)
         parameters = tensors(group.variables)
@@ -167,15 +218,17 @@ class NativeUpdate:
             torch._foreach_div_(gradients, optimizer.loss_scale_factor)
         divisor = clip(optimizer, gradients)
         decay = optimizer.weight_decay or 0.0
-        folds = self._recipe.folds
+        rate, size, folds = numbers.rate, numbers.size, self._recipe.folds
         if divisor is not None and not folds:
             torch._foreach_div_(gradients, divisor)
             divisor = None
+        # A kernel takes the decay as a plain number.
+        folds = folds and isinstance(rate, float)
         if decay and not (folds and len(group.decayed) == len(group.variables)):
             if group.decayed:
-                torch._foreach_mul_(tensors(group.decayed), 1.0 - decay * rate)
+                torch._foreach_mul_(tensors(group.decayed), numbers.keep)
             decay = 0.0
-        group.kernel(parameters, gradients, Moment(rate, step + 1, divisor, decay))
+        group.kernel(parameters, gradients, Moment(rate, size, divisor, decay))
 
     def _present(self, gradients: list[torch.Tensor | None]) -> tuple[_Group, list[torch.Tensor]]:
         present = [gradient for gradient in gradients if gradient is not None]

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_adagrad
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, chosen, tensors
+from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, add_ratio, chosen, tensors
 
 
 @final
@@ -24,7 +24,7 @@ class _Adagrad:
         torch._foreach_addcmul_(sums, gradients, gradients)
         roots = torch._foreach_add(sums, self._optimizer.epsilon)
         torch._foreach_sqrt_(roots)
-        torch._foreach_addcdiv_(parameters, gradients, roots, value=-moment.rate)
+        add_ratio(parameters, gradients, roots, -moment.rate)
 
 
 RECIPES = {torch_adagrad.Adagrad: Recipe(_Adagrad, slots=("_accumulators",))}

@@ -8,28 +8,42 @@ from typing import Any
 import numpy as np
 import torch
 
-from slipstream.lowering._update_kernel import tensors
+from slipstream.lowering._update_kernel import Number, add_scaled, tensors
 
 
-def update_average(optimizer: Any, variables: Sequence[Any], step: int) -> None:
-    """Add the variables to their averages, and overwrite them with these where it is time.
+def average_shares(optimizer: Any, step: int) -> tuple[float, float]:
+    """Return how much of the averages stays, and how much of the variables is added, in float32.
 
-    average = momentum average + (1 - momentum) w; the first one is w itself.
+    Args:
+        optimizer: A Keras optimizer with `use_ema`.
+        step: Its iterations before this update; the first averages are the variables themselves.
+    """
+    momentum = np.float32(optimizer.ema_momentum if step else 0.0)
+    return float(momentum), float(np.float32(1.0) - momentum)
+
+
+def update_average(
+    optimizer: Any, variables: Sequence[Any], momentum: Number, share: Number
+) -> None:
+    """Add the variables to their averages: average = momentum average + share w.
 
     Args:
         optimizer: A Keras optimizer with `use_ema`.
         variables: All variables that it was built for.
-        step: Its iterations before this update.
+        momentum: How much of the averages stays.
+        share: How much of the variables is added.
     """
-    values = tensors(variables)
     averages = tensors(optimizer._model_variables_moving_average)
-    if step == 0:
-        torch._foreach_copy_(averages, values)
-    else:
-        # Keras computes the other share in float32.
-        momentum = np.float32(optimizer.ema_momentum)
-        torch._foreach_mul_(averages, float(momentum))
-        torch._foreach_add_(averages, values, alpha=float(np.float32(1.0) - momentum))
+    torch._foreach_mul_(averages, momentum)
+    add_scaled(averages, tensors(variables), share)
+
+
+def overwrites(optimizer: Any, step: int) -> bool:
+    """Whether the averages take the place of the variables after the update that follows `step`."""
     frequency = optimizer.ema_overwrite_frequency
-    if frequency and (step + 1) % frequency == 0:
-        torch._foreach_copy_(values, averages)
+    return bool(frequency) and (step + 1) % frequency == 0
+
+
+def overwrite(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Put the averages in the place of the variables."""
+    torch._foreach_copy_(tensors(variables), tensors(optimizer._model_variables_moving_average))

@@ -11,6 +11,8 @@ import torch
 from slipstream.lowering._layout import match_layout
 
 Tensors = list[torch.Tensor]
+# A plain number, or one that rests on the device: a scalar tensor.
+Number = float | torch.Tensor
 
 
 class NotNativeError(Exception):
@@ -23,13 +25,14 @@ class Moment:
 
     Args:
         rate: The learning rate.
-        step: The update that is being made, from 1.
+        size: The size of the step: the rate, or what the recipe's `size` makes of it.
         divisor: A scalar by which all gradients are still to be divided, or None.
-        decay: The decoupled weight decay that is still to be applied to all parameters.
+        decay: The decoupled weight decay that is still to be applied to all parameters; 0 where
+            the rate rests on the device.
     """
 
-    rate: float
-    step: int
+    rate: Number
+    size: Number
     divisor: torch.Tensor | None = None
     decay: float = 0.0
 
@@ -52,16 +55,41 @@ class Recipe:
             for, to the kernel for these variables.
         slots: The names of the optimizer's lists of slot variables; those it lacks are skipped.
         folds: Whether the kernel divides gradients and decays parameters itself.
+        size: From the optimizer, the rate and the update that is being made, from 1, to the size
+            of its step; None where that is the rate.
     """
 
     make: Callable[[Any, Sequence[int]], Kernel]
     slots: tuple[str, ...] = ()
     folds: bool = False
+    size: Callable[[Any, float, int], float] | None = None
+
+    def size_of(self, optimizer: Any, rate: float, step: int) -> float:
+        """Return the size of the step of an update, counted from 1."""
+        return rate if self.size is None else self.size(optimizer, rate, step)
 
 
 def tensors(variables: Iterable[Any]) -> Tensors:
     """Return the tensors that Keras variables hold at this moment."""
     return [variable._value for variable in variables]
+
+
+def add_scaled(targets: Tensors, others: Tensors, factor: Number) -> None:
+    """Add the others times a factor to the targets."""
+    if isinstance(factor, torch.Tensor):
+        torch._foreach_add_(targets, torch._foreach_mul(others, factor))
+    else:
+        torch._foreach_add_(targets, others, alpha=factor)
+
+
+def add_ratio(targets: Tensors, ones: Tensors, others: Tensors, factor: Number) -> None:
+    """Add ones / others times a factor to the targets."""
+    if isinstance(factor, torch.Tensor):
+        ratios = torch._foreach_div(ones, others)
+        torch._foreach_mul_(ratios, factor)
+        torch._foreach_add_(targets, ratios)
+    else:
+        torch._foreach_addcdiv_(targets, ones, others, value=factor)
 
 
 def chosen(slots: Sequence[Any], places: Sequence[int]) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_lion
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, chosen, tensors
+from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, add_scaled, chosen, tensors
 
 
 @final
@@ -28,7 +28,7 @@ class _Lion:
         signs = torch._foreach_mul(momentums, optimizer.beta_1)
         torch._foreach_add_(signs, gradients, alpha=1 - optimizer.beta_1)
         torch._foreach_sign_(signs)
-        torch._foreach_add_(parameters, signs, alpha=-moment.rate)
+        add_scaled(parameters, signs, -moment.rate)
         torch._foreach_mul_(momentums, optimizer.beta_2)
         torch._foreach_add_(momentums, gradients, alpha=1 - optimizer.beta_2)
 

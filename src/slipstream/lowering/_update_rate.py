@@ -37,8 +37,13 @@ class HostNumber:
         tensor: torch.Tensor = self._variable._value
         tensor.fill_(number)
         if not tensor.is_cpu:
-            self._number = number
-            self._seen = (tensor, tensor._version)
+            self.follow(number)
+
+    def follow(self, number: float) -> None:
+        """Take note of what the variable holds now that something else has changed it."""
+        tensor: torch.Tensor = self._variable._value
+        self._number = number
+        self._seen = (tensor, tensor._version)
 
 
 @final
@@ -63,7 +68,7 @@ class Rate:
             given: The rate that the optimizer is to take over, or None.
         """
         if given is not None:
-            self._set(given)
+            self.set(given)
             return given
         source = self._optimizer._learning_rate
         if source is not self._source:
@@ -74,7 +79,17 @@ class Rate:
             return self._schedule.at(step, self._optimizer._iterations)
         return float(source())
 
-    def _set(self, given: float) -> None:
+    def ahead(self, step: int, count: int) -> list[float]:
+        """Return the optimizer's own rates for `count` updates after `step` others."""
+        source = self._optimizer._learning_rate
+        if source is not self._source:
+            self._take(source)
+        if self._schedule is not None:
+            return [self._schedule.alone(step + i) for i in range(count)]
+        return [self.at(step, None)] * count
+
+    def set(self, given: float) -> None:
+        """Have the optimizer take over a rate."""
         source = self._optimizer._learning_rate
         if source is not self._source:
             self._take(source)
@@ -102,6 +117,13 @@ class _Ahead:
         self._first = 0
         self._rates: list[float] = []
 
+    def alone(self, step: int) -> float:
+        """Return the rate after `step` updates, wherever the optimizer is."""
+        if self._many is not None:
+            return self.at(step, None)
+        with keras.device("cpu"):
+            return float(self._schedule(keras.ops.convert_to_tensor(step)))
+
     def at(self, step: int, iterations: Any) -> float:
         if self._many is None:
             return float(self._schedule(iterations))
@@ -109,7 +131,7 @@ class _Ahead:
         if not 0 <= place < len(self._rates) or vars(self._schedule) != self._settings:
             self._settings = dict(vars(self._schedule))
             self._first, place = step, 0
-            steps = torch.arange(step, step + AHEAD, dtype=iterations._value.dtype)
+            steps = torch.arange(step, step + AHEAD, dtype=torch.int32)
             with keras.device("cpu"):
                 self._rates = self._many(self._schedule, steps).tolist()
         return self._rates[place]

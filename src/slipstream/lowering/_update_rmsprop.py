@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_rmsprop
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, chosen, tensors
+from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, add_ratio, chosen, tensors
 
 
 @final
@@ -39,11 +39,11 @@ class _RmsProp:
             torch._foreach_addcmul_(roots, means, means, value=-1.0)
         torch._foreach_sqrt_(roots)
         if not self._momentums:
-            torch._foreach_addcdiv_(parameters, gradients, roots, value=-moment.rate)
+            add_ratio(parameters, gradients, roots, -moment.rate)
             return
         momentums = tensors(self._momentums)
         torch._foreach_mul_(momentums, optimizer.momentum)
-        torch._foreach_addcdiv_(momentums, gradients, roots, value=moment.rate)
+        add_ratio(momentums, gradients, roots, moment.rate)
         torch._foreach_sub_(parameters, momentums)
 
 

@@ -13,6 +13,7 @@ from slipstream.lowering._update_kernel import (
     NotNativeError,
     Recipe,
     Tensors,
+    add_scaled,
     chosen,
     tensors,
 )
@@ -31,14 +32,14 @@ class _Sgd:
 
     def __call__(self, parameters: Tensors, gradients: Tensors, moment: Moment) -> None:
         if not self._has_slots:
-            torch._foreach_add_(parameters, gradients, alpha=-moment.rate)
+            add_scaled(parameters, gradients, -moment.rate)
             return
         momentum = self._optimizer.momentum
         momentums = tensors(self._momentums)
         torch._foreach_mul_(momentums, momentum)
-        torch._foreach_add_(momentums, gradients, alpha=-moment.rate)
+        add_scaled(momentums, gradients, -moment.rate)
         if self._optimizer.nesterov:
-            torch._foreach_add_(parameters, gradients, alpha=-moment.rate)
+            add_scaled(parameters, gradients, -moment.rate)
             torch._foreach_add_(parameters, momentums, alpha=momentum)
         else:
             torch._foreach_add_(parameters, momentums)
