@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-from slipstream.backends import restore_state, state_of
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Data, Split
 from slipstream.engine.build import build
@@ -85,15 +84,13 @@ def plan(changes=None):
 class Run:
     """A run of the engine's own loop of which every part can be seen."""
 
-    def __init__(self, task, plan, data, start=None, observers=()):
+    def __init__(self, task, plan, data, observers=()):
         self.feed = Feed(data.train, plan)
         self.rates = learning_rates(
             plan.schedule, self.feed.updates_per_epoch * plan.duration.epochs
         )
         self.built = build(task, plan, data, float(self.rates[0]))
         self.model = self.built.model
-        if start is not None:
-            restore_state(self.model, start)
         self.initial = self.model.get_weights()
         self.program = open_for(self.built, plan, self.feed, data)
         self.recorder = Recorder(task, plan, None, observers)
@@ -101,9 +98,9 @@ class Run:
             self.built, self.program, self.feed, self.rates, data, plan, self.recorder
         )
 
-    def go(self, first_epoch=0, limits=None):
-        """Run the loop to its end and hand the state to Keras."""
-        self.outcome = self.loop.run(limits or Limits(), first_epoch)
+    def go(self, limits=None):
+        """Run the loop from where it stands to its end, and hand the state to Keras."""
+        self.outcome = self.loop.run(limits or Limits())
         self.program.synchronize()
         return self
 
@@ -111,11 +108,6 @@ class Run:
     def values(self):
         """The values of all evaluations."""
         return [point.values for point in self.recorder.points]
-
-    @property
-    def state(self):
-        """Every variable of model and optimizer."""
-        return state_of(self.model)
 
 
 def run(task_, plan_, data_, **settings):

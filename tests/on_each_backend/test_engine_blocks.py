@@ -15,7 +15,6 @@ from engine_help import (
     task,
 )
 
-from slipstream.backends import restore_state
 from slipstream.ops.schedules import learning_rates
 
 COSINE = {"schedule.name": "cosine", "schedule.warmup": 0.2}
@@ -158,46 +157,3 @@ def test_the_model_sees_the_examples_in_the_order_of_seed_and_epoch(changes):
         expected = in_order(data_.train, 3, epoch).x[:, 0]
         np.testing.assert_array_equal(seen[epoch], expected)
     assert not np.array_equal(seen[0], seen[1])
-
-
-def test_restoring_state_and_going_on_equals_an_uninterrupted_run():
-    def net():
-        return keras.Sequential(
-            [
-                keras.Input((NUM_FEATURES,)),
-                keras.layers.Dense(8, activation="relu"),
-                keras.layers.BatchNormalization(),
-                keras.layers.Dropout(0.5, seed=1),
-                keras.layers.Dense(3),
-            ]
-        )
-
-    plan_ = plan({"optimizer.name": "adam", "schedule.peak": 0.01, **COSINE})
-    whole = run(task(net), plan_, data(45))
-    first = Run(task(net), plan_, data(45))
-    first.recorder.tell = lambda event: stop_after(first, event, 2)
-    first.go()
-    assert first.loop.update == 12
-    second = Run(task(net), plan_, data(45), start=first.state).go(first_epoch=2)
-    assert second.loop.update == 18
-    assert_same_weights(second.model.get_weights(), whole.model.get_weights(), rtol=1e-6, atol=1e-7)
-    for name, value in whole.state.items():
-        np.testing.assert_allclose(second.state[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
-    assert second.values[-1] == pytest.approx(whole.values[-1], rel=1e-6)
-
-
-def stop_after(run_, event, epochs):
-    if hasattr(event, "point") and event.point.epoch >= epochs:
-        run_.recorder.stop = "stopped_early"
-
-
-def test_state_put_back_under_an_open_program_is_what_it_goes_on_with():
-    ran = Run(task(), plan({"optimizer.name": "adam"}), data(40))
-    before = ran.state
-    ran.go()
-    assert moved(before.values(), ran.state.values()) > 0.01
-    after = ran.model.get_weights()
-    restore_state(ran.model, before)
-    ran.program.resume()
-    ran.go()
-    assert_same_weights(ran.model.get_weights(), after, rtol=1e-6, atol=1e-7)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import Any, cast
 
-from slipstream.backends._protocol import Program, State, restore_state, scalars, state_of
+from slipstream.backends._overrides import overrides
+from slipstream.backends._protocol import Program, scalars
+from slipstream.backends._state import TrainingState, restore_state, state_of
 
 __all__ = [
     "Program",
-    "State",
+    "TrainingState",
     "open_program",
+    "overrides",
     "restore_state",
     "scalars",
     "set_graph_bfloat16",

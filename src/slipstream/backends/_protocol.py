@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from slipstream.data.splits import Arrays, Split
 
-State = dict[str, NDArray[Any]]
-
 
 class Program(Protocol):
     """A compiled Keras model that can be stepped.
@@ -48,6 +46,14 @@ class Program(Protocol):
         """Return the training loss and metrics since the last reset."""
         ...
 
+    def step_logs(self) -> dict[str, float]:
+        """Return what the last update returned, if it was made alone, else `peek_metrics`.
+
+        Keras logs it after each batch. Where the update has computed it anyhow, it costs less than
+        a look at the metrics.
+        """
+        ...
+
     def read_metrics(self) -> dict[str, float]:
         """Return the training loss and metrics since the last reset, and reset them."""
         ...
@@ -60,8 +66,24 @@ class Program(Protocol):
         ...
 
     def resume(self) -> None:
-        """Take the state back from Keras' variables, after somebody has changed them."""
+        """Take the state back from Keras' variables, after somebody has changed them.
+
+        That includes the metrics: who only looked at the model need not call it.
+        """
         ...
+
+
+def step_values(logs: Any) -> dict[str, Any] | None:
+    """Return what a train_step returned, where that is numbers by name; else None.
+
+    Example:
+        >>> step_values({"loss": np.float32(0.5)}), step_values({"note": "none"})
+        ({'loss': np.float32(0.5)}, None)
+    """
+    is_logs = isinstance(logs, dict) and all(
+        isinstance(value, int | float) or hasattr(value, "dtype") for value in logs.values()
+    )
+    return logs if is_logs else None
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, float]:
@@ -78,25 +100,3 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
         else:
             plain |= {f"{name}_{i}": float(part) for i, part in enumerate(np.ravel(value))}
     return plain
-
-
-def state_of(model: Any) -> State:
-    """Return a copy of every variable of a compiled, built model, optimizer included."""
-    return {name: np.array(variable) for name, variable in _variables(model).items()}
-
-
-def restore_state(model: Any, state: State) -> None:
-    """Give every variable of the model the value that `state_of` returned."""
-    for name, variable in _variables(model).items():
-        variable.assign(state[name])
-
-
-def _variables(model: Any) -> dict[str, Any]:
-    # By position, which is the same for the same model and plan. Names are not: Keras numbers
-    # layers through all models of a process.
-    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
-    return {
-        f"{group}/{position}": variable
-        for group, variables in groups.items()
-        for position, variable in enumerate(variables)
-    }

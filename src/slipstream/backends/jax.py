@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends._protocol import scalars
+from slipstream.backends._protocol import scalars, step_values
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # What Keras' JAX trainer calls a state: trainable, non-trainable, optimizer and metric variables.
@@ -30,9 +30,9 @@ class JaxProgram:
     """See `slipstream.backends.Program`.
 
     The state is in one place at a time. While the program runs it gives Keras' own arrays away
-    and the variables are not to be read; `synchronize` puts the new ones into the variables, from
-    where the next call takes them. So nothing is held twice, and what somebody changed in between
-    counts.
+    and the variables, those of the metrics included, are not to be read; `synchronize` puts the new
+    ones into the variables, from where the next call takes them. So nothing is held twice, and what
+    somebody changed in between counts.
     """
 
     def __init__(self, model: Any) -> None:
@@ -54,11 +54,13 @@ class JaxProgram:
             model.trainable_variables,
             model.non_trainable_variables,
             model.optimizer.variables,
+            model.metrics_variables,
         )
         self._metrics_variables = model.metrics_variables
         model.reset_metrics()
         self._fresh_metrics = _copied(_values(self._metrics_variables))
-        self._metrics = _copied(self._fresh_metrics)
+        # What the last update returned, where it was made alone.
+        self._logs: dict[str, Any] | None = None
         # None while the state is in Keras' variables.
         self._state: KerasState | None = None
 
@@ -67,13 +69,15 @@ class JaxProgram:
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         state = self._taken_state()
+        self._logs = None
         if len(next(leaves(block))) > 1 and self._can_loop(state, block, rates):
             self._state = self._many(state, block, rates, np.int32(count), self._placed)
             return
         for index in range(count):
             update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
             rate = None if rates is None else rates[index]
-            self._state = state = self._one(state, update, rate, self._placed)
+            state, self._logs = self._one(state, update, rate, self._placed)
+            self._state = state
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         state = self._taken_state()
@@ -81,8 +85,9 @@ class JaxProgram:
         if len(batches) == 1:
             # Through the model's own train_step, like any other update.
             update = map_arrays(lambda array: array[None], batches[0])
-            self._state = self._one(state, update, at, None)
+            self._state, self._logs = self._one(state, update, at, None)
             return
+        self._logs = None
         total = sum(_num_examples(batch) for batch in batches)
         gradients = None
         for batch in batches:
@@ -93,7 +98,7 @@ class JaxProgram:
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self.synchronize()
-        trainable, others, _ = map(_values, self._variables)
+        trainable, others, _, _ = map(_values, self._variables)
         metrics = self._fresh_metrics
         logs: dict[str, Any] = {}
         for batch in batches:
@@ -101,26 +106,29 @@ class JaxProgram:
         return scalars(logs)
 
     def peek_metrics(self) -> dict[str, float]:
-        metrics = self._metrics if self._state is None else self._state[3]
+        metrics = _values(self._metrics_variables) if self._state is None else self._state[3]
         return scalars(jax.device_get(self._results(metrics)))
+
+    def step_logs(self) -> dict[str, float]:
+        return self.peek_metrics() if self._logs is None else scalars(self._logs)
 
     def read_metrics(self) -> dict[str, float]:
         values = self.peek_metrics()
-        self._metrics = _copied(self._fresh_metrics)
-        if self._state is not None:
-            self._state = (*self._state[:3], self._metrics)
+        self._logs = None
+        fresh = _copied(self._fresh_metrics)
+        if self._state is None:
+            _assign(self._metrics_variables, fresh)
+        else:
+            self._state = (*self._state[:3], fresh)
         return values
 
     def synchronize(self) -> None:
         if self._state is None:
             return
-        jax.block_until_ready(self._state)
-        *groups, self._metrics = self._state
+        groups = jax.block_until_ready(self._state)
         self._state = None
         for variables, values in zip(self._variables, groups, strict=True):
             _assign(variables, values)
-        # Keras' own evaluation gives away the metrics it finds: these are copies.
-        _assign(self._metrics_variables, _copied(self._metrics))
 
     def resume(self) -> None:
         self._state = None
@@ -129,8 +137,8 @@ class JaxProgram:
         """Return the state, taken from Keras' variables where it is there."""
         if self._state is not None:
             return self._state
-        trainable, others, optimizer = map(_values, self._variables)
-        return _distinct((trainable, others, optimizer, self._metrics))
+        trainable, others, optimizer, metrics = map(_values, self._variables)
+        return _distinct((trainable, others, optimizer, metrics))
 
     def _can_loop(self, state: KerasState, block: Arrays, rates: Any) -> bool:
         """Whether updates are made in a loop that is compiled, not one call each.
@@ -149,26 +157,28 @@ class JaxProgram:
     ) -> KerasState:
         def one_update(index: Any, state: KerasState) -> KerasState:
             update = map_arrays(lambda array: array[index], block)
-            return self._one_update(state, update, None if rates is None else rates[index], placed)
+            rate = None if rates is None else rates[index]
+            state, _ = self._one_update(state, update, rate, placed)
+            return state
 
         # A loop with a dynamic end runs short blocks too, without compiling anew.
         return jax.lax.fori_loop(0, count, one_update, state)  # type: ignore[no-any-return]
 
     def _one_update(
         self, state: KerasState, update: Arrays, rate: Any, placed: Arrays
-    ) -> KerasState:
+    ) -> tuple[KerasState, dict[str, Any] | None]:
         num_micro_batches = len(next(leaves(update)))
         batches = [
             _gather(map_arrays(lambda array, m=micro: array[m], update), placed)  # type: ignore[misc]
             for micro in range(num_micro_batches)
         ]
         if num_micro_batches == 1:
-            _, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
-            return tuple(new_state)
+            logs, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
+            return tuple(new_state), step_values(logs)
         gradients = None
         for batch in batches:
             state, gradients = self._micro_batch(state, batch, 1.0 / num_micro_batches, gradients)
-        return self._apply_gradients(state, gradients, rate)
+        return self._apply_gradients(state, gradients, rate), None
 
     def _micro_batch(
         self, state: KerasState, batch: Arrays, share: Any, gradients: Any

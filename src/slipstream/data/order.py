@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 Indices = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in the data a training stands.
+
+    Args:
+        epoch: The epoch, from 0.
+        update: How many of its updates are made.
+        seed: What the order of the examples follows from.
+    """
+
+    epoch: int = 0
+    update: int = 0
+    seed: int = 0
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> Indices:

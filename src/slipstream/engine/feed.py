@@ -73,20 +73,24 @@ class Feed:
         wanted = min(self._plan.duration.evaluations_per_epoch, updates)
         return [round(updates * (part + 1) / wanted) for part in range(wanted)]
 
-    def epoch(self, epoch: int) -> Iterator[Block | Ragged]:
-        """Yield the blocks of an epoch, in order; none reaches across a validation."""
+    def epoch(self, epoch: int, done: int = 0) -> Iterator[Block | Ragged]:
+        """Yield the blocks of an epoch, in order; none reaches across a validation.
+
+        Args:
+            epoch: The epoch, from 0.
+            done: How many of its updates are made already, less than there are.
+        """
         seed = self._plan.seeds.seed
         order = epoch_order(self._train.num_examples, seed, epoch)
         draws = None
         if self._augmentation.is_on:
             draws = self._augmentation.draw(self._train.num_examples, seed, epoch)
-        start = 0
-        for end in self.evaluation_points():
-            for first in range(start, min(end, self._full), self._steps):
-                yield self._block(
-                    order, draws, first, min(self._steps, min(end, self._full) - first)
-                )
-            start = end
+        start = done
+        for point in self.evaluation_points():
+            end = min(point, self._full)
+            for first in range(start, end, self._steps):
+                yield self._block(order, draws, first, min(self._steps, end - first))
+            start = max(start, point)
         if self._left_over:
             yield self._ragged(order, draws)
 

@@ -8,7 +8,8 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends import Program
+from slipstream.backends import Program, TrainingState, restore_state, state_of
+from slipstream.data.order import Position
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
 from slipstream.engine.evaluation import named, weights_for_evaluation
@@ -16,7 +17,7 @@ from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
-from slipstream.errors import TrainingError
+from slipstream.errors import RecordError, TrainingError
 from slipstream.plan import Plan
 from slipstream.record import Point
 
@@ -57,18 +58,20 @@ class OwnLoop:
         self.update = 0
         self.examples = 0
 
-    def run(self, limits: Limits, first_epoch: int = 0) -> str:
-        """Train until the plan, an observer or a limit ends it; returns the outcome.
+    def run(self, limits: Limits) -> str:
+        """Train from where it stands until the plan, an observer or a limit ends it.
 
         Args:
             limits: What may end it early.
-            first_epoch: The epoch to go on at, where the program holds the state at its beginning.
+
+        Returns:
+            The outcome. The program may have work left to do.
         """
-        self.update = first_epoch * self._feed.updates_per_epoch
-        for epoch in range(first_epoch, self._plan.duration.epochs):
-            points = self._feed.evaluation_points()
-            done = 0
-            for block in self._feed.epoch(epoch):
+        points = self._feed.evaluation_points()
+        start = self.position
+        for epoch in range(start.epoch, self._plan.duration.epochs):
+            done = start.update if epoch == start.epoch else 0
+            for block in self._feed.epoch(epoch, done):
                 self._step(block)
                 done += block.count
                 self._tell(epoch + done / self._feed.updates_per_epoch)
@@ -87,6 +90,38 @@ class OwnLoop:
     def epochs(self) -> float:
         """How many epochs the updates made so far are."""
         return self.update / self._feed.updates_per_epoch
+
+    @property
+    def position(self) -> Position:
+        """Where in the data the training stands."""
+        epoch, update = divmod(self.update, self._feed.updates_per_epoch)
+        return Position(epoch, update, self._plan.seeds.seed)
+
+    def hand_out(self) -> TrainingState:
+        """Return the complete state of the training; not while it runs."""
+        self._program.synchronize()
+        return state_of(self._built.model, self.position)
+
+    def take_back(self, state: TrainingState) -> None:
+        """Stand where a training of the same task and plan stood when it handed its state out.
+
+        Raises:
+            RecordError: It is the state of another training. Nothing was changed.
+        """
+        position = state.position
+        updates = self._feed.updates_per_epoch
+        seed = self._plan.seeds.seed
+        if position.seed != seed or position.update >= updates:
+            raise RecordError(
+                f"a state with the data in the order of seed {seed}, {updates} updates an epoch",
+                f"one in the order of seed {position.seed}, after update {position.update} of "
+                f"epoch {position.epoch}",
+                "Go on with the data and the plan that the state was handed out with.",
+            )
+        self._program.synchronize()
+        restore_state(self._built.model, state)
+        self._program.resume()
+        self.update = position.epoch * updates + position.update
 
     def _step(self, block: Block | Ragged) -> None:
         start = time.perf_counter()
