@@ -127,6 +127,7 @@ def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             "backend": backend,
             "jit": jit,
             "steps_per_execution": 1 if one_step else draw(st.integers(1, 64)),
+            "lowering": draw(st.booleans()),
             "loop": loop,
         },
         "duration": {

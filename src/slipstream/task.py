@@ -14,7 +14,7 @@ from slipstream.errors import TaskError
 from slipstream.plan import Plan
 
 # What a person gets who calls Keras' compile and fit and leaves everything else alone.
-AS_GIVEN = Plan().edit({"runtime.loop": "keras"})
+AS_GIVEN = Plan().edit({"runtime.loop": "keras", "runtime.lowering": False})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,6 +106,16 @@ def test_a_graph_rewrite_takes_backend_and_compilation_along():
     assert set(take_out(get("backend"), winner, torch).together) == {"backend", "graph_bfloat16"}
 
 
+def test_native_kernels_are_told_from_the_backend_and_the_loop_that_they_need():
+    torch = {"runtime.backend": "torch", "runtime.loop": "slipstream", "runtime.lowering": True}
+    winner = AS_GIVEN.edit(torch)
+    found = {technique.name for technique in found_in(winner, AS_GIVEN)}
+    assert found == {"backend", "own_loop", "native_kernels"}
+    out = take_out(get("native_kernels"), winner, AS_GIVEN)
+    assert out.together == ("native_kernels",)
+    assert out.plan == winner.edit({"runtime.lowering": False})
+
+
 def test_all_that_needs_the_own_loop_goes_with_it():
     winner = Plan().edit(
         {

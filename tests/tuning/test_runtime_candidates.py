@@ -86,10 +86,12 @@ def test_proposals_end_are_distinct_and_change_the_runtime_alone(kind):
         "runtime.jit",
         "runtime.steps_per_execution",
         "runtime.loop",
+        "runtime.lowering",
         "precision.policy",
         "data.cache",
         "batch.size",
     }
+    assert all(p.runtime.lowering == (p.runtime.backend == "torch") for p in plans)
     policies = {(p.runtime.backend, p.precision.policy) for p in plans}
     assert ("tensorflow", "graph_bfloat16") in policies and (
         "jax",

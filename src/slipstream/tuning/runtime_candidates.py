@@ -205,6 +205,8 @@ class Space:
             "runtime.jit": options.jit,
             "runtime.steps_per_execution": even_steps(self._updates(accumulated), steps),
             "runtime.loop": "slipstream",
+            # The other backends have nothing to lower: an ablation would try it in vain.
+            "runtime.lowering": self._base.runtime.lowering or options.backend == "torch",
             "precision.policy": options.policy,
             "data.cache": options.cache,
             "batch.size": options.batch_size,
