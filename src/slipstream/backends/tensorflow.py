@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from slipstream.backends._protocol import scalars
+from slipstream.backends._protocol import scalars, step_values
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 
@@ -30,6 +30,8 @@ class TensorflowProgram:
     def __init__(self, model: Any, jit: bool) -> None:
         self._model = model
         self._placed: Arrays = None
+        # What the last update returned, where it was made alone.
+        self._logs: dict[str, Any] | None = None
         # Shapes are kept as they are: a batch axis of unknown size makes Keras average the losses
         # of several outputs over batches instead of examples.
         self._run = tf.function(self._run_block, jit_compile=jit)
@@ -44,11 +46,11 @@ class TensorflowProgram:
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         at = None if rates is None else tf.constant(rates, tf.float32)
         tensors = map_arrays(tf.convert_to_tensor, block)
-        self._run(tensors, at, tf.constant(count), self._placed)
+        self._logs = self._run(tensors, at, tf.constant(count), self._placed)
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         tensors = [map_arrays(tf.convert_to_tensor, batch) for batch in batches]
-        self._ragged(tensors, None if rate is None else tf.constant(rate, tf.float32))
+        self._logs = self._ragged(tensors, None if rate is None else tf.constant(rate, tf.float32))
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -59,8 +61,12 @@ class TensorflowProgram:
     def peek_metrics(self) -> dict[str, float]:
         return scalars(self._model.get_metrics_result())
 
+    def step_logs(self) -> dict[str, float]:
+        return self.peek_metrics() if self._logs is None else scalars(self._logs)
+
     def read_metrics(self) -> dict[str, float]:
         values = self.peek_metrics()
+        self._logs = None
         self._model.reset_metrics()
         return values
 
@@ -72,33 +78,38 @@ class TensorflowProgram:
         """Keras' variables are the state itself: nothing is to be taken back."""
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _run_block(self, block: Arrays, rates: Any, count: Any, placed: Arrays) -> None:
+    def _run_block(
+        self, block: Arrays, rates: Any, count: Any, placed: Arrays
+    ) -> dict[str, Any] | None:
         num_updates, num_micro_batches = next(leaves(block)).shape[:2]
 
-        def one_update(index: Any) -> Any:
+        def one_update(index: Any) -> dict[str, Any] | None:
             self._set_rate(None if rates is None else rates[index])
             batches = [
                 _gather(map_arrays(lambda array, m=micro: array[index, m], block), placed)  # type: ignore[misc]
                 for micro in range(num_micro_batches)
             ]
-            self._update(batches)
+            return self._update(batches)
+
+        def go_on(index: Any) -> Any:
+            one_update(index)
             return index + 1
 
         if num_updates == 1:
-            one_update(0)
-        else:
-            tf.while_loop(lambda index: index < count, one_update, [tf.constant(0)])
+            return one_update(0)
+        tf.while_loop(lambda index: index < count, go_on, [tf.constant(0)])
+        return None
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _one_ragged_update(self, batches: Sequence[Arrays], rate: Any) -> None:
+    def _one_ragged_update(self, batches: Sequence[Arrays], rate: Any) -> dict[str, Any] | None:
         self._set_rate(rate)
-        self._update(list(batches))
+        return self._update(list(batches))
 
-    def _update(self, batches: list[Arrays]) -> None:
+    def _update(self, batches: list[Arrays]) -> dict[str, Any] | None:
+        """Make one update and return what it logs, if it is a train_step."""
         model = self._model
         if len(batches) == 1:
-            model.train_step(batches[0])
-            return
+            return step_values(model.train_step(batches[0]))
         sizes = [next(leaves(batch)).shape[0] for batch in batches]
         total: list[Any] | None = None
         for batch, size in zip(batches, sizes, strict=True):
@@ -107,6 +118,7 @@ class TensorflowProgram:
             new = [None if g is None else g * share for g in self._micro_batch(batch, size)]
             total = new if total is None else [_sum(a, b) for a, b in zip(total, new, strict=True)]
         model.optimizer.apply(total, model.trainable_variables)
+        return None
 
     def _micro_batch(self, batch: Arrays, size: int) -> list[Any | None]:
         model = self._model

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from slipstream.backends._cuda import CudaRecorder, Host, RecordedSteps, Recorder
+from slipstream.backends._overrides import overrides
 from slipstream.backends._protocol import scalars
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
@@ -44,18 +46,21 @@ class Parts:
         track: Adds a batch and its loss to the loss tracker and the metrics.
         update: Moves the trainable variables, given the gradient of each (None where the loss
             does not reach it) and a learning rate (None leaves the optimizer's own alone).
+        host: What the host does for a step that asks it for nothing, on a GPU: such steps are
+            recorded. None where the step runs call by call.
     """
 
     forward: Callable[[Any, bool], Any]
     loss: Callable[[Seen, bool], torch.Tensor]
     track: Callable[[Seen, torch.Tensor], None]
     update: Callable[[list[torch.Tensor | None], float | None], None]
+    host: Host | None = None
 
 
 def keras_parts(model: Any) -> Parts:
     """Return the parts of a step as Keras has them."""
     variables = list(model.trainable_variables)
-    has_own_metrics = has_own(model, "compute_metrics")
+    has_own_metrics = overrides(model, "compute_metrics")
 
     def forward(x: Any, training: bool) -> Any:
         return model(x, training=training)
@@ -84,10 +89,22 @@ def keras_parts(model: Any) -> Parts:
     return Parts(forward, loss, track, update)
 
 
-def open_program(model: Any, *, jit: bool, parts: Parts | None = None) -> TorchProgram:
-    """Return the program of a compiled, built model, of Keras' own parts unless told otherwise."""
+def open_program(
+    model: Any, *, jit: bool, parts: Parts | None = None, recorder: Recorder | None = None
+) -> TorchProgram:
+    """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
+
+    Args:
+        model: The model.
+        jit: Means nothing here.
+        parts: What its steps are made of.
+        recorder: What records steps that the host has no part in; CUDA graphs if None.
+    """
     del jit
-    return TorchProgram(model, parts or keras_parts(model))
+    parts = parts or keras_parts(model)
+    if recorder is None and parts.host is not None and parts.host.row.is_cuda:
+        recorder = CudaRecorder()
+    return TorchProgram(model, parts, recorder)
 
 
 @final
@@ -97,20 +114,35 @@ class TorchProgram:
     Args:
         model: A compiled and built Keras model.
         parts: What its steps are made of. A model with a step of its own is stepped by that.
+        recorder: What records steps; None records none.
+
+    Attributes:
+        notes: What was found out while training, for the record.
     """
 
-    def __init__(self, model: Any, parts: Parts) -> None:
+    def __init__(self, model: Any, parts: Parts, recorder: Recorder | None = None) -> None:
         self._model = model
         self._parts = parts
         self._placed: Arrays = None
+        self.notes: list[str] = []
+        self._recorded: RecordedSteps | None = None
+        if parts.host is not None:
+            self._recorded = RecordedSteps(
+                parts.host, self._update, self._gather, recorder, self.notes.append
+            )
         self._variables: list[Any] = list(model.trainable_variables)
-        self._has_own_step = has_own(model, "train_step")
-        self._has_own_test_step = has_own(model, "test_step")
+        self._has_own_step = overrides(model, "train_step")
+        self._has_own_test_step = overrides(model, "test_step")
 
     def place(self, split: Split | None) -> None:
         self._placed = map_arrays(_to_tensor, split.parts() if split else None)
+        if self._recorded is not None:
+            self._recorded.forget()
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
+        if self._recorded is not None:
+            self._recorded.train(map_arrays(_on_host, block), rates, count)
+            return
         num_micro_batches = next(leaves(block)).shape[1]
         block = map_arrays(_to_tensor, block)
         for index in range(count):
@@ -121,7 +153,11 @@ class TorchProgram:
             self._update(batches, None if rates is None else float(rates[index]))
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
-        self._update([map_arrays(_to_tensor, batch) for batch in batches], rate)
+        tensors = [map_arrays(_to_tensor, batch) for batch in batches]
+        if self._recorded is not None:
+            self._recorded.train_ragged(tensors, rate)
+        else:
+            self._update(tensors, rate)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -133,6 +169,9 @@ class TorchProgram:
 
     def peek_metrics(self) -> dict[str, float]:
         return scalars(self._model.get_metrics_result())
+
+    def step_logs(self) -> dict[str, float]:
+        return self.peek_metrics()
 
     def read_metrics(self) -> dict[str, float]:
         values = self.peek_metrics()
@@ -146,7 +185,7 @@ class TorchProgram:
     def resume(self) -> None:
         """Keras' variables are the state itself: nothing is to be taken back."""
 
-    def _update(self, batches: list[Arrays], rate: float | None) -> None:
+    def _update(self, batches: list[Arrays], rate: float | None = None) -> None:
         self._set_mode(training=True)
         if len(batches) == 1 and self._has_own_step:
             if rate is not None:
@@ -209,19 +248,21 @@ class TorchProgram:
         return map_arrays(pick, self._placed)
 
 
-def has_own(model: Any, method: str) -> bool:
-    """Whether a user's class, or the model itself, replaces a method of Keras' models."""
-    return getattr(type(model), method) is not getattr(keras.Model, method) or method in vars(model)
-
-
 def _to_tensor(array: Any) -> Any:
     """Return an array as a tensor on Keras' device, without a copy where that is possible."""
-    shared = (
-        isinstance(array, np.ndarray)
-        and array.dtype.char in SHARED_DTYPES
-        and array.dtype.isnative
-        and array.flags.c_contiguous
-        and array.flags.writeable
-        and keras.src.backend.torch.core.get_device() == "cpu"
-    )
+    on_cpu = keras.src.backend.torch.core.get_device() == "cpu"
+    shared = on_cpu and _is_shared(array) and array.flags.c_contiguous and array.flags.writeable
     return torch.from_numpy(array) if shared else keras.ops.convert_to_tensor(array)
+
+
+def _on_host(array: Any) -> Any:
+    """Return an array as a tensor that has not yet gone to a device, where that is possible."""
+    if not _is_shared(array):
+        return keras.ops.convert_to_tensor(array)
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _is_shared(array: Any) -> bool:
+    return (
+        isinstance(array, np.ndarray) and array.dtype.char in SHARED_DTYPES and array.dtype.isnative
+    )

@@ -8,7 +8,8 @@ from typing import Any, final
 import keras
 import torch
 
-from slipstream.backends.torch import Seen, has_own
+from slipstream.backends import overrides
+from slipstream.backends.torch import Seen
 from slipstream.lowering._loss_compiled import Compiled, of_compiled
 
 Tensor = torch.Tensor
@@ -37,7 +38,7 @@ class NativeLoss:
         self._layers = [] if only_regularizers else list(model._flatten_layers())
         # Compiled losses come in turns: the plan's while training, the task's for evaluations.
         self._known: dict[int, tuple[Any, Compiled | str]] = {}
-        self._is_own = has_own(model, "compute_loss") or has_own(model, "_compute_loss")
+        self._is_own = overrides(model, "compute_loss") or overrides(model, "_compute_loss")
 
     def __call__(self, seen: Seen, training: bool) -> Tensor:
         compiled = self.compiled(self._model._compile_loss)

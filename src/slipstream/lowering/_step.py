@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from slipstream.backends.torch import Parts, has_own, keras_parts
+from slipstream.backends import overrides
+from slipstream.backends.torch import Parts, keras_parts
+from slipstream.lowering._cuda_host import DeviceUpdate, refusal
 from slipstream.lowering._graph import NotAGraphError
 from slipstream.lowering._loss import NativeLoss
 from slipstream.lowering._lowered import Lowered
@@ -22,11 +24,13 @@ class LoweredStep:
         parts: What `slipstream.backends.torch.open_program` takes.
         native: What runs natively, in words; "" where nothing does.
         fallbacks: What Keras runs itself, each with the reason.
+        notes: What else a record should say.
     """
 
     parts: Parts
     native: str
     fallbacks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class _Part(NamedTuple):
@@ -37,13 +41,18 @@ class _Part(NamedTuple):
     fallbacks: tuple[str, ...] = ()
 
 
-def lower_step(model: Any) -> LoweredStep:
+def lower_step(model: Any, *, on_device: bool | None = None) -> LoweredStep:
     """Lower forward pass, loss, metrics and update of a compiled, built model as far as can be.
 
     The kernels of the model may be laid out anew in memory; their values stay what they are.
+
+    Args:
+        model: The model.
+        on_device: Whether the step is to ask the host for nothing, so that a GPU's steps can be
+            recorded; where the variables are on one if None.
     """
     own = keras_parts(model)
-    if has_own(model, "train_step"):
+    if overrides(model, "train_step"):
         why = f"the whole step: {type(model).__name__} has a train_step of its own"
         return LoweredStep(own, "", (why,))
     forward = _forward(model, own)
@@ -51,11 +60,23 @@ def lower_step(model: Any) -> LoweredStep:
     track = _track(model, own)
     update = _update(model, own)
     made = (forward, loss, track, update)
-    return LoweredStep(
+    step = LoweredStep(
         Parts(forward.run, loss.run, track.run, update.run),
         ", ".join(part.native for part in made if part.native),
         tuple(fallback for part in made for fallback in part.fallbacks),
     )
+    if on_device is None:
+        on_device = any(variable._value.is_cuda for variable in model.trainable_variables[:1])
+    return _on_device(model, step) if on_device else step
+
+
+def _on_device(model: Any, step: LoweredStep) -> LoweredStep:
+    """Return the step such that it asks the host for nothing, where it can be so."""
+    reason = refusal(model, step.fallbacks, step.parts.update)
+    if reason:
+        return replace(step, notes=(f"not captured in a CUDA graph: {reason}",))
+    update = DeviceUpdate(model, step.parts.update)  # type: ignore[arg-type]
+    return replace(step, parts=replace(step.parts, update=update, host=update))
 
 
 def _forward(model: Any, own: Parts) -> _Part:
@@ -77,7 +98,7 @@ def _loss(model: Any, own: Parts, only_regularizers: bool) -> _Part:
 
 
 def _track(model: Any, own: Parts) -> _Part:
-    if has_own(model, "compute_metrics"):
+    if overrides(model, "compute_metrics"):
         return _Part(own.track, fallbacks=("metrics: the model computes its metrics itself",))
     left = tuple(f"the metric {name} has no native form" for name in left_to_keras(model))
     return _Part(NativeMetrics(model, own.track), "metrics", left)

@@ -9,8 +9,9 @@ import keras
 from keras.src.backend import config
 from keras.src.distribution import distribution_lib
 
+from slipstream.backends import overrides
 from slipstream.engine.drop_in.arguments import Arguments
-from slipstream.engine.drop_in.models import keras_method, overrides
+from slipstream.engine.drop_in.models import keras_method
 from slipstream.engine.drop_in.report import FitReport, NotAcceleratedError, attached
 
 

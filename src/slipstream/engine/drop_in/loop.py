@@ -57,6 +57,7 @@ class Loop:
         self._most = together if hooks.is_per_batch else max(together, MOST_UPDATES)
         self._at_most = 1
         self._has_begun = False
+        self._metric_names: set[str] = set()
         self._are_scalar: bool | None = None
 
     def run(self) -> None:
@@ -94,6 +95,8 @@ class Loop:
         model, arguments = self._model, self._arguments
         model.stop_training = False
         self._tell("on_train_begin")
+        # Once a program has the state, Keras' variables of metrics are not to be read.
+        self._metric_names = set(model.get_metrics_result())
         self._open()
         logs: dict[str, Any] = {}
         for epoch in range(model._initial_epoch or arguments.initial_epoch, arguments.epochs):
@@ -133,12 +136,13 @@ class Loop:
             self._update(portion)
             done += portion.count
             if self._hooks.batch_end and done % group == 0:
-                self._tell_batch("on_train_batch_end", done - 1, self._logs())
+                self._tell_batch("on_train_batch_end", done - 1, self._step_logs())
             if self._model.stop_training:
                 return
             limit = self._limit(done, group)
         if self._hooks.batch_end and done % group:
-            self._tell_batch("on_train_batch_end", done - done % group + group - 1, self._logs())
+            last = done - done % group + group - 1
+            self._tell_batch("on_train_batch_end", last, self._step_logs())
 
     def _limit(self, done: int, group: int) -> int:
         """How many updates the next call may make; the very first one is made alone."""
@@ -186,7 +190,7 @@ class Loop:
         if not self._hooks.shows_progress:
             bar.on_train_batch_end(last, None)
             return
-        bar.on_train_batch_end(last, self._logs())
+        bar.on_train_batch_end(last, self._step_logs())
         seconds = time.perf_counter() - start
         if seconds < BAR_SECONDS:
             self._at_most = min(self._most, 2 * self._at_most)
@@ -206,9 +210,15 @@ class Loop:
 
     def _logs(self) -> dict[str, Any]:
         """Return the values of the training metrics, as Keras logs them."""
-        values: dict[str, Any] = self._program.peek_metrics()
+        return self._as_logged(self._program.peek_metrics())
+
+    def _step_logs(self) -> dict[str, Any]:
+        """Return what the last update returned, as Keras logs it after a batch."""
+        return self._as_logged(self._program.step_logs())
+
+    def _as_logged(self, values: dict[str, float]) -> dict[str, Any]:
         if self._are_scalar is None:
-            self._are_scalar = set(values) == set(self._model.get_metrics_result())
+            self._are_scalar = set(values) == self._metric_names
         if self._are_scalar:
             return dict(sorted(values.items()))
         # The program gives each entry of a vector a name of its own, Keras logs the vector.

@@ -9,11 +9,6 @@ import keras
 from slipstream.data.splits import Arrays, map_arrays
 
 
-def overrides(model: Any, name: str) -> bool:
-    """Whether a model, or its class, has its own version of a method of `keras.Model`."""
-    return name in vars(model) or getattr(type(model), name) is not getattr(keras.Model, name)
-
-
 def keras_method(name: str) -> Any:
     """Return a method as Keras' trainer of this backend has it, whatever was put in its place."""
     return next(vars(kind)[name] for kind in keras.Model.__mro__[1:] if name in vars(kind))

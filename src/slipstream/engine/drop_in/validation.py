@@ -9,12 +9,12 @@ import keras
 from keras.src.trainers.data_adapters import data_adapter_utils, get_data_adapter
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
-from slipstream.backends import Program
+from slipstream.backends import Program, overrides
 from slipstream.data.splits import Arrays, leaves, map_arrays
 from slipstream.engine.drop_in.arguments import Arguments
 from slipstream.engine.drop_in.arrays import Draws, to_parts
 from slipstream.engine.drop_in.callbacks import Hooks
-from slipstream.engine.drop_in.models import draws_in_inference, overrides
+from slipstream.engine.drop_in.models import draws_in_inference
 from slipstream.engine.drop_in.report import NotAcceleratedError
 
 # Where one of these is a user's own, what it returns need not be what the metrics say.
