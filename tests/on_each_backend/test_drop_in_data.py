@@ -63,6 +63,44 @@ def torch_loader():
     return torch.utils.data.DataLoader(examples, batch_size=8)
 
 
+def grain_map(num=44):
+    """Return a grain.MapDataset, shuffled by a seed, of batches."""
+    import grain
+
+    examples = list(zip(*problem(num), strict=True))
+    return grain.MapDataset.source(examples).seed(3).shuffle().batch(8)
+
+
+def grain_iterable():
+    """Return the same as a grain.IterDataset."""
+    return grain_map().to_iter_dataset()
+
+
+def grain_loader():
+    """Return a grain.DataLoader that shuffles one pass over the examples."""
+    import grain
+
+    examples = list(zip(*problem(44), strict=True))
+    order = grain.samplers.IndexSampler(len(examples), shuffle=True, seed=3, num_epochs=1)
+    batched = grain.transforms.Batch(8)
+    return grain.DataLoader(data_source=examples, sampler=order, operations=[batched])
+
+
+@pytest.mark.filterwarnings("ignore:.*shuffle=True.*", "ignore:.*ran out of data")
+@pytest.mark.parametrize("x", [grain_map, grain_iterable, grain_loader])
+def test_grain(x):
+    pytest.importorskip("grain")
+    # On TensorFlow Keras counts an update more, as of a generator that ends.
+    is_miscounted = BACKEND == "tensorflow"
+    both = same(
+        lambda: model(0.0 if is_miscounted else 0.2),
+        lambda: {"x": x(), "epochs": 2, "validation_data": grain_map(20)},
+        parts=("weights",) if is_miscounted else ("weights", "optimizer"),
+    )
+    assert int(both.ours.optimizer.iterations) == 12
+    assert both.report.updates_per_call > 1 or BACKEND == "torch"
+
+
 @pytest.mark.filterwarnings("ignore:.*shuffle=True.*", "ignore:.*ran out of data")
 @pytest.mark.parametrize(
     ("x", "settings"),

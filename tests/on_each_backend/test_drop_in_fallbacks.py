@@ -1,7 +1,11 @@
 """What the drop-in fit leaves to Keras: the same results, and the reason in the history."""
 
 import contextlib
+import json
 import logging
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -65,6 +69,71 @@ def test_models_of_which_nothing_can_be_trained():
     assert "nothing in the model is trainable" in history.slipstream.fallbacks[0]
     for one, two in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+# Two replicas on two devices that are both the processor: backends fix them when they start.
+TWO_DEVICES = """
+import json
+import keras
+import numpy as np
+import slipstream
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    (processor,) = tf.config.list_physical_devices("CPU")
+    half = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(processor, [half, half])
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    replicas = strategy.num_replicas_in_sync
+    scope = strategy.scope
+else:
+    distribution = keras.distribution.DataParallel()
+    replicas = distribution.num_model_replicas
+    scope = distribution.scope
+
+def fitted(fit):
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    with scope():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return fit(model, x=x, y=x[:, :1], batch_size=8, epochs=2, shuffle=False, verbose=0)
+
+ours = fitted(slipstream.fit)
+theirs = fitted(lambda model, **given: model.fit(**given))
+print(json.dumps([replicas, ours.slipstream.fallbacks, ours.history, theirs.history]))
+"""
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras distributes nothing on PyTorch")
+def test_two_replicas():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags.strip()}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    replicas, fallbacks, ours, theirs = json.loads(done.stdout.splitlines()[-1])
+    assert replicas == 2
+    assert fallbacks == ["Keras' own fit runs, because training is distributed"]
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("limit", ["max_epochs", "max_steps_per_epoch"])
+def test_limits_for_debugging(limit):
+    set_limit = getattr(keras.config, f"set_{limit}")
+    set_limit(1)
+    try:
+        with pytest.warns(UserWarning, match="Limiting"):
+            both = given_to_keras(net, arrays, "keras.config limits epochs or steps")
+    finally:
+        set_limit(None)
+    assert both.our_history.epoch == ([0] if limit == "max_epochs" else [0, 1])
 
 
 class OwnLoss(keras.Model):
