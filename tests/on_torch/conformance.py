@@ -23,7 +23,7 @@ asks of Keras' own call and of `Lowered`, from the same variables:
 - outputs and their masks; gradients of inputs and of trainable variables for a random cotangent;
   all variables afterwards (moving statistics, seed generators);
 - in training and inference, with the layer frozen, on a batch with fewer examples, and under
-  mixed_bfloat16.
+  mixed_bfloat16 and mixed_float16.
 
 They must agree within the rule's `Tolerance`, relative to the largest value of each array; where
 they do not, both are compared with the same model in float64, and the lowered one may be at most

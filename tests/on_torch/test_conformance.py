@@ -65,7 +65,8 @@ def test_float32(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_mixed_bfloat16(case: Case) -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_mixed_precision(case: Case, kind: str) -> None:
+    keras.config.set_dtype_policy(f"mixed_{kind}")
     model, layer = model_of(case)
-    check(case, model, layer, tolerance_of(layer).bfloat16, "training")
+    check(case, model, layer, getattr(tolerance_of(layer), kind), "training")

@@ -99,10 +99,12 @@ class Tolerance:
     Args:
         float32: Against Keras' own call in float32, for outputs, gradients and states.
         bfloat16: The same under the policy mixed_bfloat16.
+        float16: The same under the policy mixed_float16, whose numbers have three bits more.
     """
 
     float32: float = 2e-6
     bfloat16: float = 2e-2
+    float16: float = 4e-3
 
 
 @dataclass(frozen=True)
