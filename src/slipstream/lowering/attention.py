@@ -9,11 +9,11 @@ from typing import Any, final
 
 import keras
 import torch
-from torch.nn import functional
 
 from slipstream.lowering._attend import Attend, causal_mask
 from slipstream.lowering._cast import compute_dtype
 from slipstream.lowering._draw import Dropout
+from slipstream.lowering._product import linear
 from slipstream.lowering._rule import Call, NotLoweredError, Rule, Run, Slot, Tolerance
 
 TENSORS = ("query", "value", "key", "attention_mask")
@@ -168,9 +168,11 @@ def _project(
     for members in _same(inputs):
         matrices = [projections[i].matrix() for i in members]
         biases = [bias for i in members if (bias := projections[i].bias()) is not None]
-        weight = _joined(matrices, 1).to(dtype).t()
+        kernel = _joined(matrices, 1).to(dtype)
         bias = _joined(biases, 0).to(dtype) if biases else None
-        together = functional.linear(inputs[members[0]].to(dtype), weight, bias)
+        shared = inputs[members[0]].to(dtype)
+        together = linear(shared.reshape(-1, shared.shape[-1]), kernel, bias)
+        together = together.view(*shared.shape[:-1], kernel.shape[1])
         widths = [matrix.shape[1] for matrix in matrices]
         found |= dict(zip(members, torch.split(together, widths, -1), strict=True))
     return [torch.unflatten(found[i], -1, projections[i].output_shape) for i in range(len(inputs))]

@@ -10,6 +10,7 @@ import torch
 
 from slipstream.lowering._activation import in_place_activation, native_activation
 from slipstream.lowering._cast import compute_dtype, weight_of
+from slipstream.lowering._product import linear
 from slipstream.lowering._rule import Call, Rule, Run
 
 
@@ -27,7 +28,7 @@ def _dense(layer: Any, call: Call) -> Run:
         x = tensors[index].to(dtype)
         # Flat by hand: what an activation overwrites must not be a view.
         flat = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-        y = torch.mm(flat, kernel()) if bias is None else torch.addmm(bias(), flat, kernel())
+        y = linear(flat, kernel(), None if bias is None else bias())
         if activation is not None:
             y = activation(y)
         return y if x.ndim == 2 else y.view(*x.shape[:-1], units)
