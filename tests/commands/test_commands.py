@@ -78,6 +78,8 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     (folder / "plan.toml").touch()
     with pytest.raises(InputError, match=r"plan\.toml"):
         claim(folder)
+    with pytest.raises(InputError, match=r"another folder with --out\.$"):
+        claim(folder, resume=None)
     assert claim(folder, resume=True) == folder
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from slipstream.commands import fit
 from slipstream.measure import Job
+from slipstream.measure.manager import Worker
 from slipstream.progress import Notice, Step
 
 pytestmark = pytest.mark.skipif(
@@ -51,3 +52,19 @@ def test_while_it_trains_it_is_told_and_asked_to_stop(fake_launch, facts, tmp_pa
     # Nothing of the training is shown once it was asked to stop.
     assert [type(happening) for happening in told] == [Step, Notice]
     assert "Ctrl-C again" in told[-1].text
+
+
+def test_while_the_worker_of_a_finished_training_closes_the_record_stays(
+    fake_launch, facts, tmp_path, record_values, monkeypatch
+):
+    def close(worker):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("an interrupt ends the wait")
+
+    monkeypatch.setattr(Worker, "close", close)
+    launch = fake_launch({"on": "train", "record": record_values})
+    job = Job("run", facts.as_given, tmp_path / "run")
+    record, interrupted = fit._train(launch, facts, job, False, lambda _: None)
+    assert interrupted and record.outcome == "completed"
+    # The worker writes it; this one writes nothing, and nobody wrote in its place.
+    assert not job.folder.exists()

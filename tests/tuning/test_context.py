@@ -1,25 +1,16 @@
 """A training that was done in an earlier sitting of a study is not done again."""
 
 import math
+from types import SimpleNamespace
+
+from tuning_help import record_of
 
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
-from slipstream.record import Environment, Point, Record, Timings
 from slipstream.tuning.context import Context
+from slipstream.tuning.rates import find_range
 
 PLAN = Plan()
-
-
-def record_of(plan):
-    return Record(
-        task="t", reference="t", fingerprint="f", data_hash="d", plan=plan.to_dict(),
-        plan_digest=plan.digest(), backend=plan.runtime.backend, seed=plan.seeds.seed,
-        monitor="val_accuracy", mode="max", target=0.5, started_at="now",
-        environment=Environment(machine={}, versions={}), timings=Timings(), outcome="completed",
-        updates=1, epochs=1.0, examples_per_second=1.0, peak_memory_bytes=1, parameters=1,
-        best_value=0.6, best_epoch=1.0, final_values={},
-        points=[Point(step=1, epoch=1.0, seconds=2.0, values={"val_accuracy": 0.6})],
-    )  # fmt: skip
 
 
 class Pool:
@@ -34,7 +25,11 @@ class Pool:
 
     def train(self, request, on_event):
         self.asked.append(request)
-        return self.answer or type("Answer", (), {"record": record_of(request.plan)})()
+        return self.answer or SimpleNamespace(record=record_of(request.plan))
+
+    def range_test(self, request, timeout):
+        self.asked.append(request)
+        return self.answer
 
 
 def context(folder, pool):
@@ -64,3 +59,23 @@ def test_what_failed_or_may_be_given_up_is_done_again(tmp_path):
     for _ in range(2):
         context(tmp_path, pruned).train(PLAN, give_up=lambda _: False)
     assert len(crashing.asked) == len(pruned.asked) == 2
+
+
+def test_a_range_test_is_run_once_also_where_it_tells_nothing(tmp_path):
+    losses = {"falls": (2.0, 2.0, 1.0, 0.5, 3.0), "rises": (2.0, 3.0, 4.0, 5.0, 6.0)}
+    for name, values in losses.items():
+        points = [(10.0**e, loss) for e, loss in zip(range(-4, 1), values, strict=True)]
+        first, later = Pool(SimpleNamespace(points=points)), Pool()
+        found = find_range(context(tmp_path / name, first), PLAN)
+        assert (found is not None) == (name == "falls")
+        assert find_range(context(tmp_path / name, later), PLAN) == found
+        assert (len(first.asked), later.asked) == (1, [])
+        find_range(context(tmp_path / name, first), PLAN.edit({"optimizer.name": "sgd"}))
+        assert len(first.asked) == 2
+
+
+def test_a_range_test_that_failed_is_run_again(tmp_path):
+    crashing = Pool(Failed("crash", "it ended"))
+    for _ in range(2):
+        assert find_range(context(tmp_path, crashing), PLAN) is None
+    assert len(crashing.asked) == 2

@@ -1,27 +1,22 @@
 """The Learn stage on trainings whose outcome is given by a formula."""
 
 import math
+from types import SimpleNamespace
 
 import optuna
 import pytest
+from tuning_help import record_of
 
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
-from slipstream.record import Environment, Point, Record, Timings
-from slipstream.task import TaskFacts
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import Context, Deadline
 from slipstream.tuning.learn import FEWEST_TRIALS, JOURNAL_FILE, RANGES, learn
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+from strategies import facts
 
 GIVEN = Plan().edit({"runtime.backend": "torch", "duration.epochs": 20})
-FACTS = TaskFacts(
-    reference="digits", name="digits", fingerprint="f", data_hash="d", monitor="val_accuracy",
-    mode="max", target=0.9, as_given=GIVEN, kind="classification", num_train=1000,
-    num_validation=200, num_test=0, num_classes=10, input_shapes={"x": (8,)},
-    input_dtypes={"x": "float32"}, output_shapes={"y": (10,)}, parameters=100, multiply_adds=100,
-    layers={"Dense": 2},
-)  # fmt: skip
+FACTS = facts(target=0.9, as_given=GIVEN, num_test=0, input_shapes={"x": (8,)})
 RUNTIME = RuntimeResult(
     rows=(
         RuntimeRow(
@@ -39,19 +34,6 @@ BASELINES = Baselines(as_given=GIVEN, tuned=GIVEN, sweep=(), target=0.9, quality
 def seconds_of(plan):
     """The nearer the rate to 0.01, the sooner; a plan of many epochs is slower."""
     return 1.0 + abs(math.log10(plan.schedule.peak / 0.01)) + 0.1 * plan.duration.epochs
-
-
-def record_of(plan, value):
-    seconds = seconds_of(plan)
-    return Record(
-        task="t", reference="t", fingerprint="f", data_hash="d", plan=plan.to_dict(),
-        plan_digest=plan.digest(), backend="torch", seed=plan.seeds.seed,
-        monitor="val_accuracy", mode="max", target=0.9, started_at="now",
-        environment=Environment(machine={}, versions={}), timings=Timings(clock_seconds=seconds),
-        outcome="completed", updates=1, epochs=1.0, examples_per_second=1.0,
-        peak_memory_bytes=1, parameters=1, best_value=value, best_epoch=1.0, final_values={},
-        points=[Point(step=1, epoch=1.0, seconds=seconds, values={"val_accuracy": value})],
-    )  # fmt: skip
 
 
 class Pool:
@@ -72,7 +54,8 @@ class Pool:
         if self.stop_after is not None and len(self.plans) >= self.stop_after:
             raise KeyboardInterrupt
         self.plans.append(request.plan)
-        return type("Answer", (), {"record": record_of(request.plan, self.value)})()
+        record = record_of(request.plan, self.value, seconds_of(request.plan))
+        return SimpleNamespace(record=record)
 
 
 @pytest.fixture

@@ -12,36 +12,19 @@ from hypothesis import strategies as st
 
 from slipstream.errors import DataError
 from slipstream.plan import Plan
-from slipstream.task import AS_GIVEN, TaskFacts
+from slipstream.task import AS_GIVEN
 from slipstream.tuning import runtime
 from slipstream.tuning.runtime import search_runtime
 from slipstream.tuning.runtime_candidates import Space
 from slipstream.tuning.runtime_values import RuntimeResult, steady
+from strategies import facts
 
 FAKE = Path(__file__).parents[1] / "measure" / "fake_worker.py"
 BACKENDS = ("tensorflow", "jax", "torch")
 SPEEDS = {"jax": 90_000.0, "tensorflow": 50_000.0, "torch": 12_000.0}
 
-FACTS = TaskFacts(
-    reference="digits",
-    name="digits",
-    fingerprint="f",
-    data_hash="d",
-    monitor="val_accuracy",
-    mode="max",
-    target=None,
-    as_given=AS_GIVEN,
-    kind="classification",
-    num_train=1100,
-    num_validation=300,
-    num_test=0,
-    num_classes=10,
-    input_shapes={"x": (64,)},
-    input_dtypes={"x": "float32"},
-    output_shapes={"y": (10,)},
-    parameters=5000,
-    multiply_adds=5000,
-    layers={"Dense": 2},
+FACTS = facts(
+    target=None, num_train=1100, num_validation=300, num_test=0, input_shapes={"x": (64,)}
 )
 
 

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipstream.plan import Plan
-from slipstream.task import AS_GIVEN, TaskFacts
+from slipstream.task import AS_GIVEN
 from slipstream.tuning.runtime_candidates import Space, even_steps
+from strategies import facts
 
 ALL = ("tensorflow", "jax", "torch")
 SMALL = {"layers": {"Dense": 2}, "multiply_adds": 5_000, "input_shapes": {"x": (64,)}}
@@ -14,29 +15,12 @@ IMAGES = {"layers": {"Conv2D": 9}, "multiply_adds": 37_000_000, "input_shapes": 
 
 
 def make_facts(**changes):
-    values = {
-        "reference": "t",
-        "name": "t",
-        "fingerprint": "f",
-        "data_hash": "d",
-        "monitor": "val_accuracy",
-        "mode": "max",
-        "target": None,
-        "as_given": AS_GIVEN,
-        "kind": "classification",
-        "num_train": 1100,
-        "num_validation": 300,
-        "num_test": 0,
-        "num_classes": 10,
-        "input_dtypes": {"x": "float32"},
-        "output_shapes": {"y": (10,)},
-        "parameters": 5000,
-    }
-    return TaskFacts(**{**values, **SMALL, **changes})
+    sizes = {"target": None, "num_train": 1100, "num_validation": 300, "num_test": 0}
+    return facts(**{**sizes, **SMALL, **changes})
 
 
-def make_space(facts=None, base=AS_GIVEN, backends=ALL, allow_precision=True):
-    return Space(facts or make_facts(), base, backends, allow_precision=allow_precision)
+def make_space(of=None, base=AS_GIVEN, backends=ALL, allow_precision=True):
+    return Space(of or make_facts(), base, backends, allow_precision=allow_precision)
 
 
 def test_every_backend_comes_first_once_and_then_the_plan_as_it_is():

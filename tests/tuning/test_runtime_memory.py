@@ -6,16 +6,11 @@ import pytest
 
 from slipstream.plan import Plan
 from slipstream.record import Environment
-from slipstream.task import TaskFacts
 from slipstream.tuning.runtime_memory import OLDEST_SECONDS, RuntimeMemory
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
+from strategies import facts
 
-FACTS = TaskFacts(
-    reference="digits", name="digits", fingerprint="f", data_hash="d", monitor="val_accuracy",
-    mode="max", target=0.5, as_given=Plan(), kind="classification", num_train=1000,
-    num_validation=10, num_test=0, num_classes=2, input_shapes={"x": (8,)}, input_dtypes={},
-    output_shapes={}, parameters=1, multiply_adds=1, layers={},
-)  # fmt: skip
+FACTS = facts(input_shapes={"x": (8,)})
 HERE = Environment(machine={"logical_cores": 2}, versions={"keras": "3.15.1"})
 ROW = RuntimeRow(
     label="jax", backend="jax", batch_size=32, changes={}, outcome="measured",

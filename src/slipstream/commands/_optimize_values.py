@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from slipstream.commands._seeds import require_seeds
 from slipstream.errors import InputError
 from slipstream.plan import Plan
 from slipstream.record import JsonModel
 from slipstream.task import TaskFacts
 from slipstream.verdict import AblationRow, Verdict
-
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,7 @@ class OptimizeSettings:
 
     def __post_init__(self) -> None:
         """Refuse what no study can be made with."""
-        if self.num_seeds < FEWEST_SEEDS:
-            raise InputError(
-                f"at least {FEWEST_SEEDS} seeds of each side",
-                f"{self.num_seeds}",
-                "Fewer runs decide nothing: give more, or leave it to Slipstream.",
-            )
+        require_seeds(self.num_seeds, "each side")
         if not 0.0 < self.budget_seconds < math.inf:
             raise InputError(
                 "a budget above 0 seconds",

@@ -18,6 +18,7 @@ from slipstream.commands._notes import (
     refuse_others,
     write_notes,
 )
+from slipstream.commands._seeds import require_seeds
 from slipstream.commands._writing import (
     command_line,
     crash_notice,
@@ -38,7 +39,6 @@ from slipstream.task import TaskFacts
 from slipstream.tuning.confirm import confirm, judge_sides
 from slipstream.verdict import AblationRow
 
-FEWEST_SEEDS = 3
 PLAN_NAME, BASELINE_NAME = "the plan", "the task as given"
 
 
@@ -72,7 +72,7 @@ def ablate(
     Raises:
         InputError: Task, data or plan cannot be used, or the plan is the task's own.
     """
-    _check_seeds(num_seeds)
+    require_seeds(num_seeds, "each variant")
     launch = launch_for(reference, folder)
     plan = on_installed(plan)
     notes = AblationNotes(reference=launch.reference, plan=plan.to_dict(), num_seeds=num_seeds)
@@ -212,12 +212,3 @@ def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
             "Set target=... in the task.",
         )
     return max(values) if baseline[0].mode == "min" else min(values)
-
-
-def _check_seeds(num_seeds: int) -> None:
-    if num_seeds < FEWEST_SEEDS:
-        raise InputError(
-            f"at least {FEWEST_SEEDS} seeds of each variant",
-            f"{num_seeds}",
-            f"Give --seeds {FEWEST_SEEDS} or more; with fewer nothing can be decided.",
-        )

@@ -17,6 +17,7 @@ from slipstream.commands._notes import (
     refuse_others,
     write_notes,
 )
+from slipstream.commands._seeds import require_seeds
 from slipstream.commands._writing import (
     command_line,
     crash_notice,
@@ -28,7 +29,7 @@ from slipstream.commands._writing import (
 from slipstream.commands.folders import REPORT_FILE, claimed
 from slipstream.commands.look import launch_for, on_installed
 from slipstream.commands.look_at_plans import look_at_plans, past_checks
-from slipstream.errors import InputError, TrainingError
+from slipstream.errors import TrainingError
 from slipstream.measure import Launch
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
@@ -106,7 +107,7 @@ def compare(
         InputError: Task, data or a plan cannot be used; nothing was trained.
         TrainingError: No run of A came to a finite value, so that there is no target.
     """
-    _check_seeds(num_seeds)
+    require_seeds(num_seeds, "each plan", fewest=FEWEST_SEEDS)
     launch = launch_for(reference, folder)
     sides = dict(zip(SIDES, (on_installed(plan_a), on_installed(plan_b)), strict=True))
     notes = CompareNotes(
@@ -228,15 +229,6 @@ def write_compare_report(
         ),
     )
     return write_report(folder, content, findings_of(notes.warnings))
-
-
-def _check_seeds(num_seeds: int) -> None:
-    if num_seeds < FEWEST_SEEDS:
-        raise InputError(
-            f"at least {FEWEST_SEEDS} seeds, and 3 for a verdict",
-            f"{num_seeds}",
-            "Give --seeds 3 or more.",
-        )
 
 
 def _target(

@@ -147,7 +147,7 @@ def fit(
     from slipstream.commands.fit import fit as run
 
     where = _folder("fit", task, folder, False)
-    with _shown(progress) as listener, claimed(where):
+    with _shown(progress) as listener, claimed(where, resume=None):
         reference = _reference(task, x, y, handed, where, False, listener)
         return run(
             reference,

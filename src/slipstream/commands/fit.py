@@ -21,7 +21,7 @@ from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.folders import PLAN_FILE, claimed
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
-from slipstream.measure import Failed, Job, Launch, require_backend
+from slipstream.measure import Failed, Job, Launch, Worker, require_backend
 from slipstream.measure.interleave import failed_record
 from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan, Value, to_toml, write_plan
@@ -67,7 +67,7 @@ def fit(
     if "runtime.backend" in changes:
         require_backend(str(changes["runtime.backend"]))
     # A worker refuses a plan before its first update, when this is all that there is.
-    with claimed(folder, traces=(COMMAND_FILE, PLAN_FILE, METRICS_FILE)):
+    with claimed(folder, resume=None, traces=(COMMAND_FILE, PLAN_FILE, METRICS_FILE)):
         facts, warnings = look(launch, None, wanted, listener, changes)
         chosen = (wanted or as_given(facts)).edit(changes)
         notes = FitNotes(
@@ -135,6 +135,9 @@ def _train(
         opened = worker.open()
     except KeyboardInterrupt:
         return _salvage(job, facts), True
+    if isinstance(opened, Failed):
+        worker.end()
+        raise not_opened(opened, launch.reference)
     with first_interrupt_asks(lambda: listener(Notice(STOPPING))) as asked:
 
         def happened(told: Happening) -> bool:
@@ -144,18 +147,28 @@ def _train(
             return asked.is_set()
 
         try:
-            with worker:
-                if isinstance(opened, Failed):
-                    raise not_opened(opened, launch.reference)
-                answer = worker.train(request, happened)
+            answer = worker.train(request, happened)
         except KeyboardInterrupt:
             return _salvage(job, facts), True
-        if isinstance(answer, Failed):
-            return _write(failed_record(job, facts, answer), job.folder), asked.is_set()
-        record = answer.record
-        if asked.is_set():
-            record = _write(record.model_copy(update={"outcome": "interrupted"}), job.folder)
-        return record, asked.is_set()
+        stopped = asked.is_set()
+    # The training is over and its record written: Ctrl-C ends the worker, and the record stays.
+    interrupted = not _closed(worker) or stopped
+    if isinstance(answer, Failed):
+        return _write(failed_record(job, facts, answer), job.folder), interrupted
+    record = answer.record
+    if stopped and record.outcome == "stopped_early":
+        record = _write(record.model_copy(update={"outcome": "interrupted"}), job.folder)
+    return record, interrupted
+
+
+def _closed(worker: Worker) -> bool:
+    """Close a worker that has answered; return whether nobody interrupted that."""
+    try:
+        worker.close()
+    except KeyboardInterrupt:
+        worker.end()
+        return False
+    return True
 
 
 def _salvage(job: Job, facts: TaskFacts) -> Record:

@@ -19,6 +19,7 @@ PLAN_FILE = "plan.toml"
 SCRIPT_FILE = "train.py"
 LOG_FOLDER = "logs"
 TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
+RESUMING = ", or go on with --resume"
 # What a command that was refused leaves behind: no result.
 NO_RESULTS = (LOG_FOLDER, LOCK_FILE, "error.txt", TASK_FOLDER, TASK_FILE)
 
@@ -65,12 +66,12 @@ def slug(reference: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", f"{stem}-{name}").strip("-") or "task"
 
 
-def claim(folder: Path, *, resume: bool = False, marker: str = "") -> Path:
+def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Path:
     """Make a folder for one command; returns it.
 
     Args:
         folder: New, or without results.
-        resume: Whether it may hold what this command began.
+        resume: Whether it may hold what this command began; None for a command that never goes on.
         marker: The file by which such a folder is known; any will do if empty.
 
     Raises:
@@ -82,7 +83,7 @@ def claim(folder: Path, *, resume: bool = False, marker: str = "") -> Path:
             raise InputError(
                 f"a new or an empty folder, where {folder} is",
                 f"one that holds {holds}",
-                "Name another folder with --out, or go on with --resume.",
+                f"Name another folder with --out{'' if resume is None else RESUMING}.",
             )
         if holds is not None and marker and not (folder / marker).is_file():
             raise InputError(
@@ -98,7 +99,7 @@ def claim(folder: Path, *, resume: bool = False, marker: str = "") -> Path:
 
 @contextlib.contextmanager
 def claimed(
-    folder: Path, *, resume: bool = False, marker: str = "", traces: Sequence[str] = ()
+    folder: Path, *, resume: bool | None = False, marker: str = "", traces: Sequence[str] = ()
 ) -> Iterator[Path]:
     """Within it a folder is one command's; see `claim`. A command that is refused leaves nothing.
 
@@ -106,7 +107,7 @@ def claimed(
 
     Args:
         folder: New, or without results.
-        resume: Whether it may hold what this command began.
+        resume: Whether it may hold what this command began; None for a command that never goes on.
         marker: The file by which such a folder is known; any will do if empty.
         traces: What the command writes before it knows that it will not be refused, like its
             marker: with nothing but these and logs in it, a folder is no result.

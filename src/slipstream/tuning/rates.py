@@ -11,7 +11,7 @@ from slipstream.errors import InputError
 from slipstream.measure import messages
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
-from slipstream.record import JsonModel
+from slipstream.record import JsonModel, write_json
 from slipstream.tuning.context import Context
 
 LOWEST, HIGHEST, NUM_UPDATES = 1e-5, 10.0, 80
@@ -30,11 +30,23 @@ class RateRange(JsonModel):
     largest: float
 
 
+class Kept(JsonModel):
+    """A range test that was done, as the study's folder keeps it."""
+
+    found: RateRange | None
+
+
 def find_range(context: Context, plan: Plan) -> RateRange | None:
     """Run a range test of the plan's optimizer; None when it tells nothing.
 
+    What it told is kept in the study's folder: when an interrupted study goes on, it is not run
+    again.
+
     Source: L. N. Smith, 2017 (arXiv:1506.01186).
     """
+    file = context.folder / "tuning" / f"{plan.digest()}-range.json"
+    if file.exists():
+        return Kept.model_validate_json(file.read_text(encoding="utf-8")).found
     worker = context.pool.get(plan.runtime.backend)
     if isinstance(worker, Failed):
         return None
@@ -43,7 +55,11 @@ def find_range(context: Context, plan: Plan) -> RateRange | None:
         answer = worker.range_test(request, timeout=120.0)
     except InputError:
         return None
-    return None if isinstance(answer, Failed) else read_range(answer.points)
+    if isinstance(answer, Failed):
+        return None
+    kept = Kept(found=read_range(answer.points))
+    write_json(file, kept.model_dump(mode="json"))
+    return kept.found
 
 
 def read_range(points: Sequence[tuple[float, float]]) -> RateRange | None:
