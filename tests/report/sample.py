@@ -96,6 +96,8 @@ def record(
             "accuracy": best.values[monitor] - 0.006 + random.normal(0, 0.002),
             "loss": best.values["val_loss"] * 1.06,
         },
+        applied={"runtime.lowering": "forward, loss, metrics and update"},
+        notes=["Left to Keras: layer mixing, which is of a class of its own."],
         points=points,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import statistics
@@ -21,6 +22,7 @@ from slipstream.report import (
 )
 from slipstream.report import _charts as charts
 from slipstream.report import _facts as facts
+from slipstream.report import _ran as ran
 from slipstream.verdict import AblationRow, compare
 
 SECTIONS = (
@@ -63,6 +65,8 @@ def test_everything_given_is_shown():
     text = text_of(content)
     wanted = [
         *(side.label for side in content.sides),
+        *(text for side in content.sides for run in side.records for text in run.notes),
+        *(text for side in content.sides for run in side.records for text in run.applied.values()),
         *(row.technique for row in content.ablation),
         *(row.failure for row in content.ablation),
         *(row.detail for row in content.runtime),
@@ -116,18 +120,35 @@ def test_failed_runs_are_shown_with_their_reason():
     assert "1 failed" in text_of(content)
 
 
+def test_what_was_applied_and_what_was_left_out_stands_once_for_each_side():
+    runs = [record(seed) for seed in range(3)]
+    runs[1] = runs[1].model_copy(update={"notes": [*runs[1].notes, "<b>one</b> only"]})
+    content = ReportInput(sides=(Side(label="digits", role="run", records=tuple(runs)),))
+    lines = ran.lines_of([(0, content.sides[0])])
+    assert [(line.key, line.text, line.share) for line in lines] == [
+        ("runtime.lowering", runs[0].applied["runtime.lowering"], ""),
+        ("", runs[0].notes[0], ""),
+        ("", "<b>one</b> only", "1 of 3 runs"),
+    ]
+    assert text_of(content).count("Left to Keras: layer") == 1
+    bare = [run.model_copy(update={"notes": [], "applied": {}}) for run in runs]
+    silent = ReportInput(sides=(Side(label="digits", role="run", records=tuple(bare)),))
+    assert "What was done of the plan" not in text_of(silent)
+
+
 @pytest.mark.parametrize(
     ("trainings", "words"),
     [
         (6.2, "paid for itself after 7 trainings."),
         (1.0, "paid for itself after 1 training."),
         (math.inf, "does not pay for itself"),
-        (None, "was not determined"),
     ],
 )
 def test_payback(trainings, words):
     stages = (Stage(name="Learn", seconds=90.0),)
     text = text_of(ReportInput(stages=stages, payback_trainings=trainings))
+    assert "paid for itself" not in text_of(ReportInput(stages=stages))
+    assert "pay for itself" not in text_of(ReportInput(stages=stages))
     assert words in text
     assert "The search took 1 min 30 s." in text
 
@@ -231,3 +252,18 @@ def test_less_loss_is_better(mode, standing):
     content = ReportInput(**{**vars(small_sample()), "comparisons": (row,)})
     comparison = re.search(r'<section id="comparison">.*?</table>', body_of(content), re.DOTALL)
     assert re.findall(r'class="whisker (\w+)"', comparison.group()) == [standing]
+
+
+def test_still_pictures_take_the_place_of_curves_that_can_be_zoomed_into():
+    still = dataclasses.replace(small_sample(), still=True)
+    assert sections_of(still) == sections_of(small_sample())
+    page = render(still)
+    assert len(page) < 100_000
+    runs = sum(len(side.records) for side in still.sides)
+    metrics = len(still.sides[0].records[0].points[0].values)
+    paths = re.findall(r'<path class="side-\d" d="M([^"]+)"', page)
+    assert len(paths) == runs * metrics
+    for path in paths:
+        places = [tuple(map(float, place.split(","))) for place in path.split("L")]
+        assert all(0 <= x <= 100 and 0 <= y <= 40 for x, y in places)
+        assert places == sorted(places, key=lambda place: place[0])

@@ -165,7 +165,8 @@ class ReportInput:
         sweep: The rates that plain SGD was tried at for the tuned baseline.
         metric_of_trials: What the trials' values are, like "seconds to target".
         tuning_seconds: What the tuning cost in all; the stages' sum if None.
-        payback_trainings: After how many trainings it has paid; infinity for never.
+        payback_trainings: After how many trainings it has paid; infinity for never; None where
+            there is no gain that could pay.
         plan: The winner's plan as TOML.
         reproduce: Commands, one each.
         written_at: When the report was written, as it should be read.

@@ -19,6 +19,7 @@ from slipstream.report import _charts as charts
 from slipstream.report import _facts as facts
 from slipstream.report import _numbers as numbers
 from slipstream.report import _pictures as pictures
+from slipstream.report import _ran as ran
 from slipstream.report._content import AblationRow, Comparison, ReportInput
 from slipstream.report._plan_text import plan_lines
 
@@ -101,6 +102,7 @@ def _evidence(content: ReportInput, question: facts.Question) -> dict[str, Any]:
         "slots": slots,
         "lanes": lanes if num_runs > 1 and any(lane.dots for lane in lanes) else [],
         "rows": facts.rows_of(content.sides, question) if content.sides else [],
+        "ran": ran.lines_of(slots),
         "in_time": told or facts.in_baselines_time(content.sides, question),
         "comparison_scales": _scales(content.comparisons),
         "ablation_scales": _scales(content.ablation),
