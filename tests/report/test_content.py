@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import statistics
@@ -252,18 +251,3 @@ def test_less_loss_is_better(mode, standing):
     content = ReportInput(**{**vars(small_sample()), "comparisons": (row,)})
     comparison = re.search(r'<section id="comparison">.*?</table>', body_of(content), re.DOTALL)
     assert re.findall(r'class="whisker (\w+)"', comparison.group()) == [standing]
-
-
-def test_still_pictures_take_the_place_of_curves_that_can_be_zoomed_into():
-    still = dataclasses.replace(small_sample(), still=True)
-    assert sections_of(still) == sections_of(small_sample())
-    page = render(still)
-    assert len(page) < 100_000
-    runs = sum(len(side.records) for side in still.sides)
-    metrics = len(still.sides[0].records[0].points[0].values)
-    paths = re.findall(r'<path class="side-\d" d="M([^"]+)"', page)
-    assert len(paths) == runs * metrics
-    for path in paths:
-        places = [tuple(map(float, place.split(","))) for place in path.split("L")]
-        assert all(0 <= x <= 100 and 0 <= y <= 40 for x, y in places)
-        assert places == sorted(places, key=lambda place: place[0])
