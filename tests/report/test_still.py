@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from payloads import PAYLOADS
 from sample import record, small_sample
 
 from slipstream.report import ReportInput, Side, render

@@ -171,6 +171,7 @@ class ReportInput:
         reproduce: Commands, one each.
         written_at: When the report was written, as it should be read.
         version: The version of Slipstream.
+        still: Whether curves are still pictures: a page of some 30 KB instead of 5 MB.
     """
 
     task: str = ""
@@ -200,3 +201,4 @@ class ReportInput:
     notices: tuple[Notice, ...] = ()
     written_at: str = ""
     version: str = ""
+    still: bool = False

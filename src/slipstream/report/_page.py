@@ -20,6 +20,7 @@ from slipstream.report import _facts as facts
 from slipstream.report import _numbers as numbers
 from slipstream.report import _pictures as pictures
 from slipstream.report import _ran as ran
+from slipstream.report import _still as still
 from slipstream.report._content import AblationRow, Comparison, ReportInput
 from slipstream.report._plan_text import plan_lines
 
@@ -46,6 +47,10 @@ def render(content: ReportInput) -> str:
     """
     question = facts.question_of(content)
     drawn = charts.charts_of(content, question)
+    metric_names = charts.metric_names(content.sides, question.monitor)
+    stills: list[still.Panel] = []
+    if content.still:
+        stills, drawn = still.panels(drawn["curves"], metric_names), dict.fromkeys(drawn)
     has_charts = any(drawn.values())
     plotly = _plotly() if has_charts else ""
     script = _text("report.js")
@@ -57,13 +62,14 @@ def render(content: ReportInput) -> str:
         "standing": _standing(content.outcome),
         "tiles": facts.tiles_of(content, question),
         "charts": drawn,
-        "metric_names": charts.metric_names(content.sides, question.monitor),
+        "stills": stills,
+        "metric_names": metric_names,
         "chart_json": _json(drawn),
         "plotly": Markup(plotly),
         "script": Markup(script),
         "style": Markup(_text("report.css")),
         "script_hashes": " ".join(_hash(text) for text in (plotly, script) if text),
-        "sections": _sections(content, drawn),
+        "sections": _sections(content, drawn["curves"] or stills),
         "num_warnings": sum(notice.warning for notice in content.notices),
         **_evidence(content, question),
         **_tuning(content),
@@ -77,10 +83,10 @@ def write(content: ReportInput, path: Path) -> Path:
     return write_text(path, render(content))
 
 
-def _sections(content: ReportInput, drawn: dict[str, Any]) -> list[tuple[str, str]]:
+def _sections(content: ReportInput, curves: Any) -> list[tuple[str, str]]:
     """Return the anchors of the sections worth a link, with short names."""
     present = {
-        "curves": ("Curves", drawn["curves"]),
+        "curves": ("Curves", curves),
         "comparison": ("Comparison" if len(content.sides) > 1 else "Results", content.sides),
         "ablation": ("Ablation", content.ablation),
         "runtime": ("Runtimes", content.runtime),
