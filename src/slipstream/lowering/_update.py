@@ -160,23 +160,29 @@ class Numbers(NamedTuple):
 
 @final
 class NativeUpdate:
-    """See `lower_update`."""
+    """See `lower_update`.
+
+    Attributes:
+        variables: The variables that it moves.
+        iterations: How many updates the optimizer has made.
+        rate: Where its learning rates come from.
+    """
 
     def __init__(self, optimizer: Any, variables: Sequence[Any], recipe: Recipe) -> None:
         self._optimizer = optimizer
-        self._variables = tuple(variables)
+        self.variables = tuple(variables)
         self._recipe = recipe
-        self._iterations = HostNumber(optimizer._iterations)
-        self._rate = Rate(optimizer)
-        self._slots = _slots(optimizer, self._variables, recipe)
+        self.iterations = HostNumber(optimizer._iterations)
+        self.rate = Rate(optimizer)
+        self._slots = _slots(optimizer, self.variables, recipe)
         self._groups: dict[tuple[int, ...], _Group] = {}
-        self._all = self._group(tuple(range(len(self._variables))))
+        self._all = self._group(tuple(range(len(self.variables))))
 
     def __call__(self, gradients: list[torch.Tensor | None], rate: float | None) -> None:
-        step = int(self._iterations.read())
-        numbers = self.numbers(step, self._rate.at(step, rate))
+        step = int(self.iterations.read())
+        numbers = self.numbers(step, self.rate.at(step, rate))
         self.move(gradients, numbers, overwrites=overwrites(self._optimizer, step))
-        self._iterations.write(step + 1)
+        self.iterations.write(step + 1)
 
     def numbers(self, step: int, rate: float) -> Numbers:
         """Return the numbers of the update after `step` others, at a learning rate."""
@@ -235,10 +241,10 @@ class NativeUpdate:
         if len(present) == len(gradients):
             return self._all, present
         # Those that were frozen since the model was compiled are left out without a word.
-        known = [i for i, variable in enumerate(self._variables) if variable.trainable]
+        known = [i for i, variable in enumerate(self.variables) if variable.trainable]
         # Keras warns of the others, and raises where nothing is left.
         self._optimizer._filter_empty_gradients(
-            [gradients[i] for i in known], [self._variables[i] for i in known]
+            [gradients[i] for i in known], [self.variables[i] for i in known]
         )
         places = tuple(i for i, gradient in enumerate(gradients) if gradient is not None)
         if places not in self._groups:
@@ -247,7 +253,7 @@ class NativeUpdate:
 
     def _group(self, places: tuple[int, ...]) -> _Group:
         optimizer = self._optimizer
-        variables = tuple(self._variables[place] for place in places)
+        variables = tuple(self.variables[place] for place in places)
         matrices = {
             i: (at, variable)
             for i, (at, variable) in enumerate(zip(places, variables, strict=True))

@@ -11,7 +11,6 @@ from keras.src.backend.torch.optimizers import torch_adam, torch_adamw
 
 from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, chosen, tensors
 
-
 # So many updates that what a decay to their power leaves is nothing: no correction is left either.
 LATE = 1e30
 

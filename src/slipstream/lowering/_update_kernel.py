@@ -74,7 +74,9 @@ def tensors(variables: Iterable[Any]) -> Tensors:
     return [variable._value for variable in variables]
 
 
-def add_scaled(targets: Tensors, others: Tensors, factor: Number) -> None:
+def add_scaled(
+    targets: Tensors, others: Tensors | tuple[torch.Tensor, ...], factor: Number
+) -> None:
     """Add the others times a factor to the targets."""
     if isinstance(factor, torch.Tensor):
         torch._foreach_add_(targets, torch._foreach_mul(others, factor))
@@ -82,7 +84,9 @@ def add_scaled(targets: Tensors, others: Tensors, factor: Number) -> None:
         torch._foreach_add_(targets, others, alpha=factor)
 
 
-def add_ratio(targets: Tensors, ones: Tensors, others: Tensors, factor: Number) -> None:
+def add_ratio(
+    targets: Tensors, ones: Tensors, others: Tensors | tuple[torch.Tensor, ...], factor: Number
+) -> None:
     """Add ones / others times a factor to the targets."""
     if isinstance(factor, torch.Tensor):
         ratios = torch._foreach_div(ones, others)

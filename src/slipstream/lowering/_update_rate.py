@@ -15,22 +15,27 @@ AHEAD = 64
 
 @final
 class HostNumber:
-    """A number that lives in a variable; on a device it is fetched only after it was changed."""
+    """A number that lives in a variable; on a device it is fetched only after it was changed.
+
+    Attributes:
+        known: What was read, written or told last.
+    """
 
     def __init__(self, variable: Any) -> None:
         self._variable = variable
         self._seen: tuple[torch.Tensor, int] | None = None
-        self._number: float = 0.0
+        self.known: float = 0.0
 
     def read(self) -> float:
         """Return the variable's value."""
         tensor: torch.Tensor = self._variable._value
         if tensor.is_cpu:
-            return tensor.item()
+            self.known = tensor.item()
+            return self.known
         if self._seen is None or self._seen[0] is not tensor or self._seen[1] != tensor._version:
-            self._number = tensor.item()
+            self.known = tensor.item()
             self._seen = (tensor, tensor._version)
-        return self._number
+        return self.known
 
     def write(self, number: float) -> None:
         """Set the variable's value, which need not be fetched again."""
@@ -42,7 +47,7 @@ class HostNumber:
     def follow(self, number: float) -> None:
         """Take note of what the variable holds now that something else has changed it."""
         tensor: torch.Tensor = self._variable._value
-        self._number = number
+        self.known = number
         self._seen = (tensor, tensor._version)
 
 

@@ -74,7 +74,10 @@ def _gaussian_noise(layer: Any, call: Call) -> Run:
 
 
 def _normal(like: torch.Tensor, mean: float, deviation: float, stream: SeedStream) -> torch.Tensor:
-    """Return the very numbers that Keras draws."""
+    """Return the very numbers that Keras draws, on the processor."""
+    draws = stream.on_device()
+    if draws is not None:
+        return draws.normal(like, mean, deviation)
     return torch.normal(
         mean,
         deviation,
