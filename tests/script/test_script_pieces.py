@@ -137,7 +137,7 @@ def fit_facts(**changes: object) -> Fit:
         "seconds": 2.0,
         "evaluate_seconds": 0.5,
         "updates": 30,
-        "examples": 100,
+        "examples": 300,
         "parameters": 9,
         "points": tuple(points),
         "applied": {"loop": "slipstream"},

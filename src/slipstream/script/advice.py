@@ -79,8 +79,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "TypeError",
         r"`LearningRateSchedule`.*not settable",
-        "A learning rate that follows a schedule cannot be set, by ReduceLROnPlateau neither: give"
-        " the optimizer a number, or leave the callback away.",
+        "A learning rate that follows a schedule takes no number, from a LearningRateScheduler"
+        " neither: give the optimizer a number to begin with, or set another schedule.",
     ),
     Row(
         "ValueError",
@@ -133,6 +133,12 @@ ROWS: tuple[Row, ...] = (
         "AttributeError",
         r"no attribute 'lr'",
         "Keras 3 calls it learning_rate: optimizer.learning_rate.",
+    ),
+    Row(
+        "AttributeError",
+        r"no attribute 'minimize'",
+        "Optimizers of Keras 3 have no minimize(): take the gradients (tf.GradientTape, jax.grad,"
+        " loss.backward()), then optimizer.apply(gradients, variables).",
     ),
     Row(
         "ValueError",

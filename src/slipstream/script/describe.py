@@ -121,6 +121,25 @@ def steps_per_epoch(arguments: Mapping[str, Any]) -> int | None:
     return batches if batches > 0 else None
 
 
+def examples_per_epoch(arguments: Mapping[str, Any]) -> int | None:
+    """Return how many examples an epoch sees, of loaders and batched datasets too, if they tell.
+
+    Example:
+        >>> examples_per_epoch({"x": iter(())}) is None
+        True
+    """
+    known = num_examples(arguments)
+    if known is not None:
+        return known
+    x: Any = arguments.get("x")
+    spec = getattr(x, "element_spec", None)
+    while isinstance(spec, list | tuple | dict) and len(spec) > 0:
+        spec = next(iter(spec.values())) if isinstance(spec, dict) else spec[0]
+    size = spec.shape[0] if getattr(spec, "shape", None) else getattr(x, "batch_size", None)
+    steps = steps_per_epoch(arguments)
+    return size * steps if isinstance(size, int) and steps is not None else None
+
+
 def monitor_of(arguments: Mapping[str, Any]) -> str:
     """Return what the record watches: the loss on what is held out, if anything is.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,24 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
-from slipstream.record import Failure, Outcome, Record
+from slipstream.record import Failure, Outcome
 from slipstream.script import describe
 from slipstream.script.contradictions import contradictions
+from slipstream.script.keeping import Keeper, Kept
+from slipstream.script.tracebacks import PACKAGE
 from slipstream.script.watch import Seen, iterations_of, with_watch
-
-MANY = 20
-# Writing safely takes as long as a short fit: such ones wait for company.
-PATIENCE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """One fit that was kept: its folder and record, what Keras' own loop ran, what looks wrong."""
-
-    folder: Path
-    record: Record
-    in_keras: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 @final
@@ -45,16 +31,16 @@ class Fits:
     """
 
     def __init__(self, folder: Path, script: str, command: str) -> None:
-        self._folder = folder
+        self.keeper = Keeper(folder)
         self._script = script
         self._command = command
         self._import_seconds = 0.0
-        self._lock = threading.Lock()
-        self._number = 0
-        self._written_at = time.monotonic()
-        self._waiting: list[Kept] = []
-        self.kept: list[Kept] = []
         self.complaints: list[str] = []
+
+    @property
+    def kept(self) -> list[Kept]:
+        """The fits of this process."""
+        return self.keeper.kept
 
     def install(self, keras: ModuleType, import_seconds: float) -> None:
         """Put the engine's fit in the place of Keras' own, for models of every kind."""
@@ -95,7 +81,7 @@ class Fits:
         from slipstream.script import records
 
         seconds = seen.seconds
-        number, folder = self._claim()
+        number, folder = self.keeper.claim()
         fit = records.Fit(
             name=f"{self._script}, fit {number}",
             reference=self._command,
@@ -109,8 +95,8 @@ class Fits:
             import_seconds=self._import_seconds,
             seconds=seconds,
             evaluate_seconds=seen.evaluate_seconds,
-            updates=max(0, iterations_of(model) - before.iterations),
-            examples=describe.num_examples(arguments),
+            updates=max(0, iterations_of(model) - before.iterations) or ended.updates,
+            examples=ended.examples or _examples(arguments, len(seen.points)),
             parameters=describe.parameters_of(model),
             points=tuple(seen.points),
             applied={**ended.applied(), "optimizer": before.optimizer, "loss": before.loss},
@@ -119,44 +105,11 @@ class Fits:
         record = records.record_of(fit)
         in_keras = ended.fallbacks if ended.applied().get("loop") == "keras" else ()
         kept = Kept(folder=folder, record=record, in_keras=in_keras, warnings=before.warnings)
-        self.kept.append(kept)
-        self._waiting.append(kept)
-        if time.monotonic() - self._written_at > PATIENCE_SECONDS or seconds > 1.0:
-            self._write_records()
-
-    def _claim(self) -> tuple[int, Path]:
-        """Return the number of the next fit, and its folder, made just now."""
-        while True:
-            with self._lock:
-                self._number += 1
-                number = self._number
-            folder = self._folder / f"fit_{number}"
-            try:
-                folder.mkdir(parents=True)
-            except FileExistsError:
-                # A process that this one has forked keeps its fits here too.
-                continue
-            return number, folder
-
-    def _write_records(self) -> None:
-        from slipstream.script import records
-
-        with self._lock:
-            waiting, self._waiting = self._waiting, []
-        for kept in waiting:
-            records.keep(kept.record, kept.folder)
-        self._written_at = time.monotonic()
+        self.keeper.add(kept)
 
     def finish(self) -> None:
-        """Write what waits, and the reports of the first fits: `slipstream report` writes more."""
-        from slipstream.script import records
-
-        self._quietly(self._write_records)
-        written_at = datetime.now(UTC).isoformat(sep=" ", timespec="minutes")
-        for kept in self.kept[:MANY]:
-            self._quietly(
-                functools.partial(records.write_report, kept.record, kept.folder, written_at)
-            )
+        """Write what is not written yet."""
+        self.keeper.finish(self._quietly)
 
     def _quietly(self, work: Callable[[], Any]) -> Any:
         """Do what the script did not ask for: whatever goes wrong in it is told, not raised."""
@@ -209,6 +162,16 @@ class _Ended:
         """What Keras did itself, each with its reason."""
         return tuple(self.told.fallbacks) if self.told is not None else ()
 
+    @property
+    def updates(self) -> int:
+        """How many the engine made."""
+        return self.told.updates if self.told is not None else 0
+
+    @property
+    def examples(self) -> int:
+        """How many the engine trained on, each time anew."""
+        return self.told.examples if self.told is not None else 0
+
     def applied(self) -> dict[str, str]:
         """Return which loop ran, and how."""
         if self.told is None:
@@ -249,12 +212,18 @@ def replace_fit(keras: ModuleType, instead: Callable[[Any, dict[str, Any]], Any]
 
 
 def _as_keras_filters(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose errors come without Keras' own frames, as those of its fit do."""
+    """Return a function whose errors come without Keras' own frames, as those of its fit do.
+
+    What Keras leaves of a traceback without a frame of the user's is its end: ours count as its.
+    """
     try:
-        from keras.src.utils.traceback_utils import filter_traceback
+        from keras.src.utils import traceback_utils
     except ImportError:
         return function
-    return filter_traceback(function)  # type: ignore[no-any-return]
+    excluded = getattr(traceback_utils, "_EXCLUDED_PATHS", None)
+    if isinstance(excluded, tuple) and PACKAGE not in excluded:
+        traceback_utils._EXCLUDED_PATHS = (*excluded, PACKAGE)
+    return traceback_utils.filter_traceback(function)  # type: ignore[no-any-return]
 
 
 def _warnings(model: Any) -> tuple[str, ...]:
@@ -263,6 +232,12 @@ def _warnings(model: Any) -> tuple[str, ...]:
     except Exception:
         # A loss in a form that the look into it does not know.
         return ()
+
+
+def _examples(arguments: dict[str, Any], epochs: int) -> int | None:
+    """Return how many examples so many epochs saw, as far as the data tell."""
+    of_one = describe.examples_per_epoch(arguments)
+    return None if of_one is None else of_one * epochs
 
 
 def _told(history: Any) -> Any:

@@ -41,7 +41,7 @@ class Fit:
         evaluate_seconds: What of it went into validation.
         updates: Steps of the optimizer.
         epochs_wanted: How many epochs were asked for.
-        examples: How many examples an epoch sees, or None.
+        examples: How many examples were trained on in all, or None where nobody can tell.
         parameters: Of the model.
         applied: What was done, by name.
         notes: What fell back to Keras, and why.
@@ -72,8 +72,9 @@ def record_of(fit: Fit) -> Record:
     watched = [point for point in fit.points if math.isfinite(_value(point, fit.monitor))]
     best = min(watched, key=lambda point: _value(point, fit.monitor), default=None)
     trained = fit.seconds - fit.evaluate_seconds
-    seen = (fit.examples or 0) * len(fit.points)
-    unknown = () if fit.seed is not None else ("The script sets no seed of Keras.",)
+    unknown = [] if fit.seed is not None else ["The script sets no seed of Keras."]
+    if fit.examples is None and fit.points:
+        unknown.append("Examples per second are not known: the data do not say how many they are.")
     return Record(
         task=fit.name,
         reference=fit.reference,
@@ -98,7 +99,7 @@ def record_of(fit: Fit) -> Record:
         failure=fit.failure,
         updates=fit.updates,
         epochs=float(len(fit.points)),
-        examples_per_second=seen / trained if trained > 0 else 0.0,
+        examples_per_second=(fit.examples or 0) / trained if trained > 0 else 0.0,
         peak_memory_bytes=peak_memory_bytes(),
         parameters=fit.parameters,
         best_value=_value(best, fit.monitor) if best else None,
@@ -116,16 +117,21 @@ def keep(record: Record, folder: Path) -> None:
     write_record(record, folder)
 
 
-def write_report(record: Record, folder: Path, written_at: str) -> Path:
-    """Write the report of a fit beside its record; returns its path."""
+def write_report(record: Record, folder: Path, written_at: str, *, still: bool = False) -> Path:
+    """Write the report of a fit beside its record; returns its path.
+
+    Args:
+        record: Of the fit.
+        folder: The fit's.
+        written_at: The time, as it should be read.
+        still: Whether its curves are still pictures.
+    """
     # Drawing takes a moment to import, which no fit has to wait for.
     from slipstream._version import __version__
     from slipstream.commands._writing import environment_of
-    from slipstream.report import Notice, ReportInput, Side, write
+    from slipstream.report import ReportInput, Side, write
 
     machine, versions = environment_of([record])
-    notices = [Notice(title=f"{name}: {text}") for name, text in record.applied.items()]
-    notices += [Notice(title=note) for note in record.notes]
     content = ReportInput(
         task=record.task,
         title="Training report",
@@ -135,9 +141,9 @@ def write_report(record: Record, folder: Path, written_at: str) -> Path:
         machine=machine,
         versions=versions,
         reproduce=(record.reference,),
-        notices=tuple(notices),
         written_at=written_at,
         version=__version__,
+        still=still,
     )
     return write(content, folder / REPORT_FILE)
 

@@ -16,8 +16,9 @@ from slipstream.commands.folders import RUNS, claim, slug
 from slipstream.measure import require_backend
 from slipstream.script.advice import advice_for
 from slipstream.script.choice import AUTO, choose
-from slipstream.script.fits import MANY, Fits, Kept
+from slipstream.script.fits import Fits
 from slipstream.script.hook import WhenImported
+from slipstream.script.keeping import Kept
 from slipstream.script.program import execute, read_source
 from slipstream.script.tracebacks import show
 
@@ -100,7 +101,7 @@ def run(ready: Ready) -> int:
     hook = WhenImported("keras", lambda: _put_backend(ready.backend, teller), fits.install)
     if ready.backend:
         os.environ[BACKEND_VARIABLE] = ready.backend
-    _mute_logger()
+    _mute_loggers()
     code = 0
     try:
         with hook:
@@ -153,11 +154,23 @@ def _put_backend(backend: str, teller: Teller) -> None:
     os.environ[BACKEND_VARIABLE] = backend
 
 
-def _mute_logger() -> None:
+def _mute_loggers() -> None:
     # What the engine logs is told here in the end; a script's own logging may go anywhere.
     logger = logging.getLogger("slipstream")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
+    logging.getLogger("tensorflow").addFilter(_is_the_scripts)
+
+
+def _is_the_scripts(entry: logging.LogRecord) -> bool:
+    """Whether TensorFlow's word is on what the script wrote.
+
+    In a loop of many fits TensorFlow complains that each of them is compiled: of our functions,
+    and of Keras' evaluation, which is alone now in the statistics that it shared with training.
+    """
+    text = str(entry.msg)
+    ours = "slipstream.backends" in text or "TensorFlowTrainer" in text
+    return not (ours and "triggered tf.function retracing" in text)
 
 
 def _explain(error: BaseException, script: str, teller: Teller) -> None:
@@ -172,8 +185,9 @@ def _sum_up(fits: Fits, folder: Path, code: int, teller: Teller) -> None:
     """Say how many fits there were, where they are kept, and what Keras ran itself."""
     for complaint in fits.complaints[:1]:
         teller.say(f"not everything of the fits could be kept: {complaint}")
-    if fits.kept:
-        teller.say(_in_words(fits.kept, folder))
+    elsewhere = fits.keeper.elsewhere()
+    if fits.kept or elsewhere:
+        teller.say(_in_words(fits.kept, elsewhere, folder))
         warnings = [warning for one in fits.kept for warning in one.warnings]
         for line in [*_fallbacks(fits.kept), *dict.fromkeys(warnings)]:
             teller.say(line)
@@ -183,12 +197,16 @@ def _sum_up(fits: Fits, folder: Path, code: int, teller: Teller) -> None:
         teller.say(f"the script ran as it is: {why}")
 
 
-def _in_words(kept: list[Kept], folder: Path) -> str:
+def _in_words(kept: list[Kept], elsewhere: int, folder: Path) -> str:
     backends = ", ".join(dict.fromkeys(one.record.backend for one in kept))
     seconds = sum(one.record.timings.clock_seconds for one in kept)
-    count = f"{len(kept)} fits" if len(kept) > 1 else "1 fit"
-    what = "records and reports" if len(kept) <= MANY else f"records and {MANY} reports"
-    return f"{count} on {backends} in {seconds_in_words(seconds)}; {what} in {_short(folder)}"
+    parts = [f"{_fits(len(kept))} on {backends} in {seconds_in_words(seconds)}"] if kept else []
+    parts += [f"{_fits(elsewhere)} in processes of their own"] if elsewhere else []
+    return f"{', '.join(parts)}; records and reports in {_short(folder)}"
+
+
+def _fits(count: int) -> str:
+    return f"{count} fits" if count > 1 else "1 fit"
 
 
 def _fallbacks(kept: list[Kept]) -> list[str]:

@@ -35,6 +35,12 @@ class Portion:
     arrays: Arrays
     is_block: bool
 
+    @property
+    def num_examples(self) -> int:
+        """How many examples its updates see."""
+        shape = next(leaves(self.arrays)).shape
+        return self.count * int(shape[2]) if self.is_block else int(shape[0])
+
 
 class Source(Protocol):
     """Training data as the loop reads them: epochs of portions."""

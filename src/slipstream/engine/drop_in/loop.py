@@ -57,6 +57,8 @@ class Loop:
         self._most = together if hooks.is_per_batch else max(together, MOST_UPDATES)
         self._at_most = 1
         self._has_begun = False
+        self._updates = 0
+        self._examples = 0
         self._metric_names: set[str] = set()
         self._are_scalar: bool | None = None
 
@@ -84,7 +86,13 @@ class Loop:
         slow = (f"each step runs by itself: {by_batch} is called for it",) if by_batch else ()
         native = self._opened.fallbacks if self._opened else ()
         fallbacks = (*native, *slow, *self._validation.fallbacks)
-        return FitReport("slipstream", fallbacks, self._source.updates_per_call)
+        return FitReport(
+            "slipstream",
+            fallbacks,
+            updates_per_call=self._source.updates_per_call,
+            updates=self._updates,
+            examples=self._examples,
+        )
 
     @property
     def _program(self) -> Program:
@@ -160,6 +168,8 @@ class Loop:
             self._dispatch(portion)
         else:
             self._dispatch_first(portion)
+        self._updates += portion.count
+        self._examples += portion.num_examples
         self._show(portion, start)
 
     def _dispatch(self, portion: Portion) -> None:

@@ -29,11 +29,15 @@ class FitReport:
         loop: "slipstream", or "keras" where Keras' own fit ran all of it.
         fallbacks: The parts that Keras ran itself, or that ran step by step, each with its reason.
         updates_per_call: How many updates went to the backend in one call, at most; 0 with Keras.
+        updates: How many updates were made; 0 with Keras, which does not say.
+        examples: How many examples they saw, each time anew; 0 with Keras.
     """
 
     loop: Literal["slipstream", "keras"]
     fallbacks: tuple[str, ...] = ()
     updates_per_call: int = 0
+    updates: int = 0
+    examples: int = 0
 
 
 def attached(history: Any, report: FitReport) -> Any:
