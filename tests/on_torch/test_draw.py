@@ -9,9 +9,11 @@ import torch
 from scipy import stats
 
 from slipstream.lowering import Lowered
-from slipstream.lowering._draw import Dropout
+from slipstream.lowering._draw import MANY, Dropout
 
 SIZE = 400_003
+# Many elements are drawn by another generator than a few.
+SIZES = [SIZE, MANY - 3]
 
 
 def kept_of(rate: float, seed: int = 1, size: int = SIZE) -> np.ndarray:
@@ -19,10 +21,11 @@ def kept_of(rate: float, seed: int = 1, size: int = SIZE) -> np.ndarray:
     return dropout(torch.ones(size)).numpy() > 0
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rate", [0.001, 0.1, 0.25, 0.5, 0.9])
-def test_drops_at_its_rate(rate: float) -> None:
-    dropped = int(SIZE - kept_of(rate).sum())
-    assert stats.binomtest(dropped, SIZE, rate).pvalue > 1e-4
+def test_drops_at_its_rate(rate: float, size: int) -> None:
+    dropped = int(size - kept_of(rate, size=size).sum())
+    assert stats.binomtest(dropped, size, rate).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.8])
@@ -36,8 +39,9 @@ def test_mean_stays(rate: float) -> None:
     assert set(np.unique(out.numpy())) == {0.0, scale}
 
 
-def test_neighbours_and_the_four_parts_of_a_word_are_independent() -> None:
-    kept = kept_of(0.5).astype(int)
+@pytest.mark.parametrize("size", SIZES)
+def test_neighbours_and_the_four_parts_of_a_word_are_independent(size: int) -> None:
+    kept = kept_of(0.5, size=size).astype(int)
     for lag in (1, 2, 3, 4, 5, 64):
         pairs = np.bincount(2 * kept[:-lag] + kept[lag:], minlength=4)
         assert stats.chisquare(pairs).pvalue > 1e-4, lag
@@ -45,13 +49,14 @@ def test_neighbours_and_the_four_parts_of_a_word_are_independent() -> None:
     assert stats.chisquare(by_part, np.full(4, by_part.mean())).pvalue > 1e-4
 
 
-def test_neighbouring_seeds_and_steps_draw_differently() -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_neighbouring_seeds_and_steps_draw_differently(size: int) -> None:
     generators = [keras.random.SeedGenerator(seed) for seed in (7, 8)]
-    masks = [Dropout(0.5, g)(torch.ones(SIZE)).numpy() > 0 for g in generators for _ in range(2)]
+    masks = [Dropout(0.5, g)(torch.ones(size)).numpy() > 0 for g in generators for _ in range(2)]
     for i, one in enumerate(masks):
         for other in masks[:i]:
             agreeing = int((one == other).sum())
-            assert stats.binomtest(agreeing, SIZE, 0.5).pvalue > 1e-4
+            assert stats.binomtest(agreeing, size, 0.5).pvalue > 1e-4
 
 
 def test_same_state_draws_the_same() -> None:
