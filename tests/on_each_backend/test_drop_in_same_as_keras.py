@@ -194,21 +194,48 @@ def test_accumulation_over_a_schedule():
     )
 
 
-def test_mixed_float16_with_a_loss_scale_that_moves():
+class Scales(keras.callbacks.Callback):
+    """Notes the loss scale, and the updates that were made, after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        optimizer = self.model.optimizer
+        counts = optimizer.step_counter, optimizer.inner_optimizer.iterations
+        self.seen.append((float(optimizer.dynamic_scale), *(int(count) for count in counts)))
+
+
+@pytest.mark.parametrize("by_batch", [False, True], ids=["blocks", "batches"])
+def test_mixed_float16_with_a_loss_scale_that_moves(by_batch):
+    noted = []
+
     def make():
         keras.config.set_dtype_policy("mixed_float16")
-        model = net(dropout=0.2, metrics=["accuracy"])
+        model = net()
         # So large that the first gradients overflow, and raised again after three steps.
         scaled = optimizers.LossScaleOptimizer(
-            optimizers.Adam(0.01), initial_scale=2.0**40, dynamic_growth_steps=3
+            optimizers.Adam(0.01), initial_scale=2.0**26, dynamic_growth_steps=3
         )
         model.compile(scaled, model.loss, metrics=["accuracy"])
         return model
 
-    both = Twice(make, arrays(epochs=6))
-    scales = [float(model.optimizer.dynamic_scale) for model in (both.ours, both.theirs)]
-    assert scales[0] == scales[1] < 2.0**40
+    def fit():
+        noted.append(Scales())
+        return arrays(epochs=4, callbacks=noted[-1:] if by_batch else [])()
+
+    both = Twice(make, fit)
     both.assert_same(rel=2e-2, atol=2e-3)
+    assert (both.report.updates_per_call > 1) is not by_batch
+    scales = [float(model.optimizer.dynamic_scale) for model in (both.ours, both.theirs)]
+    assert scales[0] == scales[1] < 2.0**26
+    if by_batch:
+        theirs, ours = noted[0].seen, noted[1].seen
+        assert ours == theirs
+        moves = np.sign(np.diff([scale for scale, *_ in theirs]))
+        assert {-1, 0, 1} == set(moves)
+        assert theirs[-1][2] < len(theirs)
 
 
 def test_an_order_of_its_own_each_epoch_that_the_seed_repeats():
