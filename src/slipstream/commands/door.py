@@ -138,24 +138,22 @@ def fit(
     in_a_process = test or not progress or any(v is not None for v in (plan, changes, folder))
     if not in_a_process and _is_keras_model(task):
         return _fit_here(task, x, y, *positional, **handed)
-    if positional:
-        raise TaskError(
-            "settings by name",
-            f"{len(positional)} more by position",
-            "Write batch_size=..., epochs=... and so on.",
-        )
+    _refuse_by_position(positional)
     from slipstream.commands.fit import fit as run
 
     where = _folder("fit", task, folder, False)
     with _shown(progress) as listener, claimed(where, resume=None):
         reference = _reference(task, x, y, handed, where, False, listener)
-        return run(
-            reference,
-            _plan(plan) if plan is not None else None,
-            where,
-            changes=changes or {},
-            evaluate_test=test,
-            listener=listener,
+        chosen, changed = _plan(plan) if plan is not None else None, changes or {}
+        return run(reference, chosen, where, changes=changed, evaluate_test=test, listener=listener)
+
+
+def _refuse_by_position(positional: Sequence[Any]) -> None:
+    if positional:
+        raise TaskError(
+            "settings by name",
+            f"{len(positional)} more by position",
+            "Write batch_size=..., epochs=... and so on.",
         )
 
 

@@ -55,6 +55,18 @@ class Origin:
     load_seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What is to be run, where it goes, and what the record says of its beginning."""
+
+    task: Task
+    plan: Plan
+    data: Data
+    folder: Path | None
+    origin: Origin
+    started_at: str
+
+
 @dataclass
 class _Run:
     """What has been reached so far: enough to write a record at any moment."""
@@ -98,40 +110,19 @@ def train(
     origin = origin or Origin()
     if data is None:
         data, origin = _load(task, origin)
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    job = _Job(task, plan, data, folder, origin, datetime.now(UTC).isoformat(timespec="seconds"))
     recorder = Recorder(task, plan, folder, observers)
     run = _Run()
-
-    def record(outcome: str) -> Record:
-        recorder.close()
-        facts = _record(task, plan, data, recorder, run, origin, started_at, outcome)
-        if folder is not None:
-            write_record(facts, folder)
-        recorder.tell(Finished(facts))
-        return facts
-
     try:
-        outcome = _train(task, plan, data, recorder, run, limits or Limits())
-        if evaluate_test:
-            run.test_values = _evaluate_test(run, data, plan)
-        if folder is not None:
-            _save_weights(run, folder)
+        outcome = _outcome(job, recorder, run, limits or Limits(), evaluate_test)
     except InputError:
         recorder.close()
         raise
     except KeyboardInterrupt:
         _save_best_so_far(run, recorder, folder)
-        record("interrupted")
+        _written(job, recorder, run, "interrupted")
         raise
-    except TrainingError as error:
-        run.failure = Failure(kind="Diverged", message=str(error))
-        _save_best_so_far(run, recorder, folder)
-        return record("failed")
-    except Exception as error:
-        # Whatever the model or the backend raises is a fact of this run, not the end of a study.
-        run.failure = _failure(error)
-        return record("failed")
-    return record(outcome)
+    return _written(job, recorder, run, outcome)
 
 
 def check(task: Task, plan: Plan, data: Data) -> None:
@@ -154,6 +145,36 @@ def _load(task: Task, origin: Origin) -> tuple[Data, Origin]:
     data = to_data(task.data())
     load_seconds = time.perf_counter() - start
     return data, Origin(origin.reference, origin.import_seconds, load_seconds)
+
+
+def _outcome(job: _Job, recorder: Recorder, run: _Run, limits: Limits, evaluate_test: bool) -> str:
+    """Train, evaluate and save; a failure is noted, and is an outcome too."""
+    try:
+        outcome = _train(job.task, job.plan, job.data, recorder, run, limits)
+        if evaluate_test:
+            run.test_values = _evaluate_test(run, job.data, job.plan)
+        if job.folder is not None:
+            _save_weights(run, job.folder)
+    except InputError:
+        raise
+    except TrainingError as error:
+        run.failure = Failure(kind="Diverged", message=str(error))
+        _save_best_so_far(run, recorder, job.folder)
+        return "failed"
+    except Exception as error:
+        # Whatever the model or the backend raises is a fact of this run, not the end of a study.
+        run.failure = _failure(error)
+        return "failed"
+    return outcome
+
+
+def _written(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
+    recorder.close()
+    facts = _record(job, recorder, run, outcome)
+    if job.folder is not None:
+        write_record(facts, job.folder)
+    recorder.tell(Finished(facts))
+    return facts
 
 
 def _failure(error: Exception) -> Failure:
@@ -244,16 +265,8 @@ def _check_monitor(task: Task, plan: Plan) -> None:
         )
 
 
-def _record(
-    task: Task,
-    plan: Plan,
-    data: Data,
-    recorder: Recorder,
-    run: _Run,
-    origin: Origin,
-    started_at: str,
-    outcome: str,
-) -> Record:
+def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
+    task, plan, origin = job.task, job.plan, job.origin
     spent = recorder.clock.spent
     total = spent.get("total", recorder.clock.seconds)
     trained = spent.get("train", 0.0) + spent.get("compile", 0.0)
@@ -263,7 +276,7 @@ def _record(
         task=task.name,
         reference=origin.reference,
         fingerprint=fingerprint(task),
-        data_hash=data.digest(),
+        data_hash=job.data.digest(),
         plan=plan.to_dict(),
         plan_digest=plan.digest(),
         backend=plan.runtime.backend,
@@ -271,7 +284,7 @@ def _record(
         monitor=task.monitor,
         mode=task.better,
         target=task.target,
-        started_at=started_at,
+        started_at=job.started_at,
         environment=environment(),
         timings=Timings(
             import_seconds=origin.import_seconds,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slipstream.data.splits import Array, check_equal_lengths, to_data
+from slipstream.data.splits import Array, Split, check_equal_lengths, to_data
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
 from slipstream.task import Task
@@ -68,33 +68,44 @@ def hand_over(
     """
     arrays: dict[str, Array] = {}
     packed = _pack_splits(x, y, sample_weight, validation_data, arrays)
-    splits = unpack_splits(packed, arrays)
-    for name, split in splits.items():
-        check_equal_lengths(split, name)
+    splits = _checked(packed, arrays)
     compiled, judges = read_compiled(model, weighted=sample_weight is not None)
     train = to_data(splits).train
-    if not model.built:
-        model(train.take(np.arange(min(2, train.num_examples))).x)
+    _build(model, train)
     plan, notes = plan_as_given(
         compiled, num_examples=train.num_examples, batch_size=batch_size, epochs=epochs
     )
-    notes += _more_notes(model, validation_data)
-    num_outputs = len(getattr(model, "outputs", None) or [None])
     description = Description(
         name=model.name,
         loss=judges.loss,
         metrics=judges.metrics,
         loss_weights=judges.loss_weights,
-        monitor=monitor or judges.default_monitor(num_outputs),
+        monitor=monitor or judges.default_monitor(_num_outputs(model)),
         target=target,
         plan=plan.to_dict(),
         splits=packed,
-        notes=judges.notes + notes,
+        notes=judges.notes + notes + _more_notes(model, validation_data),
     )
     # What is wrong with these values is said now, not in a fresh process.
     _to_task(description, model=lambda: model, data=lambda: splits)
     write_folder(folder, model, arrays, description)
     return folder
+
+
+def _checked(packed: dict[str, Any], arrays: dict[str, Array]) -> dict[str, Split]:
+    splits = unpack_splits(packed, arrays)
+    for name, split in splits.items():
+        check_equal_lengths(split, name)
+    return splits
+
+
+def _build(model: Any, train: Split) -> None:
+    if not model.built:
+        model(train.take(np.arange(min(2, train.num_examples))).x)
+
+
+def _num_outputs(model: Any) -> int:
+    return len(getattr(model, "outputs", None) or [None])
 
 
 def _more_notes(model: Any, validation_data: Any) -> tuple[str, ...]:
