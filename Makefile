@@ -3,6 +3,7 @@
 # make lint   ruff and mypy
 # make clean  remove the virtual environment and the caches; results under runs/ stay
 
+BACKENDS := tensorflow jax torch
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,9 +18,12 @@ TORCH_PIP_ARGS ?=
 OUT ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 BUDGET ?= 5m
 
-BACKENDS := tensorflow jax torch
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
+# So many parts of the suite run at a time, each on one thread: two that take both cores each would
+# wait for one another.
+JOBS ?= 2
+test-core $(BACKENDS:%=test-%): export OMP_NUM_THREADS = 1
 
 .PHONY: demo test test-core test-backends lint clean $(BACKENDS:%=test-%)
 
@@ -29,7 +33,8 @@ demo: $(VENV)/.installed
 	@echo "Plan:          $(OUT)/plan.toml"
 	@echo "Keras script:  $(OUT)/train.py"
 
-test: test-core test-backends
+test: $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target test-core test-backends
 
 test-core: $(VENV)/.installed-dev
 	env -u KERAS_BACKEND $(PYTEST) tests src $(foreach name,each_backend $(BACKENDS),--ignore=tests/on_$(name)) $(PYTEST_ARGS)
