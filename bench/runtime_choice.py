@@ -27,7 +27,7 @@ from slipstream.tuning.runtime_candidates import Candidate, Space
 
 HERE = Path(__file__).parent
 NETS = ("mlp", "cnn", "lstm", "transformer")
-EPOCHS = (5, 100)
+EPOCHS = (20,)
 SHORT_SECONDS, LONG_SECONDS, ROUNDS = 0.6, 2.0, 5
 BUILD_SECONDS = 120.0
 
