@@ -92,11 +92,14 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
     Example:
         >>> scalars({"loss": np.float32(0.5), "f1_score": np.array([1.0, 0.25])})
         {'loss': 0.5, 'f1_score_0': 1.0, 'f1_score_1': 0.25}
+        >>> scalars({"confusion": np.array([[5, 1]])})
+        {'confusion_0_0': 5.0, 'confusion_0_1': 1.0}
     """
     plain: dict[str, float] = {}
     for name, value in values.items():
         if len(getattr(value, "shape", ())) == 0:
             plain[name] = float(value)
         else:
-            plain |= {f"{name}_{i}": float(part) for i, part in enumerate(np.ravel(value))}
+            for place, part in np.ndenumerate(np.asarray(value)):
+                plain["_".join([name, *map(str, place)])] = float(part)
     return plain

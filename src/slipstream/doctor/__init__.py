@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from slipstream.doctor._case import Case, Check, Finding
 from slipstream.doctor._losses import with_class_names
+from slipstream.doctor._planned import as_planned
 from slipstream.errors import DataError, InputError, PlanError, TaskError
 
 __all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
@@ -56,6 +58,17 @@ def examine(case: Case) -> tuple[Finding, ...]:
     """
     named = with_class_names(case)
     found = [finding for check in all_checks() for finding in check(named)]
+    planned, clash = as_planned(named)
+    if clash is not None:
+        found.append(clash)
+    if planned is not None:
+        # What is wrong with the task's own loss is wrong already: the rest is the plan's doing.
+        found += [
+            replace(finding, about="plan")
+            for check in all_checks()
+            for finding in check(planned)
+            if finding not in found
+        ]
     return tuple(sorted(found, key=lambda finding: finding.severity))
 
 

@@ -8,13 +8,20 @@ from slipstream.doctor._arrays import Shape, fits
 from slipstream.doctor._case import Case
 from slipstream.task import OutputFacts
 
-SPARSE = frozenset({"SparseCategoricalCrossentropy"})
+SPARSE = frozenset(
+    {
+        "SmoothedSparseCategoricalCrossentropy",
+        "SparseCategoricalCrossentropy",
+        "SparseFocalCrossentropy",
+    }
+)
 ONE_HOT = frozenset({"CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge"})
 BINARY = frozenset({"BinaryCrossentropy", "BinaryFocalCrossentropy"})
 # These compare each number of the output with one number of the targets.
 ELEMENTWISE = (
     frozenset(
         {
+            "AsymmetricMeanSquaredError",
             "CosineSimilarity",
             "Hinge",
             "Huber",

@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-import keras
-
 from slipstream.backends.seeding import set_random_seed
 from slipstream.data.splits import Data, leaves
-from slipstream.engine.build import build_model, resolve_loss, resolve_metric
+from slipstream.engine.build import build_model
 from slipstream.engine.counting import count_multiply_adds
 from slipstream.engine.fingerprint import fingerprint
-from slipstream.task import InputFacts, ModelFacts, OutputFacts, Task, TaskFacts
-
-Shape = tuple[int | None, ...]
+from slipstream.engine.outputs import metric_name, output_facts
+from slipstream.task import InputFacts, ModelFacts, Task, TaskFacts
 
 
 def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]:
@@ -87,103 +84,8 @@ def model_facts(task: Task, model: Any, data: Data) -> ModelFacts:
             )
             for i, array in enumerate(leaves(data.train.x))
         )
-    outputs = tuple(_outputs(task, model, data))
+    outputs = tuple(output_facts(task, model, data.train))
     return ModelFacts(inputs, outputs, tuple(_logged(task, [o.name for o in outputs])))
-
-
-def _outputs(task: Task, model: Any, data: Data) -> Iterator[OutputFacts]:
-    tensors = getattr(model, "outputs", None) or []
-    names = list(getattr(model, "output_names", [])) or ["output"]
-    losses = _by_output(resolve_loss(task.loss), names)
-    if not tensors:
-        few = data.train.take(slice(0, 2))  # type: ignore[arg-type]
-        for name, array in zip(names, leaves(model(few.x)), strict=False):
-            yield _output(task, names, name, tuple(array.shape[1:]), "unknown", losses.get(name))
-        return
-    for name, tensor in zip(names, tensors, strict=True):
-        shape = tuple(tensor.shape[1:])
-        yield _output(task, names, name, shape, _activation(tensor), losses.get(name))
-
-
-def _output(
-    task: Task, names: list[str], name: str, shape: Shape, activation: str, loss: Any
-) -> OutputFacts:
-    class_name, from_logits = _loss(loss)
-    return OutputFacts(
-        name,
-        shape,
-        activation,
-        class_name,
-        from_logits,
-        tuple(_class_name(metric) for metric in _metrics_of(task, names, name)),
-        getattr(loss, "ignore_class", None),
-    )
-
-
-def _metrics_of(task: Task, names: list[str], name: str) -> list[Any]:
-    metrics: Any = task.metrics
-    if isinstance(metrics, Mapping):
-        metrics = metrics.get(name, ())
-    elif len(metrics) == len(names) > 1 and isinstance(metrics[0], list | tuple):
-        metrics = metrics[names.index(name)]
-    return list(metrics) if isinstance(metrics, list | tuple) else [metrics]
-
-
-def _class_name(metric: Any) -> str:
-    """Return the class name of a Keras metric, "custom" for one of the user's own."""
-    if metric in ("accuracy", "acc", "crossentropy", "ce"):
-        # Keras chooses the class that fits the shapes.
-        return _metric_name(metric).capitalize()
-    metric = keras.metrics.get(metric) if isinstance(metric, str) else resolve_metric(metric)
-    name = getattr(metric, "__name__", type(metric).__name__)
-    module = getattr(metric, "__module__", "")
-    return _camel(name) if module.startswith("keras.") else "custom"
-
-
-def _activation(tensor: Any) -> str:
-    """Return the activation that made a tensor; "unknown" unless a layer of Keras' own tells."""
-    history = tensor._keras_history
-    layer = history.operation
-    if isinstance(layer, keras.Model):
-        inner = getattr(layer, "outputs", None) or []
-        return _activation(inner[history.tensor_index]) if inner else "unknown"
-    while isinstance(layer, keras.layers.Wrapper):
-        layer = layer.layer
-    if type(layer).__name__ in ("Softmax", "ReLU"):
-        return type(layer).__name__.lower()
-    if not type(layer).__module__.startswith("keras."):
-        return "unknown"
-    activation = getattr(layer, "activation", None)
-    return str(getattr(activation, "__name__", "unknown"))
-
-
-def _by_output(loss: Any, names: list[str]) -> dict[str, Any]:
-    if isinstance(loss, Mapping):
-        return dict(loss)
-    if isinstance(loss, list):
-        return dict(zip(names, loss, strict=False))
-    return dict.fromkeys(names, loss)
-
-
-def _loss(loss: Any) -> tuple[str, bool | None]:
-    """Return the class name of a loss, whatever form it came in, and its from_logits."""
-    if loss is None:
-        return "none", None
-    name = getattr(loss, "__name__", type(loss).__name__)
-    from_logits = getattr(loss, "from_logits", None)
-    if from_logits is None and hasattr(loss, "_fn_kwargs"):
-        from_logits = loss._fn_kwargs.get("from_logits")
-    class_name = _camel(name)
-    if from_logits is None and class_name.endswith("Crossentropy"):
-        from_logits = False
-    module = getattr(loss, "__module__", "") or type(loss).__module__
-    if not module.startswith("keras."):
-        return ("function" if hasattr(loss, "__name__") else "custom"), from_logits
-    return class_name, from_logits
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_")) if "_" in name else name
 
 
 def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
@@ -193,18 +95,11 @@ def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
     if isinstance(task.metrics, Mapping):
         for output, metrics in task.metrics.items():
             entries = metrics if isinstance(metrics, list | tuple) else [metrics]
-            yield from (f"{output}_{_metric_name(metric)}" for metric in entries)
+            yield from (f"{output}_{metric_name(metric)}" for metric in entries)
         return
     for metric in task.metrics:
         prefixes = [f"{name}_" for name in outputs] if len(outputs) > 1 else [""]
-        yield from (f"{prefix}{_metric_name(metric)}" for prefix in prefixes)
-
-
-def _metric_name(metric: Any) -> str:
-    if isinstance(metric, str):
-        return {"acc": "accuracy", "ce": "crossentropy"}.get(metric, metric)
-    metric = resolve_metric(metric)
-    return str(getattr(metric, "name", None) or getattr(metric, "__name__", type(metric).__name__))
+        yield from (f"{prefix}{metric_name(metric)}" for prefix in prefixes)
 
 
 def _kind(facts: ModelFacts) -> Literal["classification", "regression", "other"]:

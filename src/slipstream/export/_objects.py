@@ -7,6 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 PLACES = {"loss": "keras.losses", "metrics": "keras.metrics"}
+# Classes that Keras lacks: their names as Keras serialises them, and those of their instances.
+OWN_PREFIX = "slipstream>"
+OWN = {
+    "loss": {
+        "asymmetric_mean_squared_error": "AsymmetricMeanSquaredError()",
+        "sparse_focal_crossentropy": "SparseFocalCrossentropy()",
+    },
+    "metrics": {
+        "confusion_matrix": "ConfusionMatrix()",
+        "ece": 'ExpectedCalibrationError(name="ece")',
+        "expected_calibration_error": "ExpectedCalibrationError()",
+        "f1": "F1()",
+        "f1_macro": 'F1("macro", name="f1_macro")',
+        "f1_micro": 'F1("micro", name="f1_micro")',
+    },
+}
 
 
 def is_plain(value: Any) -> bool:
@@ -37,13 +53,16 @@ def to_source(value: Any, kind: str, **extra: Any) -> str:
             whole = {**value, "config": settings}
             return f"{PLACES[kind]}.get({literal(whole)})"
         arguments = ", ".join(f"{key}={literal(part)}" for key, part in settings.items())
-        return f"{PLACES[kind]}.{value['class_name']}({arguments})"
+        name = str(value["class_name"])
+        is_own = name.startswith(OWN_PREFIX)
+        place = name.removeprefix(OWN_PREFIX) if is_own else f"{PLACES[kind]}.{name}"
+        return f"{place}({arguments})"
     if isinstance(value, Mapping):
         parts = (f"{literal(key)}: {to_source(part, kind, **extra)}" for key, part in value.items())
         return "{" + ", ".join(parts) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(to_source(part, kind, **extra) for part in value) + "]"
-    return literal(value)
+    return OWN[kind].get(value, literal(value)) if isinstance(value, str) else literal(value)
 
 
 def literal(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 
-from slipstream.plan import parts
 from slipstream.plan.plan import Plan, Value
 from slipstream.techniques import Choice, Range, Technique, all_techniques, recipes
 
@@ -59,7 +58,7 @@ def techniques_page() -> str:
     """
     blocks = [_INTRODUCTION]
     for section, techniques in _by_section().items():
-        words = str(getattr(parts, _class_name(section)).__doc__)
+        words = _words(section)
         blocks.append(f"## {section.capitalize()}\n\n{words}\n")
         blocks += [_markdown(technique) for technique in techniques]
     blocks.append("## Recipes\n\nWhat tuning starts from.\n")
@@ -81,10 +80,10 @@ def _by_section() -> dict[str, list[Technique]]:
     return {section: techniques for section, techniques in sections.items() if techniques}
 
 
-def _class_name(section: str) -> str:
+def _words(section: str) -> str:
     annotation = Plan.model_fields[section].annotation
     assert annotation is not None
-    return annotation.__name__
+    return str(annotation.__doc__)
 
 
 def _facts(technique: Technique) -> list[tuple[str, str]]:

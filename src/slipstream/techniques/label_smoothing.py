@@ -7,9 +7,11 @@ from slipstream.task import TaskFacts
 from slipstream.techniques._base import Choice, Technique, set_keys
 
 
-def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+def _applies(plan: Plan, task: TaskFacts) -> str | None:
     if task.kind != "classification":
         return f"there are no classes to smooth over: it is {task.kind}"
+    if not plan.loss.has_cross_entropy:
+        return f"loss.name = '{plan.loss.name}' has no labels to smooth"
     return None
 
 

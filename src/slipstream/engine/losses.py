@@ -1,0 +1,235 @@
+"""The loss to train with: the task's own, or what the plan puts in its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras.src.trainers.compile_utils import CompileLoss
+
+from slipstream.errors import PlanError
+from slipstream.ops.loss_weights import LogVariances, UncertaintyWeightedLoss
+from slipstream.ops.losses import (
+    LOSSES,
+    SmoothedSparseCategoricalCrossentropy,
+    SparseFocalCrossentropy,
+)
+from slipstream.ops.metrics import METRICS
+from slipstream.plan import Plan
+from slipstream.plan.losses import (
+    LEARNED,
+    JudgedOutput,
+    LossChoice,
+    choose_losses,
+    weights_of,
+)
+from slipstream.task import OutputFacts, Task
+
+# These smooth labels by a setting of their own.
+_SMOOTHING = {
+    keras.losses.CategoricalCrossentropy: "label_smoothing",
+    keras.losses.BinaryCrossentropy: "label_smoothing",
+    keras.losses.CategoricalFocalCrossentropy: "label_smoothing",
+    keras.losses.BinaryFocalCrossentropy: "label_smoothing",
+    SparseFocalCrossentropy: "smoothing",
+}
+_FUNCTIONS = {
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+    "binary_crossentropy": keras.losses.BinaryCrossentropy,
+    "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
+    "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
+}
+
+
+@dataclass(frozen=True)
+class TrainingLoss:
+    """A loss for training in place of the task's own, and what was done of the plan, by key."""
+
+    compiled: Any
+    applied: dict[str, str] = field(default_factory=dict)
+
+
+def resolve_loss(loss: Any) -> Any:
+    """Return what `Model.compile` takes: names and serialised losses become Keras objects."""
+    if isinstance(loss, Mapping) and "class_name" in loss:
+        return keras.losses.get(dict(loss))
+    if isinstance(loss, Mapping):
+        return {name: resolve_loss(part) for name, part in loss.items()}
+    if isinstance(loss, list | tuple):
+        return [resolve_loss(part) for part in loss]
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]()
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
+
+
+def resolve_metric(metric: Any) -> Any:
+    """Return what `Model.compile` takes: our names and serialised metrics become Keras objects."""
+    if isinstance(metric, Mapping) and "class_name" in metric:
+        return keras.metrics.get(dict(metric))
+    if isinstance(metric, str) and metric in METRICS:
+        return METRICS[metric]()
+    return metric
+
+
+def resolve_metrics(metrics: Any) -> Any:
+    """Return metrics with each of them resolved, in the nest that they came in."""
+    if isinstance(metrics, Mapping) and "class_name" not in metrics:
+        return {name: resolve_metrics(part) for name, part in metrics.items()}
+    if isinstance(metrics, list | tuple):
+        return [resolve_metrics(part) for part in metrics]
+    return resolve_metric(metrics)
+
+
+def learned_weights(task: Task, plan: Plan, model: Any) -> LogVariances | None:
+    """Give the model the variables that weigh its outputs, where the plan learns weights.
+
+    They stand in the model, so that the optimizer moves them like all others. They begin at the
+    task's own weights.
+
+    Raises:
+        PlanError: The model has one output, or a weight of the task is not positive.
+    """
+    if plan.loss.weights != LEARNED:
+        return None
+    names = _names(model)
+    weights_of(plan.loss, names)
+    losses = by_output(resolve_loss(task.loss), names)
+    judged = [name for name in names if losses.get(name) is not None]
+    weights = by_output(task.loss_weights, names)
+    start = [1.0 if weights.get(name) is None else float(weights[name]) for name in judged]
+    if any(weight <= 0 for weight in start):
+        raise PlanError(
+            "weights above 0 of the task's losses for loss.weights = 'learned'",
+            ", ".join(f"{weight:g}" for weight in start),
+            "A weight that is learned is never 0: leave that output's loss out of the task.",
+        )
+    layer = LogVariances([-math.log(weight) for weight in start])
+    locked = model._tracker.locked
+    model._tracker.unlock()
+    model.slipstream_log_variances = layer
+    if locked:
+        model._tracker.lock()
+    return layer
+
+
+def training_loss(
+    task: Task,
+    plan: Plan,
+    model: Any,
+    outputs: Sequence[OutputFacts],
+    log_variances: LogVariances | None,
+) -> TrainingLoss:
+    """Return the loss that a plan trains with.
+
+    Raises:
+        PlanError: An output is misspelt, or no output takes what the plan names.
+    """
+    names = [output.name for output in outputs]
+    smoothing = plan.regularization.label_smoothing
+    own = resolve_loss(task.loss)
+    losses = by_output(own, names)
+    judged = [
+        JudgedOutput(output.name, output.loss, output.from_logits, output.activation)
+        for output in outputs
+    ]
+    chosen = choose_losses(plan.loss, judged, smoothing)
+    applied: dict[str, str] = {}
+    if chosen:
+        applied["loss.name"] = _chosen_in_words(chosen)
+    smoothed = [name for name, choice in chosen.items() if "Crossentropy" in choice.class_name]
+    for name in names:
+        if name in chosen:
+            losses[name] = from_choice(chosen[name])
+        elif smoothing > 0 and losses.get(name) is not None:
+            changed = _smoothed(losses[name], smoothing)
+            if changed is not losses[name]:
+                smoothed.append(name)
+            losses[name] = changed
+    if smoothing > 0:
+        _refuse_no_smoothing(smoothed, own)
+        applied["regularization.label_smoothing"] = str(smoothing)
+    nest = _like(own, losses, names, model)
+    output_names = getattr(model, "output_names", None)
+    if log_variances is not None:
+        applied["loss.weights"] = f"learned for {len(names)} outputs"
+        return TrainingLoss(UncertaintyWeightedLoss(nest, log_variances, output_names), applied)
+    weights: Any = task.loss_weights
+    fixed = weights_of(plan.loss, names)
+    if fixed:
+        weights = _like(own, fixed, names, model)
+        applied["loss.weights"] = ", ".join(f"{name}={fixed[name]:g}" for name in fixed)
+    return TrainingLoss(CompileLoss(nest, weights, output_names=output_names), applied)
+
+
+def from_choice(choice: LossChoice) -> Any:
+    """Return the Keras loss that was chosen."""
+    return keras.losses.get({"class_name": choice.class_name, "config": dict(choice.config)})
+
+
+def by_output(loss: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the losses, or weights, by the names of the outputs that they are for."""
+    if isinstance(loss, Mapping):
+        return dict(loss)
+    if isinstance(loss, list | tuple):
+        return dict(zip(names, loss, strict=False))
+    return dict.fromkeys(names, loss)
+
+
+def _like(own: Any, values: Mapping[str, Any], names: Sequence[str], model: Any) -> Any:
+    """Return values by output in the nest that the task's own loss, or the model's output, has."""
+    if isinstance(own, Mapping):
+        return {name: values[name] for name in own}
+    flat = [values.get(name) for name in names]
+    if isinstance(own, list):
+        return flat[: len(own)]
+    if len(flat) == 1:
+        return flat[0]
+    structure = getattr(model, "_outputs_struct", None)
+    return flat if structure is None else keras.tree.pack_sequence_as(structure, flat)
+
+
+def _names(model: Any) -> list[str]:
+    return list(getattr(model, "output_names", None) or ["output"])
+
+
+def _chosen_in_words(chosen: Mapping[str, LossChoice]) -> str:
+    return ", ".join(
+        f"{name}: {choice.class_name.removeprefix('slipstream>')}"
+        + (f" {dict(choice.config)}" if choice.config else "")
+        for name, choice in chosen.items()
+    )
+
+
+def _refuse_no_smoothing(smoothed: Sequence[str], own: Any) -> None:
+    if smoothed:
+        return
+    parts = list(own.values()) if isinstance(own, Mapping) else own
+    parts = parts if isinstance(parts, list) else [parts]
+    raise PlanError(
+        "a cross-entropy loss for regularization.label_smoothing",
+        ", ".join(str(getattr(part, "__name__", type(part).__name__)) for part in parts),
+        "Set regularization.label_smoothing = 0.",
+    )
+
+
+def _smoothed(loss: Any, smoothing: float) -> Any:
+    """Return the loss with smoothed labels where it is a cross-entropy, else the loss itself."""
+    name = getattr(loss, "__name__", type(loss).__name__)
+    if name in ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"):
+        if getattr(loss, "ignore_class", None) is not None:
+            raise PlanError(
+                "a cross-entropy over all labels for regularization.label_smoothing",
+                f"one that leaves out the label {loss.ignore_class}",
+                "Set regularization.label_smoothing = 0.",
+            )
+        from_logits = bool(getattr(loss, "from_logits", False))
+        reduction = getattr(loss, "reduction", "sum_over_batch_size")
+        return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits, reduction=reduction)
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name](label_smoothing=smoothing)
+    if type(loss) in _SMOOTHING:
+        return type(loss).from_config({**loss.get_config(), _SMOOTHING[type(loss)]: smoothing})
+    return loss
