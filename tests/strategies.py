@@ -12,7 +12,12 @@ from slipstream.task import AS_GIVEN, TaskFacts
 _SHARES = st.floats(0.0, 0.999)
 _AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-8, 10.0))
 _POSITIVE = st.floats(1e-9, 100.0)
-_DECAYS = ("cosine", "linear", "one_cycle", "exponential", "step_decay", "warm_restarts")
+_DECAYS = (
+    *("cosine", "linear", "polynomial", "one_cycle", "warmup_stable_decay", "exponential"),
+    *("inverse_time", "step_decay", "piecewise_constant", "warm_restarts"),
+)
+_LENGTHS = st.sampled_from(("40 steps", "1 epoch", "2.5 epochs"))
+_PIECES = st.sampled_from(("0.5: 0.1, 0.75: 0.01", "1 epoch: 0.5", "100 steps: 0.3, 0.9: 0.2"))
 _ADAPTIVE = ("adam", "adamw", "adagrad", "lion", "muon", "schedule_free_adamw")
 
 
@@ -22,7 +27,7 @@ def plans(draw: st.DrawFn) -> Plan:
     sections = {
         **draw(_learning()),
         **draw(_execution()),
-        "clipping": {"global_norm": draw(_AMOUNTS)},
+        "clipping": draw(_clipping()),
         "architecture": {"batch_norm_momentum": draw(st.one_of(st.just("as_model"), _SHARES))},
         "regularization": {
             "l2": draw(_AMOUNTS),
@@ -31,6 +36,8 @@ def plans(draw: st.DrawFn) -> Plan:
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
     }
+    if sections["runtime"]["loop"] == "keras":
+        sections["schedule"]["plateau_patience"] = 0
     return Plan.from_dict(sections)
 
 
@@ -66,12 +73,15 @@ def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     momentum = draw(_SHARES) if name in ("sgd", "rmsprop") else 0.0
     own_average = name == "schedule_free_adamw"
     shape = "constant" if own_average else draw(st.sampled_from(("constant", *_DECAYS)))
+    beta_1 = draw(_SHARES)
+    cycled = {"sgd": momentum, "adam": beta_1, "adamw": beta_1}.get(name, 0.0)
+    low = cycled / 2 if cycled > 1e-3 else 0.0
     return {
         "optimizer": {
             "name": name,
             "momentum": momentum,
             "nesterov": name == "sgd" and momentum > 0 and draw(st.booleans()),
-            "beta_1": draw(_SHARES),
+            "beta_1": beta_1,
             "beta_2": draw(_SHARES),
             "rho": draw(_SHARES),
             "epsilon": draw(_POSITIVE),
@@ -82,13 +92,50 @@ def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
         "schedule": {
             "name": shape,
             "peak": draw(_POSITIVE),
-            "warmup": draw(st.floats(1e-3, 0.99) if shape == "one_cycle" else _SHARES),
-            "floor": draw(st.floats(0.0, 1.0)),
-            "decay_rate": draw(st.floats(1e-3, 1.0)),
-            "decay_every": draw(st.floats(1e-3, 1.0)),
-            "cycles": draw(st.integers(1, 9)),
+            "warmup": draw(
+                st.floats(1e-3, 0.99) if shape == "one_cycle" else st.one_of(_SHARES, _LENGTHS)
+            ),
+            "momentum_low": draw(st.sampled_from((0.0, low))) if shape == "one_cycle" else 0.0,
+            **draw(_shape()),
+            **{key: value for key, value in draw(_plateau()).items() if not own_average},
         },
     }
+
+
+@st.composite
+def _shape(draw: st.DrawFn) -> dict[str, Any]:
+    """What the shapes of schedules are set by."""
+    return {
+        "floor": draw(st.floats(0.0, 1.0)),
+        "decay_rate": draw(st.floats(1e-3, 1.0)),
+        "decay_every": draw(st.one_of(st.floats(1e-3, 1.0), _LENGTHS)),
+        "staircase": draw(st.booleans()),
+        "power": draw(st.floats(0.1, 5.0)),
+        "decay_last": draw(st.one_of(st.floats(1e-3, 1.0), _LENGTHS)),
+        "decay_shape": draw(st.sampled_from(("linear", "sqrt"))),
+        "pieces": draw(_PIECES),
+        "cycles": draw(st.integers(1, 9)),
+    }
+
+
+@st.composite
+def _plateau(draw: st.DrawFn) -> dict[str, Any]:
+    """What lowers the rate where the watched value gets no better."""
+    return {
+        "plateau_patience": draw(st.integers(0, 9)),
+        "plateau_factor": draw(st.floats(0.01, 0.99)),
+        "plateau_floor": draw(_SHARES),
+        "plateau_cooldown": draw(st.integers(0, 5)),
+        "plateau_min_delta": draw(_AMOUNTS),
+    }
+
+
+@st.composite
+def _clipping(draw: st.DrawFn) -> dict[str, Any]:
+    """One bound on the gradient, or none."""
+    kind = draw(st.sampled_from(("", "value", "norm", "global_norm", "adaptive", "quantile")))
+    bound = {kind: draw(_SHARES if kind == "quantile" else _AMOUNTS)} if kind else {}
+    return {**bound, "window": draw(st.integers(2, 500))}
 
 
 @st.composite

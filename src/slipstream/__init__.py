@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slipstream.data import Data, Split
     from slipstream.doctor import Finding
     from slipstream.errors import InputError, SlipstreamError, TrainingError
+    from slipstream.ops.curve import schedule
     from slipstream.plan import Plan, read_plan, write_plan
     from slipstream.record import Record, read_record
     from slipstream.task import Task, TaskFacts
@@ -53,6 +54,7 @@ _PLACES = {
     "optimize": "slipstream.commands.door",
     "read_plan": "slipstream.plan",
     "read_record": "slipstream.record",
+    "schedule": "slipstream.ops.curve",
     "write_plan": "slipstream.plan",
 }
 
@@ -81,6 +83,7 @@ __all__ = [
     "optimize",
     "read_plan",
     "read_record",
+    "schedule",
     "write_plan",
 ]
 

@@ -21,7 +21,8 @@ from slipstream.plan import Plan, from_toml, to_toml
 from slipstream.progress import Notice, StageStarted, Step
 
 COMMANDS = (
-    "optimize", "fit", "run", "compare", "ablate", "report", "eject", "plan", "tasks", "techniques",
+    "optimize", "fit", "run", "compare", "ablate", "report", "eject", "plan", "schedule",
+    "tasks", "techniques",
 )  # fmt: skip
 
 

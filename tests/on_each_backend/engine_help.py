@@ -10,8 +10,8 @@ from slipstream.engine.feed import Feed
 from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop
+from slipstream.engine.rates import cycle_momentum, rates_of
 from slipstream.engine.recorder import Recorder
-from slipstream.ops.schedules import learning_rates
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -86,11 +86,10 @@ class Run:
 
     def __init__(self, task, plan, data, observers=()):
         self.feed = Feed(data.train, plan)
-        self.rates = learning_rates(
-            plan.schedule, self.feed.updates_per_epoch * plan.duration.epochs
-        )
+        self.rates = rates_of(plan, self.feed)
         self.built = build(task, plan, data, float(self.rates[0]))
         self.model = self.built.model
+        cycle_momentum(plan, self.feed, self.model.optimizer)
         self.initial = self.model.get_weights()
         self.program = open_for(self.built, plan, self.feed, data)
         self.recorder = Recorder(task, plan, None, observers)

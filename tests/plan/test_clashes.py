@@ -1,17 +1,19 @@
 """Every contradiction of a plan is refused, and the message names the keys."""
 
 import re
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, all_keys
-from slipstream.plan.clashes import CLASHES, find_clash
+from slipstream.plan.clashes import BOUNDS, CLASHES, find_clash
 from strategies import plans
 
 KERAS = {"runtime.loop": "keras"}
 SCHEDULE_FREE = {"optimizer.name": "schedule_free_adamw"}
+ONE_CYCLE = {"schedule.name": "one_cycle", "schedule.warmup": 0.3}
 GRAPH = {"precision.policy": "graph_bfloat16", "runtime.jit": "off"}
 
 # For each contradiction, in the order of CLASHES, the plans that bring it about.
@@ -22,6 +24,18 @@ CASES = [
     ],
     [{"optimizer.momentum": 0.9}, {"optimizer.momentum": 0.9, "optimizer.name": "lion"}],
     [{"schedule.name": "one_cycle"}],
+    [{"schedule.momentum_low": 0.5}],
+    [
+        ONE_CYCLE | {"schedule.momentum_low": 0.95},
+        ONE_CYCLE | {"schedule.momentum_low": 0.5, "optimizer.name": "lion"},
+        ONE_CYCLE | {"schedule.momentum_low": 0.5, "optimizer.name": "sgd"},
+    ],
+    [KERAS | {"schedule.plateau_patience": 2}],
+    [SCHEDULE_FREE | {"schedule.plateau_patience": 2}],
+    *(
+        [{f"clipping.{one}": 0.5, f"clipping.{other}": 0.5}]
+        for one, other in combinations(BOUNDS, 2)
+    ),
     [SCHEDULE_FREE | {"schedule.name": "cosine"}],
     [SCHEDULE_FREE | {"optimizer.ema": 0.9}],
     [

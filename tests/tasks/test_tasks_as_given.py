@@ -47,6 +47,8 @@ def schedule(class_name, **config):
             {"optimizer.weight_decay": 0.004, "optimizer.decay_norm_and_bias": True},
         ),
         ("Adam", {"global_clipnorm": 2.0}, {"clipping.global_norm": 2.0}),
+        ("Adam", {"clipnorm": 1.0}, {"clipping.norm": 1.0}),
+        ("Adam", {"clipvalue": 0.5}, {"clipping.value": 0.5}),
         ("Adam", {"use_ema": True, "ema_momentum": 0.95}, {"optimizer.ema": 0.95}),
         ("Adam", {"use_ema": False, "ema_momentum": 0.95}, {"optimizer.ema": 0.0}),
         (
@@ -67,8 +69,6 @@ def test_what_plans_have_is_translated_without_a_note(class_name, config, expect
 @pytest.mark.parametrize(
     ("class_name", "config", "said"),
     [
-        ("Adam", {"clipnorm": 1.0}, "clipnorm=1.0"),
-        ("Adam", {"clipvalue": 0.5}, "clipvalue=0.5"),
         ("Adam", {"amsgrad": True}, "amsgrad=True"),
         ("RMSprop", {"centered": True}, "centered=True"),
         ("Adagrad", {"initial_accumulator_value": 0.5}, "initial_accumulator_value=0.5"),
@@ -153,6 +153,37 @@ def test_a_straight_line():
     assert rates == pytest.approx([0.1 - 0.09 * t / 100 for t in range(100)]) and notes == ()
 
 
+def test_a_polynomial():
+    rates, notes = schedule(
+        "PolynomialDecay",
+        initial_learning_rate=0.1,
+        end_learning_rate=0.01,
+        decay_steps=100,
+        power=2.0,
+        cycle=False,
+    )
+    expected = [0.01 + 0.09 * (1 - t / 100) ** 2 for t in range(100)]
+    assert rates == pytest.approx(expected) and notes == ()
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+def test_inverse_time_decay(staircase):
+    rates, notes = schedule(
+        "InverseTimeDecay",
+        initial_learning_rate=0.1,
+        decay_steps=30,
+        decay_rate=0.5,
+        staircase=staircase,
+    )
+    parts = [t // 30 if staircase else t / 30 for t in range(100)]
+    assert rates == pytest.approx([0.1 / (1 + 0.5 * part) for part in parts]) and notes == ()
+
+
+def test_pieces_begin_one_update_after_their_boundaries():
+    rates, notes = schedule("PiecewiseConstantDecay", boundaries=[10, 50], values=[0.2, 0.1, 0.02])
+    assert rates == pytest.approx([0.2] * 11 + [0.1] * 40 + [0.02] * 49) and notes == ()
+
+
 @pytest.mark.parametrize("decay_steps", [20, 1000])
 @pytest.mark.parametrize("staircase", [False, True])
 def test_exponential_decay(decay_steps, staircase):
@@ -178,12 +209,12 @@ def test_a_curve_of_another_length_spans_the_run_and_says_so():
 @pytest.mark.parametrize(
     ("class_name", "config"),
     [
-        ("InverseTimeDecay", {"initial_learning_rate": 0.2, "decay_steps": 1, "decay_rate": 1}),
-        ("PiecewiseConstantDecay", {"boundaries": [10], "values": [0.2, 0.1]}),
+        ("PiecewiseConstantDecay", {"boundaries": [10], "values": [0.2, 0.3]}),
         (
             "PolynomialDecay",
-            {"initial_learning_rate": 0.2, "power": 2.0, "cycle": False, "decay_steps": 100},
+            {"initial_learning_rate": 0.2, "power": 2.0, "cycle": True, "decay_steps": 100},
         ),
+        ("CosineDecayRestarts", {"initial_learning_rate": 0.2, "first_decay_steps": 10}),
     ],
 )
 def test_a_schedule_that_plans_lack_begins_where_it_begins_and_says_so(class_name, config):

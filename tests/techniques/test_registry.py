@@ -39,7 +39,17 @@ LISTED = [
     "step_decay",
     "warm_restarts",
     "constant",
+    "polynomial",
+    "inverse_time",
+    "piecewise_constant",
+    "warmup_stable_decay",
+    "momentum_cycling",
+    "reduce_on_plateau",
     "clipping",
+    "clip_by_value",
+    "clip_by_norm",
+    "adaptive_clipping",
+    "quantile_clipping",
     "batch_norm_momentum",
     "batch_size",
     "accumulation",
@@ -134,13 +144,17 @@ def test_apply_edits_its_own_keys_or_says_why_not(technique, plan, kind, image):
         "accumulation": {"schedule.peak"},
         "graph_bfloat16": {"runtime.jit"},
         "backend": {"runtime.jit", "runtime.steps_per_execution", "precision.policy"},
-        "schedule_free_adamw": {"schedule.name", "optimizer.ema"},
+        "schedule_free_adamw": {"schedule.name", "optimizer.ema", "schedule.plateau_patience"},
     }
+    if technique.one_of in ("optimizer", "schedule"):
+        # A cycle of the momentum ends with the optimizer or the schedule that it belonged to.
+        companions.setdefault(technique.name, set()).add("schedule.momentum_low")
     assert changed <= set(technique.moved) | companions.get(technique.name, set())
     if changed & set(technique.moved) - {"schedule.peak"}:
         assert technique.is_in(edited, plan)
 
 
+ONE_CYCLE = {"schedule.name": "one_cycle", "schedule.warmup": 0.3}
 REFUSALS = [
     ("label_smoothing", {}, {"kind": "regression"}, "no classes"),
     ("shift", {}, {"input_shapes": {"x": (64,)}}, "image"),
@@ -164,6 +178,13 @@ REFUSALS = [
     ("more_frequent_validation", {}, {"num_validation": 0}, "no validation"),
     ("early_stopping", {}, {"num_validation": 0}, "no validation"),
     ("cosine", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
+    ("polynomial", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
+    ("momentum_cycling", {}, {}, "not 'one_cycle'"),
+    ("momentum_cycling", ONE_CYCLE | {"optimizer.name": "lion"}, {}, "no momentum above 0.85"),
+    ("momentum_cycling", ONE_CYCLE | {"optimizer.beta_1": 0.8}, {}, "no momentum above 0.85"),
+    ("reduce_on_plateau", {}, {"num_validation": 0}, "no validation"),
+    ("reduce_on_plateau", {"runtime.loop": "keras"}, {}, "runtime.loop"),
+    ("reduce_on_plateau", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
     ("one_cycle", {"optimizer.name": "schedule_free_adamw"}, {}, "schedule_free_adamw"),
     ("ema", {"optimizer.name": "schedule_free_adamw"}, {}, "averages the weights itself"),
     ("warmup", {"schedule.name": "one_cycle", "schedule.warmup": 0.3}, {}, "rise of its own"),
@@ -261,6 +282,24 @@ def test_the_optimizer_owns_the_rate_unless_only_the_rate_differs():
     assert [t.name for t in found_in(both, Plan())] == ["rmsprop"]
     constants = rate.edit({"optimizer.beta_2": 0.95})
     assert [t.name for t in found_in(constants, Plan())] == ["adam"]
+
+
+def test_a_new_optimizer_or_schedule_ends_the_cycle_of_the_momentum():
+    plan = Plan().edit(ONE_CYCLE | {"schedule.momentum_low": 0.8})
+    for name in ("rmsprop", "lion", "sgd_momentum", "cosine", "constant", "schedule_free_adamw"):
+        assert get(name).apply(plan, facts()).schedule.momentum_low == 0
+    assert get("one_cycle").apply(plan, facts()).schedule.momentum_low == 0.8
+
+
+def test_of_several_bounds_the_plans_own_is_found():
+    value = Plan().edit({"clipping.value": 0.5})
+    quantile = Plan().edit({"clipping.quantile": 0.9})
+    assert [t.name for t in found_in(value, quantile)] == ["clip_by_value"]
+    assert [t.name for t in found_in(quantile, value)] == ["quantile_clipping"]
+    assert [t.name for t in found_in(Plan(), value)] == ["clip_by_value"]
+    window = Plan().edit({"clipping.window": 7})
+    assert [t.name for t in found_in(window, Plan())] == ["quantile_clipping"]
+    assert get("clipping").apply(value, facts()).clipping.value == 0
 
 
 def test_one_cycle_owns_its_rise():

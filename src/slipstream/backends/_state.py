@@ -33,6 +33,8 @@ class TrainingState:
         metrics: The states of the loss trackers and metrics since their last reset.
         sources: The states of the process's own random sources, by name.
         position: Where in the data it stands.
+        plateau: What the watched values have done to the learning rate, by name; empty where
+            nothing watches them.
     """
 
     weights: Values
@@ -42,6 +44,7 @@ class TrainingState:
     metrics: Values
     sources: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     position: Position = field(default_factory=Position)
+    plateau: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, NDArray[Any]]:
@@ -63,6 +66,7 @@ class TrainingState:
             **{f"metrics/{place}": value for place, value in enumerate(self.metrics)},
             **{f"sources/{name}": value for name, value in self.sources.items()},
             **{f"position/{name}": value for name, value in position.items()},
+            **{f"plateau/{name}": value for name, value in self.plateau.items()},
         }
 
     @classmethod
@@ -73,6 +77,7 @@ class TrainingState:
             group, _, place = name.partition("/")
             groups[group][place] = value
         sources, position = groups.pop("sources"), groups.pop("position")
+        plateau = groups.pop("plateau")
         return cls(
             **{
                 name: tuple(group[str(place)] for place in range(len(group)))
@@ -80,6 +85,7 @@ class TrainingState:
             },
             sources=sources,
             position=Position(**{name: int(value) for name, value in position.items()}),
+            plateau=plateau,
         )
 
 
@@ -94,7 +100,9 @@ def state_of(model: Any, position: Position | None = None) -> TrainingState:
         group: tuple(_value(variable) for variable in variables)
         for group, variables in _variables(model).items()
     }
-    return TrainingState(**values, sources=random_sources(), position=position or Position())
+    return TrainingState(
+        **values, sources=random_sources(), position=position or Position(), plateau={}
+    )
 
 
 def restore_state(model: Any, state: TrainingState) -> None:

@@ -275,6 +275,34 @@ def plan(
         write_or_print(plan_text(task, recipe, parse_changes(changes), listener), out)
 
 
+@app.command(epilog="Example: slipstream schedule plan.toml --updates 2000 --html rates.html")
+def schedule(
+    plan: Annotated[
+        Path | None, typer.Argument(metavar="PLAN.toml", help="The plan. Default: the default one.")
+    ] = None,
+    *,
+    updates: Annotated[int, typer.Option(min=1, help="Optimizer updates of the run.")] = 1000,
+    updates_per_epoch: Annotated[
+        float | None, typer.Option(help="For lengths in epochs, and as the picture's unit.")
+    ] = None,
+    at: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="An update, from 0. Repeatable.")
+    ] = None,
+    changes: SetOption = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where a picture is written.")
+    ] = None,
+) -> None:
+    """Show a plan's learning rate at each update, without a task or a model."""
+    with running(Manner()):
+        from slipstream.commands.schedule import schedule_of, schedule_text, write_picture
+
+        curve = schedule_of(plan, parse_changes(changes), updates, updates_per_epoch)
+        typer.echo(schedule_text(curve, at or ()), nl=False)
+        if html is not None:
+            write_picture(curve, html)
+
+
 @app.command(epilog="Example: slipstream tasks")
 def tasks(json: JsonOption = False) -> None:
     """List the built-in tasks."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from slipstream.backends import scalars
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built
+from slipstream.engine.clipping import read_clipping
 from slipstream.engine.events import Progress
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
@@ -124,7 +125,7 @@ class KerasLoop:
             step=self.update,
             epoch=self.epochs,
             seconds=self._recorder.clock.seconds,
-            values=scalars(logs),
+            values=scalars(logs) | read_clipping(self._built.model.optimizer),
         )
         rate = float(self._rates[min(self.update, len(self._rates)) - 1])
         self._recorder.evaluated(point, self._built.model, rate)

@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 
+from slipstream.engine.clipping import clipping_settings, watch_clipping
 from slipstream.errors import PlanError
+from slipstream.ops.momentum import CycledAdam, CycledSGD
 from slipstream.plan import Plan
 
 
@@ -19,15 +21,14 @@ def build_optimizer(plan: Plan, model: Any, learning_rate: Any) -> Any:
         learning_rate: A float, or a Keras schedule.
     """
     settings = plan.optimizer
-    shared: dict[str, Any] = {"learning_rate": learning_rate}
-    if plan.clipping.global_norm > 0:
-        shared["global_clipnorm"] = plan.clipping.global_norm
+    shared: dict[str, Any] = {"learning_rate": learning_rate, **clipping_settings(plan)}
     if settings.ema > 0:
         # Keras tracks the average; the engine decides when it is looked at.
         shared |= {"use_ema": True, "ema_momentum": settings.ema}
     if settings.weight_decay > 0:
         shared["weight_decay"] = settings.weight_decay
     optimizer = _CLASSES[settings.name](plan, model, shared)
+    watch_clipping(plan, model, optimizer)
     if settings.weight_decay > 0 and not settings.decay_norm_and_bias:
         vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
         optimizer.exclude_from_weight_decay(var_list=vectors)
@@ -36,15 +37,15 @@ def build_optimizer(plan: Plan, model: Any, learning_rate: Any) -> Any:
 
 def _sgd(plan: Plan, model: Any, shared: dict[str, Any]) -> Any:
     del model
-    return keras.optimizers.SGD(
-        momentum=plan.optimizer.momentum, nesterov=plan.optimizer.nesterov, **shared
-    )
+    rule = CycledSGD if plan.schedule.momentum_low > 0 else keras.optimizers.SGD
+    return rule(momentum=plan.optimizer.momentum, nesterov=plan.optimizer.nesterov, **shared)
 
 
 def _adam(plan: Plan, model: Any, shared: dict[str, Any]) -> Any:
     # Keras' AdamW is this very class; Adam takes decoupled decay too, and none at all.
     del model
-    return keras.optimizers.Adam(**_betas(plan), epsilon=plan.optimizer.epsilon, **shared)
+    rule = CycledAdam if plan.schedule.momentum_low > 0 else keras.optimizers.Adam
+    return rule(**_betas(plan), epsilon=plan.optimizer.epsilon, **shared)
 
 
 def _rmsprop(plan: Plan, model: Any, shared: dict[str, Any]) -> Any:

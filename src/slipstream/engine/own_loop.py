@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ from slipstream.backends import Program, TrainingState, restore_state, state_of
 from slipstream.data.order import Position
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
+from slipstream.engine.clipping import read_clipping
 from slipstream.engine.evaluation import named, weights_for_evaluation
 from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
 from slipstream.errors import RecordError, TrainingError
+from slipstream.ops.plateau import Plateau
 from slipstream.plan import Plan
 from slipstream.record import Point
 
@@ -49,6 +52,8 @@ class OwnLoop:
         self._program = program
         self._feed = feed
         self._rates = rates.astype(np.float32)
+        watches = plan.schedule.plateau_patience > 0
+        self._plateau = Plateau(plan.schedule, recorder.mode) if watches else None
         self._plan = plan
         self._recorder = recorder
         self._validation = evaluation_batches(
@@ -100,7 +105,8 @@ class OwnLoop:
     def hand_out(self) -> TrainingState:
         """Return the complete state of the training; not while it runs."""
         self._program.synchronize()
-        return state_of(self._built.model, self.position)
+        state = state_of(self._built.model, self.position)
+        return replace(state, plateau=self._plateau.to_arrays() if self._plateau else {})
 
     def take_back(self, state: TrainingState) -> None:
         """Stand where a training of the same task and plan stood when it handed its state out.
@@ -121,16 +127,18 @@ class OwnLoop:
         self._program.synchronize()
         restore_state(self._built.model, state)
         self._program.resume()
+        if self._plateau is not None:
+            self._plateau.restore(state.plateau)
         self.update = position.epoch * updates + position.update
 
     def _step(self, block: Block | Ragged) -> None:
         start = time.perf_counter()
         if isinstance(block, Ragged):
-            self._program.train_ragged(block.batches, float(self._rates[self.update]))
+            self._program.train_ragged(block.batches, float(self._rates_from(1)[0]))
             kind = "ragged"
         else:
             size = len(next(leaves(block.arrays)))
-            rates = self._rates[self.update : self.update + block.count]
+            rates = self._rates_from(block.count)
             padded = np.pad(rates, (0, size - len(rates)), mode="edge")
             self._program.train(block.arrays, padded, block.count)
             kind = "block"
@@ -138,11 +146,17 @@ class OwnLoop:
         self.update += block.count
         self.examples += block.num_examples
 
+    def _rates_from(self, count: int) -> NDArray[np.float32]:
+        """Return the learning rates of the next updates."""
+        rates = self._rates[self.update : self.update + count]
+        return rates if self._plateau is None else rates * np.float32(self._plateau.factor)
+
     def _evaluate(self, epoch: float) -> None:
         clock = self._recorder.clock
         start = time.perf_counter()
         self._program.synchronize()
         training = self._program.read_metrics()
+        training |= read_clipping(self._built.model.optimizer)
         clock.add("train", time.perf_counter() - start)
         start = time.perf_counter()
         model = self._built.model
@@ -150,9 +164,19 @@ class OwnLoop:
             values = {**training, **named(self._program.evaluate(self._validation), "val_")}
             self._book("evaluate", "evaluate", time.perf_counter() - start)
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
-            self._recorder.evaluated(point, model, float(self._rates[self.update - 1]))
+            factor = self._plateau.factor if self._plateau else 1.0
+            self._recorder.evaluated(point, model, factor * float(self._rates[self.update - 1]))
         self._program.resume()
+        self._watch_for_a_plateau(point)
         self._refuse_divergence(values, epoch)
+
+    def _watch_for_a_plateau(self, point: Point) -> None:
+        if self._plateau is not None and self._plateau.observe(self._recorder.watched(point)):
+            self._built.notes.append(
+                f"No better value for {self._plan.schedule.plateau_patience} evaluations: after "
+                f"update {self.update} the schedule's rates are multiplied by "
+                f"{self._plateau.factor:g}."
+            )
 
     def _refuse_divergence(self, values: dict[str, float], epoch: float) -> None:
         if math.isfinite(values.get("loss", 0.0)):

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.better import is_better, meets
+from slipstream.better import Mode, is_better, meets
 from slipstream.engine.events import Evaluated, Event, Observer
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
@@ -76,7 +76,7 @@ class Recorder:
         if self._file is not None:
             self._file.write(point_to_line(point))
             self._file.flush()
-        value = self._watched(point)
+        value = self.watched(point)
         is_best = self._is_best(value)
         if is_best:
             self.best = point
@@ -95,7 +95,13 @@ class Recorder:
             os.fsync(self._file.fileno())
             self._file.close()
 
-    def _watched(self, point: Point) -> float:
+    @property
+    def mode(self) -> Mode:
+        """Whether smaller or larger values of what is watched are better."""
+        return self._task.better
+
+    def watched(self, point: Point) -> float:
+        """Return the value of the metric that the task watches; raises TaskError without one."""
         monitor = self._task.monitor
         if monitor not in point.values:
             raise TaskError(

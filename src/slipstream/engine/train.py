@@ -24,10 +24,10 @@ from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
 from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
+from slipstream.engine.rates import applied_to_rates, cycle_momentum, rates_of
 from slipstream.engine.recorder import Recorder
 from slipstream.environment import environment, peak_memory_bytes
 from slipstream.errors import InputError, PlanError, TrainingError
-from slipstream.ops.schedules import learning_rates
 from slipstream.plan import Plan
 from slipstream.record import (
     WEIGHTS_FILE,
@@ -216,9 +216,12 @@ def _train(
 def _prepare(task: Task, plan: Plan, data: Data) -> tuple[Built, Feed, NDArray[np.float64]]:
     _check_monitor(task, plan)
     feed = Feed(data.train, plan)
-    rates = learning_rates(plan.schedule, feed.updates_per_epoch * plan.duration.epochs)
+    rates = rates_of(plan, feed)
     own = plan.runtime.loop == "slipstream"
-    return build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates)), feed, rates
+    built = build(task, plan, data, float(rates[0]) if own else rates_for_keras(rates))
+    cycle_momentum(plan, feed, built.model.optimizer)
+    built.applied.update(applied_to_rates(plan, feed))
+    return built, feed, rates
 
 
 def _leave_final_weights(model: Any, recorder: Recorder) -> None:

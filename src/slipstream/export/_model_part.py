@@ -59,7 +59,7 @@ def build_function(
     task: Task, plan: Plan, expressions: Mapping[str, str], *, loads_model: bool
 ) -> str:
     """Return the script's function `build`."""
-    varies = plan.schedule.name != "constant" or plan.schedule.warmup > 0
+    varies = plan.schedule.name != "constant" or bool(plan.schedule.warmup)
     lines = ["keras.utils.set_random_seed(SEED)"]
     policy = plan.precision.policy
     if policy.startswith("mixed"):
@@ -114,7 +114,7 @@ def build_function(
 def build_call(plan: Plan) -> str:
     """Return how the script calls its `build`."""
     arguments = []
-    if plan.schedule.name != "constant" or plan.schedule.warmup > 0:
+    if plan.schedule.name != "constant" or bool(plan.schedule.warmup):
         arguments.append("updates * EPOCHS")
     if _looks_into_model(plan):
         arguments.append("train[0]")
@@ -156,8 +156,7 @@ def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
         arguments["exclude_layers"] = '[f"(^|/){name}/" for name in outputs]'
     elif settings.weight_decay or settings.name == "adamw":
         arguments["weight_decay"] = repr(settings.weight_decay)
-    if plan.clipping.global_norm:
-        arguments["global_clipnorm"] = repr(plan.clipping.global_norm)
+    arguments |= _clipping(plan)
     if settings.ema:
         arguments |= {"use_ema": "True", "ema_momentum": repr(settings.ema)}
     lines.append(f"optimizer = keras.optimizers.{_CLASSES[settings.name]}(")
@@ -176,6 +175,22 @@ def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
             "optimizer.build(model.trainable_variables)",
         ]
     return lines
+
+
+def _clipping(plan: Plan) -> dict[str, str]:
+    """Return what bounds the gradient; raises PlanError for what Keras' optimizers have not."""
+    clipping = plan.clipping
+    for key in ("adaptive", "quantile"):
+        if getattr(clipping, key):
+            raise PlanError(
+                "a bound on the gradient that plain Keras has: clipping.value, clipping.norm or "
+                "clipping.global_norm",
+                f"clipping.{key} = {getattr(clipping, key)}",
+                f"Set clipping.{key} = 0, or train with Slipstream.",
+            )
+    arguments = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
+    bounds = {argument: getattr(clipping, key) for key, argument in arguments.items()}
+    return {argument: repr(bound) for argument, bound in bounds.items() if bound}
 
 
 def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from textwrap import indent
 
+from slipstream.errors import PlanError
 from slipstream.ops.schedules import ONE_CYCLE_START
 from slipstream.plan import Plan
+from slipstream.plan.lengths import pieces_of
 from slipstream.plan.parts import Schedule
 
 TABLE = '''
@@ -26,13 +28,42 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def rates_part(plan: Plan) -> list[str]:
-    """Return the definitions that give a script its learning rates; none for a constant one."""
+    """Return the definitions that give a script its learning rates; none for a constant one.
+
+    Raises:
+        PlanError: The plan lowers rates on a plateau, or cycles the momentum.
+    """
     schedule = plan.schedule
+    _refuse_what_keras_lacks(schedule)
     if schedule.name == "constant" and not schedule.warmup:
         return []
     if schedule.name == "cosine":
         return [_cosine(schedule)]
     return [TABLE, _table_function(schedule)]
+
+
+def _refuse_what_keras_lacks(schedule: Schedule) -> None:
+    """Raise PlanError for what no Keras optimizer does with a learning rate from a schedule."""
+    for key in ("plateau_patience", "momentum_low"):
+        if getattr(schedule, key):
+            raise PlanError(
+                f"schedule.{key} = 0 for a script of plain Keras",
+                f"{getattr(schedule, key)}",
+                "Keras changes no rate or momentum beside a schedule: train with Slipstream.",
+            )
+
+
+def _fraction(length: float | str) -> str:
+    """Return a length as an expression: a fraction of the run.
+
+    Example:
+        >>> _fraction(0.2), _fraction("2 epochs"), _fraction("1 step")
+        ('0.2', '2 / EPOCHS', '1 / total_updates')
+    """
+    if not isinstance(length, str):
+        return repr(length)
+    number, unit = length.split()
+    return f"{number} / {'EPOCHS' if unit.startswith('epoch') else 'total_updates'}"
 
 
 def _cosine(schedule: Schedule) -> str:
@@ -83,7 +114,8 @@ def _title(schedule: Schedule) -> str:
 
 
 def _warmup_lines(schedule: Schedule) -> list[str]:
-    return [f"warmup = min(max(1, round({schedule.warmup!r} * total_updates)), total_updates - 1)"]
+    warmup = _fraction(schedule.warmup)
+    return [f"warmup = min(max(1, round({warmup} * total_updates)), total_updates - 1)"]
 
 
 def _climb(schedule: Schedule) -> list[str]:
@@ -96,24 +128,60 @@ def _climb(schedule: Schedule) -> list[str]:
 
 
 def _shape(schedule: Schedule, length: str) -> list[str]:
-    floor = schedule.floor
-    if schedule.name == "constant":
-        return ["factor = np.ones(len(update))"]
-    if schedule.name == "linear":
-        return [f"factor = 1 - {1 - floor!r} * update / {length}"]
-    if schedule.name == "exponential":
-        powers = f"{schedule.decay_rate!r} ** (update / total_updates / {schedule.decay_every!r})"
-        return [f"factor = np.maximum({floor!r}, {powers})"]
-    if schedule.name == "step_decay":
-        return [
-            f"stairs = np.floor(update / total_updates / {schedule.decay_every!r} + 1e-9)",
-            f"factor = np.maximum({floor!r}, {schedule.decay_rate!r} ** stairs)",
-        ]
-    if schedule.name == "warm_restarts":
-        return [
+    if schedule.name in ("exponential", "step_decay", "inverse_time"):
+        return _decays(schedule)
+    if schedule.name == "warmup_stable_decay":
+        return _stable(schedule, length)
+    if schedule.name == "piecewise_constant":
+        return _pieces(schedule)
+    floor, fall = schedule.floor, 1 - schedule.floor
+    half_cosine = f"factor = {floor!r} + {fall!r} * (1 + np.cos(np.pi * %s)) / 2"
+    lines = {
+        "constant": ["factor = np.ones(len(update))"],
+        "linear": [f"factor = 1 - {fall!r} * update / {length}"],
+        "polynomial": [
+            f"factor = {floor!r} + {fall!r} * (1 - update / {length}) ** {schedule.power!r}"
+        ],
+        "warm_restarts": [
             f"cycle = {schedule.cycles} * update / {length}",
             "passed = np.maximum(0.0, cycle - np.floor(cycle + 1e-9))",
-            f"factor = {floor!r} + {1 - floor!r} * (1 + np.cos(np.pi * passed)) / 2",
-        ]
-    assert schedule.name == "one_cycle"
-    return [f"factor = {floor!r} + {1 - floor!r} * (1 + np.cos(np.pi * update / {length})) / 2"]
+            half_cosine % "passed",
+        ],
+        "one_cycle": [half_cosine % f"update / {length}"],
+    }
+    return lines[schedule.name]
+
+
+def _decays(schedule: Schedule) -> list[str]:
+    every = _fraction(schedule.decay_every)
+    passed = f"update / total_updates / ({every})"
+    if schedule.staircase or schedule.name == "step_decay":
+        passed = f"np.floor({passed} + 1e-9)"
+    lines = [f"decays = {passed}"]
+    if schedule.name == "inverse_time":
+        slope = 1 / schedule.decay_rate - 1
+        return [*lines, f"factor = np.maximum({schedule.floor!r}, 1 / (1 + {slope!r} * decays))"]
+    return [*lines, f"factor = np.maximum({schedule.floor!r}, {schedule.decay_rate!r} ** decays)"]
+
+
+def _stable(schedule: Schedule, length: str) -> list[str]:
+    return [
+        f"rest = {length} / total_updates",
+        f"last = min({_fraction(schedule.decay_last)}, rest)",
+        "passed = np.clip((update / total_updates - (rest - last)) / last, 0.0, 1.0)",
+        *(["passed = np.sqrt(passed)"] if schedule.decay_shape == "sqrt" else []),
+        f"factor = 1 - {1 - schedule.floor!r} * passed",
+    ]
+
+
+def _pieces(schedule: Schedule) -> list[str]:
+    pieces = pieces_of(schedule.pieces)
+    starts = ", ".join(_fraction(at) for at, _ in pieces)
+    at = "(warmup + update)" if schedule.warmup else "update"
+    return [
+        f"starts = [{starts}]",
+        f"factors = np.array({[1.0, *(factor for _, factor in pieces)]!r})",
+        f'piece = np.searchsorted(starts, {at} / total_updates + 1e-9, side="right")',
+        "factor = factors[piece]",
+        "factor[0] = 1.0",
+    ]

@@ -31,17 +31,25 @@ def refusal(model: Any, fallbacks: Sequence[str], update: Any) -> str:
         return f"a part is left to Keras: {fallbacks[0]}"
     if not isinstance(update, NativeUpdate):
         return "the loss scale is looked at in each update"
-    optimizer = model.optimizer
-    if optimizer.use_ema and optimizer.ema_overwrite_frequency:
-        return "averages overwrite the weights after some updates and not after others"
-    source = optimizer._learning_rate
-    if not isinstance(source, keras.Variable | schedules.LearningRateSchedule):
-        return "the learning rate is a function"
+    reason = _refusal_of_optimizer(model.optimizer)
+    if reason:
+        return reason
     for variable in model.trainable_variables:
         if variable.constraint is not None:
             return f"a constraint is left to Keras: {type(variable.constraint).__name__}"
         if type(variable.regularizer) not in NATIVE_REGULARIZERS:
             return f"a regularizer is left to Keras: {type(variable.regularizer).__name__}"
+    return ""
+
+
+def _refusal_of_optimizer(optimizer: Any) -> str:
+    if optimizer.use_ema and optimizer.ema_overwrite_frequency:
+        return "averages overwrite the weights after some updates and not after others"
+    if hasattr(optimizer, "clip_watch") and not optimizer.global_clipnorm:
+        return "a bound on the gradient is left to Keras' operations"
+    source = optimizer._learning_rate
+    if not isinstance(source, keras.Variable | schedules.LearningRateSchedule):
+        return "the learning rate is a function"
     return ""
 
 

@@ -222,7 +222,7 @@ class NativeUpdate:
         parameters = tensors(group.variables)
         if optimizer.loss_scale_factor is not None:
             torch._foreach_div_(gradients, optimizer.loss_scale_factor)
-        divisor = clip(optimizer, gradients)
+        divisor = clip(optimizer, gradients, group.variables)
         decay = optimizer.weight_decay or 0.0
         rate, size, folds = numbers.rate, numbers.size, self._recipe.folds
         if divisor is not None and not folds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,6 +16,26 @@ class Clash(NamedTuple):
     keys: tuple[str, ...]
     holds: Callable[[Plan], bool]
     sentence: str
+
+
+# A plan has one of them, or none.
+BOUNDS = ("value", "norm", "global_norm", "adaptive", "quantile")
+
+
+def _bounds_by(one: str, other: str) -> Callable[[Plan], bool]:
+    def holds(plan: Plan) -> bool:
+        clipping = plan.clipping
+        return getattr(clipping, one) > 0 and getattr(clipping, other) > 0  # type: ignore[no-any-return]
+
+    return holds
+
+
+def _cycled_momentum(plan: Plan) -> float:
+    """Return the momentum that schedule.momentum_low cycles; 0 where there is none."""
+    optimizer = plan.optimizer
+    if optimizer.name == "sgd":
+        return optimizer.momentum
+    return optimizer.beta_1 if optimizer.name in ("adam", "adamw") else 0.0
 
 
 CLASHES: tuple[Clash, ...] = (
@@ -33,6 +54,38 @@ CLASHES: tuple[Clash, ...] = (
         ("schedule.name", "schedule.warmup"),
         lambda p: p.schedule.name == "one_cycle" and p.schedule.warmup == 0,
         "schedule.name = 'one_cycle' needs schedule.warmup above 0: its rising part",
+    ),
+    Clash(
+        ("schedule.momentum_low", "schedule.name"),
+        lambda p: p.schedule.momentum_low > 0 and p.schedule.name != "one_cycle",
+        "schedule.momentum_low needs schedule.name = 'one_cycle', whose rise it mirrors: "
+        "set schedule.momentum_low = 0",
+    ),
+    Clash(
+        ("schedule.momentum_low", "optimizer.name", "optimizer.momentum", "optimizer.beta_1"),
+        lambda p: p.schedule.momentum_low > 0 and p.schedule.momentum_low >= _cycled_momentum(p),
+        "schedule.momentum_low needs an optimizer whose momentum is above it: optimizer.name = "
+        "'sgd' with optimizer.momentum, or 'adam' or 'adamw' with optimizer.beta_1",
+    ),
+    Clash(
+        ("runtime.loop", "schedule.plateau_patience"),
+        lambda p: p.runtime.loop == "keras" and p.schedule.plateau_patience > 0,
+        "runtime.loop = 'keras' and schedule.plateau_patience do not go together: Keras lowers no "
+        "rate that a schedule sets; set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("optimizer.name", "schedule.plateau_patience"),
+        lambda p: p.optimizer.name == "schedule_free_adamw" and p.schedule.plateau_patience > 0,
+        "optimizer.name = 'schedule_free_adamw' and schedule.plateau_patience do not go together: "
+        "its averaging takes the place of a decay; set schedule.plateau_patience = 0",
+    ),
+    *(
+        Clash(
+            (f"clipping.{one}", f"clipping.{other}"),
+            _bounds_by(one, other),
+            f"clipping.{one} and clipping.{other} both bound the gradient: set one of them to 0",
+        )
+        for one, other in combinations(BOUNDS, 2)
     ),
     Clash(
         ("optimizer.name", "schedule.name"),

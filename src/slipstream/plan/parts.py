@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from slipstream.plan.lengths import Length, LengthOrNone, Pieces
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -17,7 +19,17 @@ OptimizerName = Literal[
     "sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon", "schedule_free_adamw"
 ]
 ScheduleName = Literal[
-    "constant", "cosine", "linear", "one_cycle", "exponential", "step_decay", "warm_restarts"
+    "constant",
+    "cosine",
+    "linear",
+    "polynomial",
+    "one_cycle",
+    "warmup_stable_decay",
+    "exponential",
+    "inverse_time",
+    "step_decay",
+    "piecewise_constant",
+    "warm_restarts",
 ]
 BackendName = Literal["tensorflow", "jax", "torch"]
 PrecisionPolicy = Literal["float32", "mixed_bfloat16", "mixed_float16", "graph_bfloat16"]
@@ -64,25 +76,57 @@ class Optimizer(Section):
 
 
 class Schedule(Section):
-    """The learning rate at each optimizer update. Lengths are fractions of the whole run."""
+    """The learning rate at each update. Lengths: fractions of the run, "500 steps", "2 epochs"."""
 
     name: ScheduleName = Field(
         default="constant", description="shape of the curve after the warm-up"
     )
     peak: Positive = Field(default=1e-3, description="the highest learning rate")
-    warmup: BelowOne = Field(
-        default=0.0, description="fraction of the run that climbs linearly to the peak"
+    warmup: LengthOrNone = Field(
+        default=0.0, description="the part of the run that climbs linearly to the peak"
     )
     floor: Fraction = Field(
         default=0.0, description="where a decay ends, as a fraction of the peak"
     )
     decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.1, description="exponential, step_decay: factor applied every decay_every"
+        default=0.1,
+        description="exponential, step_decay, inverse_time: what is left after decay_every",
     )
-    decay_every: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=0.3, description="exponential, step_decay: fraction of the run between factors"
+    decay_every: Length = Field(
+        default=0.3, description="exponential, step_decay, inverse_time: length between decays"
+    )
+    staircase: bool = Field(
+        default=False, description="exponential, inverse_time: the rate stays level in between"
+    )
+    power: Positive = Field(default=2.0, description="polynomial: 1 is a straight line")
+    decay_last: Length = Field(
+        default=0.2, description="warmup_stable_decay: the last part of the run, which decays"
+    )
+    decay_shape: Literal["linear", "sqrt"] = Field(
+        default="linear", description="warmup_stable_decay: linear, or 1 - sqrt(part)"
+    )
+    pieces: Pieces = Field(
+        default="0.5: 0.1, 0.75: 0.01",
+        description="piecewise_constant: 'length from the start: fraction of the peak, ...'",
     )
     cycles: Count = Field(default=3, description="warm_restarts: number of equal cosine cycles")
+    momentum_low: BelowOne = Field(
+        default=0.0,
+        description="one_cycle: momentum (adam, adamw: beta_1) at the peak rate; 0 is off",
+    )
+    plateau_patience: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="lower the rate after this many evaluations without a better one"
+    )
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.5, description="what the rate is multiplied by then, on top of the schedule"
+    )
+    plateau_floor: Fraction = Field(default=0.0, description="lowest product of these factors")
+    plateau_cooldown: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="evaluations after a lowering that do not count"
+    )
+    plateau_min_delta: NonNegative = Field(
+        default=0.0, description="smallest change of the watched value that is better"
+    )
 
 
 class Batch(Section):
@@ -105,10 +149,26 @@ class Architecture(Section):
 
 
 class Clipping(Section):
-    """Bounds on the gradient."""
+    """Bounds on the gradient: one of these, or none."""
 
+    value: NonNegative = Field(
+        default=0.0, description="largest size of each single element; 0 is off"
+    )
+    norm: NonNegative = Field(
+        default=0.0, description="largest norm of each variable's gradient; 0 is off"
+    )
     global_norm: NonNegative = Field(
         default=0.0, description="largest norm of the whole gradient; 0 is off"
+    )
+    adaptive: NonNegative = Field(
+        default=0.0,
+        description="largest norm of each unit's gradient, by the norm of its weights; 0 is off",
+    )
+    quantile: BelowOne = Field(
+        default=0.0, description="largest norm, as a quantile of those seen lately; 0 is off"
+    )
+    window: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        default=100, description="quantile: how many of the last norms count"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,18 +29,24 @@ RELATIVES = {"Nadam": "adam", "Adamax": "adam"}
 # Settings that are translated below, or that change nothing.
 SAID = {
     *("name", "learning_rate", "weight_decay", "adam_weight_decay", "global_clipnorm"),
+    *("clipnorm", "clipvalue"),
     *("use_ema", "ema_momentum", "gradient_accumulation_steps", "momentum", "nesterov"),
     *("beta_1", "beta_2", "adam_beta_1", "adam_beta_2", "rho", "epsilon", "warmup_steps"),
 }
 # Settings that no plan has, at the values at which they do nothing or are Keras' own.
 UNSAID = {
-    **{"clipnorm": None, "clipvalue": None, "loss_scale_factor": None},
+    **{"loss_scale_factor": None},
     **{"ema_overwrite_frequency": None, "amsgrad": False, "centered": False},
     **{"initial_accumulator_value": 0.1, "exclude_layers": [], "exclude_embeddings": True},
     **{"muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315, "ns_steps": 5},
     **{"adam_lr_ratio": 1, "rms_rate": 0.2},
 }
 MUON_MOMENTUM = 0.95
+CLIPPING = {
+    "clipping.value": "clipvalue",
+    "clipping.norm": "clipnorm",
+    "clipping.global_norm": "global_clipnorm",
+}
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,9 @@ def _translate_optimizer(
         changes["optimizer.momentum"] = config.get("momentum") or 0.0
         # Without momentum there is nothing to look ahead along.
         changes["optimizer.nesterov"] = bool(config.get("nesterov") and config.get("momentum"))
-    if config.get("global_clipnorm"):
-        changes["clipping.global_norm"] = config["global_clipnorm"]
+    for key, argument in CLIPPING.items():
+        if config.get(argument):
+            changes[key] = config[argument]
     if config.get("use_ema") and name != "schedule_free_adamw":
         changes["optimizer.ema"] = config["ema_momentum"]
     if (config.get("gradient_accumulation_steps") or 1) > 1:
@@ -204,13 +211,31 @@ def _translate_schedule(
     changes = translation.changes
     if class_name == "CosineDecay":
         _translate_cosine(config, translation)
-    elif class_name == "PolynomialDecay" and config["power"] == 1.0 and not config["cycle"]:
-        changes["schedule.name"] = "linear"
+    elif class_name == "PolynomialDecay" and not config["cycle"]:
+        changes["schedule.name"] = "linear" if config["power"] == 1.0 else "polynomial"
+        changes["schedule.power"] = config["power"]
         changes["schedule.peak"] = config["initial_learning_rate"]
         changes["schedule.floor"] = config["end_learning_rate"] / config["initial_learning_rate"]
         _note_length(config["decay_steps"], translation)
     elif class_name == "ExponentialDecay":
         _translate_exponential(config, translation)
+    elif class_name == "InverseTimeDecay":
+        changes |= {
+            "schedule.name": "inverse_time",
+            "schedule.peak": config["initial_learning_rate"],
+            "schedule.decay_rate": 1 / (1 + config["decay_rate"]),
+            "schedule.decay_every": f"{max(1, round(config['decay_steps']))} steps",
+            "schedule.staircase": bool(config.get("staircase")),
+        }
+    elif class_name == "PiecewiseConstantDecay" and _only_falls(config["values"]):
+        first, *others = config["values"]
+        # Keras lets a value hold up to its boundary, and for one update more.
+        pieces = zip(config["boundaries"], others, strict=True)
+        changes |= {
+            "schedule.name": "piecewise_constant",
+            "schedule.peak": first,
+            "schedule.pieces": ", ".join(f"{at + 1} steps: {v / first!r}" for at, v in pieces),
+        }
     else:
         rates = [value for key, value in config.items() if key in ("initial_learning_rate",)]
         rates += list(config.get("values", ()))[:1]
@@ -224,6 +249,11 @@ def _translate_schedule(
         translation.notes.append(
             f"Plans have no {class_name}: the first baseline holds the learning rate at {rates[0]}."
         )
+
+
+def _only_falls(values: Sequence[float]) -> bool:
+    """Whether the first of several rates is the highest, and all are above 0."""
+    return len(values) > 1 and max(values) == values[0] and min(values) > 0
 
 
 def _translate_cosine(config: Mapping[str, Any], translation: _Translation) -> None:

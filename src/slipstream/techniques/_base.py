@@ -30,8 +30,22 @@ SCHEDULE_KEYS = (
     "schedule.floor",
     "schedule.decay_rate",
     "schedule.decay_every",
+    "schedule.staircase",
+    "schedule.power",
+    "schedule.decay_last",
+    "schedule.decay_shape",
+    "schedule.pieces",
     "schedule.cycles",
 )
+# Bounds on the gradient: a plan has one of them, or none.
+CLIPPING_BOUNDS = (
+    "clipping.value",
+    "clipping.norm",
+    "clipping.global_norm",
+    "clipping.adaptive",
+    "clipping.quantile",
+)
+CLIPPING_KEYS = (*CLIPPING_BOUNDS, "clipping.window")
 
 
 @dataclass(frozen=True)
@@ -138,13 +152,22 @@ def any_differs(plan: Plan, baseline: Plan, keys: tuple[str, ...]) -> bool:
 
 
 def choose_optimizer(name: str, peak: float, changes: Changes | None = None) -> Edit:
-    """Return an edit that sets the optimizer, its constants to their defaults, and its rate."""
+    """Return an edit that sets the optimizer, its constants to their defaults, and its rate.
+
+    A cycle of the momentum belonged to the optimizer before: it ends.
+    """
 
     def edit(plan: Plan, task: TaskFacts) -> Plan:  # noqa: ARG001
         defaults = parts.Optimizer().model_dump()
         constants = {key: defaults[key.partition(".")[2]] for key in OPTIMIZER_KEYS}
         return plan.edit(
-            {**constants, "optimizer.name": name, "schedule.peak": peak, **(changes or {})}
+            {
+                **constants,
+                "optimizer.name": name,
+                "schedule.peak": peak,
+                "schedule.momentum_low": 0.0,
+                **(changes or {}),
+            }
         )
 
     return edit
@@ -161,8 +184,9 @@ def found_optimizer(name: str, nesterov: bool = False) -> Found:
 
 
 def choose_schedule(name: str, changes: Changes | None = None) -> Edit:
-    """Return an edit that sets the shape of the learning rate."""
-    return set_keys({"schedule.name": name, **(changes or {})})
+    """Return an edit that sets the shape of the learning rate; only one-cycle cycles momentum."""
+    momentum: Changes = {} if name == "one_cycle" else {"schedule.momentum_low": 0.0}
+    return set_keys({"schedule.name": name, **momentum, **(changes or {})})
 
 
 def found_schedule(name: str, *further_keys: str) -> Found:
@@ -173,6 +197,31 @@ def found_schedule(name: str, *further_keys: str) -> Found:
         return chosen and any_differs(plan, baseline, SCHEDULE_KEYS + further_keys)
 
     return found
+
+
+def choose_clipping(key: str, value: Value) -> Edit:
+    """Return an edit that sets one bound on the gradient and the others to 0."""
+    return set_keys({**dict.fromkeys(CLIPPING_BOUNDS, 0.0), key: value})
+
+
+def found_clipping(key: str) -> Found:
+    """Return whether plans that differ in their clipping differ by this bound.
+
+    It is the one that the plan has; where it has none, the one that the baseline has.
+    """
+
+    def found(plan: Plan, baseline: Plan) -> bool:
+        if not any_differs(plan, baseline, CLIPPING_KEYS):
+            return False
+        bound = _bound(plan) or _bound(baseline) or "clipping.quantile"
+        return bound == key
+
+    return found
+
+
+def _bound(plan: Plan) -> str:
+    values = plan.flat()
+    return next((key for key in CLIPPING_BOUNDS if values[key]), "")
 
 
 def needs_a_decay(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from slipstream.techniques._base import Choice, Technique, always, set_keys
+from slipstream.techniques._base import (
+    CLIPPING_KEYS,
+    Choice,
+    Technique,
+    always,
+    choose_clipping,
+    found_clipping,
+)
 
 TECHNIQUE = Technique(
     name="clipping",
@@ -16,13 +23,19 @@ TECHNIQUE = Technique(
         "Recurrent nets, Transformers and large rates: one bad batch cannot throw the weights "
         "far away."
     ),
-    hurts="A bound below the usual norm only scales the rate down, unseen.",
+    hurts=(
+        "A bound below the usual norm only scales the rate down: a clipped_share near 1 in the "
+        "record tells."
+    ),
     reference=(
         "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, "
         "2013, arXiv:1211.5063"
     ),
     keys=("clipping.global_norm",),
-    edit=set_keys({"clipping.global_norm": 1.0}),
+    edit=choose_clipping("clipping.global_norm", 1.0),
     applies=always,
     search={"clipping.global_norm": Choice((0.0, 0.5, 1.0, 5.0))},
+    one_of="clipping",
+    along=CLIPPING_KEYS,
+    found=found_clipping("clipping.global_norm"),
 )

@@ -31,7 +31,9 @@ TECHNIQUE = Technique(
     reference="Defazio et al., The road less scheduled, 2024, arXiv:2405.15682",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer(
-        "schedule_free_adamw", 2.5e-3, {"schedule.name": "constant", "optimizer.ema": 0.0}
+        "schedule_free_adamw",
+        2.5e-3,
+        {"schedule.name": "constant", "schedule.plateau_patience": 0, "optimizer.ema": 0.0},
     ),
     applies=always,
     clashes=(
@@ -41,6 +43,11 @@ TECHNIQUE = Technique(
         "exponential",
         "step_decay",
         "warm_restarts",
+        "polynomial",
+        "inverse_time",
+        "piecewise_constant",
+        "warmup_stable_decay",
+        "reduce_on_plateau",
         "ema",
     ),
     search={"schedule.peak": Range(3e-4, 3e-2, log=True)},
