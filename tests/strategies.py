@@ -18,12 +18,19 @@ _DECAYS = (
 )
 _LENGTHS = st.sampled_from(("40 steps", "1 epoch", "2.5 epochs"))
 _PIECES = st.sampled_from(("0.5: 0.1, 0.75: 0.01", "1 epoch: 0.5", "100 steps: 0.3, 0.9: 0.2"))
-_ADAPTIVE = ("adam", "adamw", "adagrad", "lion", "muon", "schedule_free_adamw")
+_ADAPTIVE = (
+    *("adam", "adamw", "nadam", "adagrad", "adadelta", "adafactor", "lion", "lamb", "muon"),
+    "schedule_free_adamw",
+)
+_WITH_MOMENTUM = ("sgd", "rmsprop", "lars")
+
+_OF_CLASSES = ("as_task", "focal", "sparse_categorical_crossentropy", "kind=focal, size=mse")
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Plans that agree with themselves, with every key drawn."""
+    loss_name = draw(st.sampled_from((*_OF_CLASSES, "mae", "huber", "asymmetric_mse")))
     sections = {
         **draw(_learning()),
         **draw(_execution()),
@@ -32,12 +39,20 @@ def plans(draw: st.DrawFn) -> Plan:
         "regularization": {
             "l2": draw(_AMOUNTS),
             "dropout": draw(st.one_of(st.just("as_model"), _SHARES)),
-            "label_smoothing": draw(_SHARES),
+            "label_smoothing": draw(_SHARES) if loss_name in _OF_CLASSES else 0.0,
+        },
+        "loss": {
+            "name": loss_name,
+            "delta": draw(_POSITIVE),
+            "focus": draw(st.floats(1.0, 5.0)),
+            "from_logits": draw(st.sampled_from(("auto", "on", "off"))),
+            "weights": draw(st.sampled_from(("as_task", "learned", "a=1, b=0.5"))),
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
     }
     if sections["runtime"]["loop"] == "keras":
         sections["schedule"]["plateau_patience"] = 0
+        sections["optimizer"] |= {"sam": 0.0, "swa": 0.0}
     return Plan.from_dict(sections)
 
 
@@ -69,8 +84,8 @@ def facts(**changes: Any) -> TaskFacts:
 
 @st.composite
 def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
-    name = draw(st.sampled_from(("sgd", "rmsprop", *_ADAPTIVE)))
-    momentum = draw(_SHARES) if name in ("sgd", "rmsprop") else 0.0
+    name = draw(st.sampled_from((*_WITH_MOMENTUM, *_ADAPTIVE)))
+    momentum = draw(_SHARES) if name in _WITH_MOMENTUM else 0.0
     own_average = name == "schedule_free_adamw"
     shape = "constant" if own_average else draw(st.sampled_from(("constant", *_DECAYS)))
     beta_1 = draw(_SHARES)
@@ -87,8 +102,14 @@ def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             "epsilon": draw(_POSITIVE),
             "weight_decay": draw(_AMOUNTS),
             "decay_norm_and_bias": draw(st.booleans()),
-            "ema": 0.0 if own_average else draw(_SHARES),
+            "trust": draw(_POSITIVE),
+            "sam": draw(_AMOUNTS),
+            "lookahead": 0 if own_average else draw(st.integers(0, 9)),
+            "lookahead_share": draw(st.floats(0.01, 1.0)),
+            "norm_batches": draw(st.integers(0, 99)),
+            **draw(st.just({}) if own_average else _average()),
         },
+        "groups": draw(_groups()),
         "schedule": {
             "name": shape,
             "peak": draw(_POSITIVE),
@@ -99,6 +120,24 @@ def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             **draw(_shape()),
             **{key: value for key, value in draw(_plateau()).items() if not own_average},
         },
+    }
+
+
+@st.composite
+def _average(draw: st.DrawFn) -> dict[str, Any]:
+    """One average of the weights, or none."""
+    kind = draw(st.sampled_from(("", "ema", "swa")))
+    return {kind: draw(_SHARES)} if kind else {}
+
+
+@st.composite
+def _groups(draw: st.DrawFn) -> dict[str, Any]:
+    """Rates that differ from layer to layer."""
+    pattern = draw(st.sampled_from(("", "kernel", "^a/|b$")))
+    return {
+        "layer_decay": draw(st.floats(0.01, 1.0)),
+        "pattern": pattern,
+        "rate": draw(_AMOUNTS) if pattern else 1.0,
     }
 
 

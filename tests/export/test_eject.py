@@ -30,6 +30,12 @@ ONLY_WITH = {
     "use_ema": {"optimizer.ema": 0.9},
     "AveragedWeights": {"optimizer.name": "schedule_free_adamw"},
     "exclude_layers": {"optimizer.name": "muon"},
+    "class Lars": {"optimizer.name": "lars"},
+    "class ScheduleFreeAdamW": {"optimizer.name": "schedule_free_adamw"},
+    "rate_factors": {"groups.layer_decay": 0.8},
+    "lookahead=5": {"optimizer.lookahead": 5},
+    "first_snapshot=16 *": {"optimizer.swa": 0.25},
+    "renew_norms": {"optimizer.ema": 0.9},
     "set_dtype_policy": {"precision.policy": "mixed_bfloat16"},
     "import tensorflow": {"precision.policy": "graph_bfloat16", "runtime.jit": "off"},
     "jit_compile": {"runtime.jit": "on"},
@@ -37,6 +43,7 @@ ONLY_WITH = {
     "set_dropout": {"regularization.dropout": 0.3},
     "PenaltyInTraining": {"regularization.l2": 1e-4},
     "smoothed_cross_entropy": {"regularization.label_smoothing": 0.1},
+    "class SparseFocalCrossentropy": {"loss.name": "focal"},
     "augment": {"augmentation.shift": 2},
     "mirror": {"augmentation.flip": True},
     "KeepBest": {"duration.evaluations_per_epoch": 3},
@@ -50,6 +57,11 @@ ONLY_WITH = {
 def test_a_part_is_written_where_the_plan_asks_for_it_and_nowhere_else(part: str) -> None:
     assert part in eject(Plan().edit(ONLY_WITH[part]), "digits")
     assert part not in eject(Plan(), "digits")
+
+
+def test_two_gradients_an_update_have_no_plain_form() -> None:
+    with pytest.raises(PlanError, match=r"optimizer\.sam = 0 for a plain Keras script"):
+        eject(Plan().edit({"optimizer.sam": 0.05}), "digits")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -319,7 +331,7 @@ def _combined() -> dict:
     changes: dict = {}
     for part in ONLY_WITH.values():
         changes |= part
-    agreeing = {"optimizer.name": "adamw", "schedule.name": "one_cycle"}
+    agreeing = {"optimizer.name": "adamw", "schedule.name": "one_cycle", "optimizer.ema": 0.0}
     return {**changes, **agreeing, "precision.policy": "mixed_float16"}
 
 

@@ -38,6 +38,12 @@ CASES = [
     ),
     [SCHEDULE_FREE | {"schedule.name": "cosine"}],
     [SCHEDULE_FREE | {"optimizer.ema": 0.9}],
+    [SCHEDULE_FREE | {"optimizer.swa": 0.5}],
+    [{"optimizer.ema": 0.9, "optimizer.swa": 0.5}],
+    [SCHEDULE_FREE | {"optimizer.lookahead": 5}],
+    [KERAS | {"optimizer.sam": 0.05}],
+    [KERAS | {"optimizer.swa": 0.5}],
+    [{"groups.rate": 0.1}],
     [
         GRAPH | {"runtime.backend": "torch"},
         {"precision.policy": "graph_bfloat16", "runtime.backend": "jax"},
@@ -54,6 +60,10 @@ CASES = [
     [KERAS | {"data.cache": "device"}],
     [KERAS | {"duration.evaluations_per_epoch": 2}],
     [KERAS | {"augmentation.shift": 1}, KERAS | {"augmentation.flip": True}],
+    [
+        {"loss.name": "huber", "regularization.label_smoothing": 0.1},
+        {"loss.name": "mse", "regularization.label_smoothing": 0.1},
+    ],
     [KERAS | {"batch.remainder": "drop"}],
 ]
 

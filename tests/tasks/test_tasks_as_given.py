@@ -51,6 +51,12 @@ def schedule(class_name, **config):
         ("Adam", {"clipvalue": 0.5}, {"clipping.value": 0.5}),
         ("Adam", {"use_ema": True, "ema_momentum": 0.95}, {"optimizer.ema": 0.95}),
         ("Adam", {"use_ema": False, "ema_momentum": 0.95}, {"optimizer.ema": 0.0}),
+        ("Nadam", {"beta_1": 0.8}, {"optimizer.name": "nadam", "optimizer.beta_1": 0.8}),
+        (
+            "Adafactor",
+            {"beta_2_decay": -0.8, "relative_step": True},
+            {"optimizer.name": "adafactor"},
+        ),
         (
             "ScheduleFreeAdamW",
             {"warmup_steps": 5},
@@ -73,7 +79,7 @@ def test_what_plans_have_is_translated_without_a_note(class_name, config, expect
         ("RMSprop", {"centered": True}, "centered=True"),
         ("Adagrad", {"initial_accumulator_value": 0.5}, "initial_accumulator_value=0.5"),
         ("Adam", {"a_new_setting": 3}, "a_new_setting=3"),
-        ("Nadam", {}, "nearest relative, Adam"),
+        ("Adamax", {}, "nearest relative, Adam"),
         ("Adam", {"gradient_accumulation_steps": 4}, "Slipstream's loop"),
         ("Muon", {"momentum": 0.95, "nesterov": True}, "output layers"),
     ],
@@ -93,7 +99,7 @@ def test_excluding_variables_from_decay_is_kept_as_far_as_plans_can():
     assert not plan.optimizer.decay_norm_and_bias and "excluded from weight decay" in notes[0]
 
 
-@pytest.mark.parametrize("class_name", ["Ftrl", "Adadelta", "MyOwn", "MultiOptimizer"])
+@pytest.mark.parametrize("class_name", ["Ftrl", "MyOwn", "MultiOptimizer"])
 def test_optimizers_that_plans_lack_are_refused(class_name):
     with pytest.raises(TaskError, match=f"got the optimizer {class_name}"):
         translate(class_name)

@@ -19,10 +19,16 @@ from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 KerasState = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
-def open_program(model: Any, *, jit: bool) -> JaxProgram:
-    """Return the program of a compiled, built model; JAX always compiles."""
+def open_program(model: Any, *, jit: bool, sharpness: float = 0.0) -> JaxProgram:
+    """Return the program of a compiled, built model.
+
+    Args:
+        model: The model.
+        jit: Means nothing here: JAX always compiles.
+        sharpness: The radius within which the worst gradient is taken; 0 is off.
+    """
     del jit
-    return JaxProgram(model)
+    return JaxProgram(model, sharpness)
 
 
 @final
@@ -35,8 +41,9 @@ class JaxProgram:
     somebody changed in between counts.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, sharpness: float = 0.0) -> None:
         self._model = model
+        self._sharpness = sharpness
         self._placed: Arrays = None
         rate = getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate
         # None where the rate is a Keras schedule: such a model keeps its own rate.
@@ -49,6 +56,7 @@ class JaxProgram:
         self._test = jax.jit(model.test_step, donate_argnums=())
         self._gradients = jax.jit(self._micro_batch, donate_argnums=0)
         self._apply = jax.jit(self._apply_gradients, donate_argnums=0)
+        self._sharp = jax.jit(self._worst_nearby, donate_argnums=0)
         self._results = jax.jit(self._metric_results)
         self._variables = (
             model.trainable_variables,
@@ -82,13 +90,17 @@ class JaxProgram:
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         state = self._taken_state()
         at = None if rate is None else np.float32(rate)
-        if len(batches) == 1:
+        if len(batches) == 1 and not self._sharpness:
             # Through the model's own train_step, like any other update.
             update = map_arrays(lambda array: array[None], batches[0])
             self._state, self._logs = self._one(state, update, at, None)
             return
         self._logs = None
         total = sum(_num_examples(batch) for batch in batches)
+        if self._sharpness:
+            shares = [np.float32(_num_examples(batch) / total) for batch in batches]
+            self._state = self._sharp(state, list(batches), shares, at)
+            return
         gradients = None
         for batch in batches:
             share = np.float32(_num_examples(batch) / total)
@@ -172,6 +184,9 @@ class JaxProgram:
             _gather(map_arrays(lambda array, m=micro: array[m], update), placed)  # type: ignore[misc]
             for micro in range(num_micro_batches)
         ]
+        if self._sharpness:
+            shares = [np.float32(1.0 / num_micro_batches)] * num_micro_batches
+            return self._worst_nearby(state, batches, shares, rate), None
         if num_micro_batches == 1:
             logs, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
             return tuple(new_state), step_values(logs)
@@ -198,6 +213,31 @@ class JaxProgram:
         if gradients is not None:
             new = [old + gradient for old, gradient in zip(gradients, new, strict=True)]
         return (trainable, others, optimizer, metrics), new
+
+    def _worst_nearby(
+        self, state: KerasState, batches: list[Arrays], shares: list[Any], rate: Any
+    ) -> KerasState:
+        """Make an update with the gradients at w + radius * g / ||g||.
+
+        Only the first pass leaves traces: the second one draws the same random numbers.
+        """
+        after, gradients = self._summed(state, batches, shares)
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g.astype("float32"))) for g in gradients))
+        factor = self._sharpness / (norm + 1e-12)
+        moved = [
+            weight + (factor * gradient).astype(weight.dtype)
+            for weight, gradient in zip(state[0], gradients, strict=True)
+        ]
+        _, gradients = self._summed((moved, *state[1:]), batches, shares)
+        return self._apply_gradients(after, gradients, rate)
+
+    def _summed(
+        self, state: KerasState, batches: list[Arrays], shares: list[Any]
+    ) -> tuple[KerasState, Any]:
+        gradients = None
+        for batch, share in zip(batches, shares, strict=True):
+            state, gradients = self._micro_batch(state, batch, share, gradients)
+        return state, gradients
 
     def _apply_gradients(self, state: KerasState, gradients: Any, rate: Any) -> KerasState:
         trainable, others, optimizer, metrics = self._with_rate(state, rate)

@@ -18,17 +18,24 @@ def set_graph_bfloat16(on: bool) -> None:
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": on})
 
 
-def open_program(model: Any, *, jit: bool) -> TensorflowProgram:
-    """Return the program of a compiled, built model; jit lets XLA compile the step."""
-    return TensorflowProgram(model, jit)
+def open_program(model: Any, *, jit: bool, sharpness: float = 0.0) -> TensorflowProgram:
+    """Return the program of a compiled, built model.
+
+    Args:
+        model: The model.
+        jit: Lets XLA compile the step.
+        sharpness: The radius within which the worst gradient is taken; 0 is off.
+    """
+    return TensorflowProgram(model, jit, sharpness)
 
 
 @final
 class TensorflowProgram:
     """See `slipstream.backends.Program`."""
 
-    def __init__(self, model: Any, jit: bool) -> None:
+    def __init__(self, model: Any, jit: bool, sharpness: float = 0.0) -> None:
         self._model = model
+        self._sharpness = sharpness
         self._placed: Arrays = None
         # What the last update returned, where it was made alone.
         self._logs: dict[str, Any] | None = None
@@ -108,27 +115,50 @@ class TensorflowProgram:
     def _update(self, batches: list[Arrays]) -> dict[str, Any] | None:
         """Make one update and return what it logs, if it is a train_step."""
         model = self._model
-        if len(batches) == 1:
+        if len(batches) == 1 and not self._sharpness:
             return step_values(model.train_step(batches[0]))
+        gradients = self._worst_nearby(batches) if self._sharpness else self._gradients(batches)
+        model.optimizer.apply(gradients, model.trainable_variables)
+        return None
+
+    def _worst_nearby(self, batches: list[Arrays]) -> list[Any | None]:
+        """Return the gradients at w + radius * g / ||g||; only the first pass leaves traces."""
+        weights = [variable.value for variable in self._model.trainable_variables]
+        others = [variable.value for variable in self._model.non_trainable_variables]
+        kept, before = _copies(weights), _copies(others)
+        gradients = self._gradients(batches)
+        after = _copies(others)
+        factor = self._sharpness / (tf.linalg.global_norm(gradients) + 1e-12)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                weight.assign_add(tf.cast(factor * gradient, weight.dtype))
+        _assign(others, before)
+        gradients = self._gradients(batches, track=False)
+        _assign(others, after)
+        _assign(weights, kept)
+        return gradients
+
+    def _gradients(self, batches: list[Arrays], track: bool = True) -> list[Any | None]:
+        """Return the gradients of the mean loss over all examples of the batches."""
         sizes = [next(leaves(batch)).shape[0] for batch in batches]
-        total: list[Any] | None = None
+        total: list[Any | None] = []
         for batch, size in zip(batches, sizes, strict=True):
             share = size / sum(sizes)
             # None is the gradient of a variable that the loss does not reach; Keras skips it.
-            new = [None if g is None else g * share for g in self._micro_batch(batch, size)]
-            total = new if total is None else [_sum(a, b) for a, b in zip(total, new, strict=True)]
-        model.optimizer.apply(total, model.trainable_variables)
-        return None
+            new = [None if g is None else g * share for g in self._micro_batch(batch, size, track)]
+            total = [_sum(a, b) for a, b in zip(total, new, strict=True)] if total else new
+        return total
 
-    def _micro_batch(self, batch: Arrays, size: int) -> list[Any | None]:
+    def _micro_batch(self, batch: Arrays, size: int, track: bool) -> list[Any | None]:
         model = self._model
         x, y, weights = batch
         with tf.GradientTape() as tape:
             predictions = model(x, training=True)
             loss = model._compute_loss(x, y, predictions, weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
-        model._loss_tracker.update_state(loss, sample_weight=size)
-        model.compute_metrics(x, y, predictions, sample_weight=weights)
+        if track:
+            model._loss_tracker.update_state(loss, sample_weight=size)
+            model.compute_metrics(x, y, predictions, sample_weight=weights)
         gradients = tape.gradient(scaled, model.trainable_variables)
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 
@@ -149,3 +179,12 @@ def _gather(chosen: Arrays, placed: Arrays) -> Arrays:
 
 def _sum(one: Any | None, other: Any | None) -> Any | None:
     return None if one is None else one + other
+
+
+def _copies(variables: Sequence[Any]) -> list[Any]:
+    return [tf.identity(variable) for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

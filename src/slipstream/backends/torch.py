@@ -90,7 +90,12 @@ def keras_parts(model: Any) -> Parts:
 
 
 def open_program(
-    model: Any, *, jit: bool, parts: Parts | None = None, recorder: Recorder | None = None
+    model: Any,
+    *,
+    jit: bool,
+    parts: Parts | None = None,
+    recorder: Recorder | None = None,
+    sharpness: float = 0.0,
 ) -> TorchProgram:
     """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
 
@@ -99,12 +104,14 @@ def open_program(
         jit: Means nothing here.
         parts: What its steps are made of.
         recorder: What records steps that the host has no part in; CUDA graphs if None.
+        sharpness: The radius within which the worst gradient is taken; 0 is off. Such steps are
+            not recorded.
     """
     del jit
     parts = parts or keras_parts(model)
     if recorder is None and parts.host is not None and parts.host.row.is_cuda:
         recorder = CudaRecorder()
-    return TorchProgram(model, parts, recorder)
+    return TorchProgram(model, parts, recorder, sharpness)
 
 
 @final
@@ -115,13 +122,17 @@ class TorchProgram:
         model: A compiled and built Keras model.
         parts: What its steps are made of. A model with a step of its own is stepped by that.
         recorder: What records steps; None records none.
+        sharpness: The radius within which the worst gradient is taken; 0 is off.
 
     Attributes:
         notes: What was found out while training, for the record.
     """
 
-    def __init__(self, model: Any, parts: Parts, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, model: Any, parts: Parts, recorder: Recorder | None = None, sharpness: float = 0.0
+    ) -> None:
         self._model = model
+        self._sharpness = sharpness
         self._parts = parts
         self._placed: Arrays = None
         self.notes: list[str] = []
@@ -192,7 +203,10 @@ class TorchProgram:
                 self._model.optimizer.learning_rate = rate
             self._model.train_step(batches[0])
             return
-        done = self._differentiated(batches)
+        if self._sharpness:
+            done = self._differentiated_nearby(batches)
+        else:
+            done = self._differentiated(batches)
         gradients = [variable._value.grad for variable in self._variables]
         self._forget_gradients()
         with torch.no_grad():
@@ -221,6 +235,26 @@ class TorchProgram:
             done.append((seen, loss.detach()))
         return done
 
+    def _differentiated_nearby(self, batches: list[Arrays]) -> list[tuple[Seen, torch.Tensor]]:
+        """Leave the gradients at w + radius * g / ||g||; only the first pass leaves traces."""
+        others = [variable._value for variable in self._model.non_trainable_variables]
+        before = _copies(others)
+        done = self._differentiated(batches)
+        after = _copies(others)
+        moved = [v._value for v in self._variables if v._value.grad is not None]
+        with torch.no_grad():
+            kept = _copies(moved)
+            gradients = [weight.grad for weight in moved]
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            factor = self._sharpness / (norm + 1e-12)
+            torch._foreach_add_(moved, torch._foreach_mul(gradients, factor))
+            _put_back(others, before)
+        self._differentiated(batches)
+        with torch.no_grad():
+            _put_back(others, after)
+            _put_back(moved, kept)
+        return done
+
     def _forget_gradients(self) -> None:
         for variable in self._variables:
             variable._value.grad = None
@@ -246,6 +280,15 @@ class TorchProgram:
             return torch.index_select(array, 0, chosen)
 
         return map_arrays(pick, self._placed)
+
+
+def _copies(tensors: Sequence[Any]) -> list[torch.Tensor]:
+    return [tensor.detach().clone() for tensor in tensors]
+
+
+def _put_back(tensors: Sequence[Any], values: Sequence[torch.Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 def _to_tensor(array: Any) -> Any:

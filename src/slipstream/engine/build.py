@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +13,19 @@ import numpy as np
 from slipstream.backends import set_graph_bfloat16
 from slipstream.backends.seeding import set_random_seed
 from slipstream.data.splits import Data, Split
-from slipstream.engine.optimizers import build_optimizer
+from slipstream.engine.extras import applied_to_optimizer, extras_of
+from slipstream.engine.losses import (
+    learned_weights,
+    resolve_loss,
+    resolve_metrics,
+    training_loss,
+)
+from slipstream.engine.optimizers import build_optimizer, is_built_early
+from slipstream.engine.outputs import output_facts
 from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
-from slipstream.ops.losses import SmoothedSparseCategoricalCrossentropy
+from slipstream.ops.optimizer_extras import Extras
 from slipstream.plan import Plan
+from slipstream.plan.losses import changes_loss
 from slipstream.rewrite.dropout import set_dropout
 from slipstream.rewrite.normalization import set_batch_norm_momentum
 from slipstream.rewrite.penalty import Penalty
@@ -85,18 +94,20 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     penalty = Penalty(model, plan.regularization.l2)
     if plan.regularization.l2 > 0:
         applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
-    _compile(task, plan, model, learning_rate)
+    log_variances = learned_weights(task, plan, model)
+    extras = extras_of(plan, model, data.train)
+    _compile(task, plan, model, learning_rate, extras)
+    applied |= applied_to_optimizer(plan, model, extras)
     task_loss = model._compile_loss
     if plan.runtime.loop == "slipstream":
         # Keras' fit does it by itself, with a first look at the data that advances their shuffling.
         _build_state(model, data.train)
-    if plan.regularization.label_smoothing > 0:
-        smoothed = _smoothed(task.loss, plan.regularization.label_smoothing)
-        model._compile_loss = keras.src.trainers.compile_utils.CompileLoss(
-            smoothed, task.loss_weights, output_names=getattr(model, "output_names", None)
-        )
+    if changes_loss(plan):
+        outputs = list(output_facts(task, model, data.train))
+        training = training_loss(task, plan, model, outputs, log_variances)
+        model._compile_loss = training.compiled
         _build_state(model, data.train)
-        applied["regularization.label_smoothing"] = str(plan.regularization.label_smoothing)
+        applied |= training.applied
     return Built(model, penalty, task_loss, applied)
 
 
@@ -125,7 +136,16 @@ def build_model(task: Task, train: Split) -> Any:
 
 
 def _refuse_own_step(model: Any, plan: Plan) -> None:
-    if plan.batch.accumulation > 1 and type(model).train_step is not keras.Model.train_step:
+    if type(model).train_step is keras.Model.train_step:
+        return
+    if plan.optimizer.sam > 0:
+        raise PlanError(
+            "optimizer.sam = 0 for a model with a train_step of its own",
+            f"optimizer.sam = {plan.optimizer.sam} for {type(model).__name__}, whose train_step "
+            "takes one gradient an update",
+            "Set optimizer.sam = 0, or override compute_loss in place of train_step.",
+        )
+    if plan.batch.accumulation > 1:
         raise PlanError(
             "batch.accumulation = 1 for a model with a train_step of its own",
             f"batch.accumulation = {plan.batch.accumulation} for {type(model).__name__}, whose "
@@ -134,44 +154,21 @@ def _refuse_own_step(model: Any, plan: Plan) -> None:
         )
 
 
-def resolve_loss(loss: Any) -> Any:
-    """Return what `Model.compile` takes: serialised losses become Keras objects."""
-    if isinstance(loss, Mapping) and "class_name" in loss:
-        return keras.losses.get(dict(loss))
-    if isinstance(loss, Mapping):
-        return {name: resolve_loss(part) for name, part in loss.items()}
-    if isinstance(loss, list | tuple):
-        return [resolve_loss(part) for part in loss]
-    return keras.losses.get(loss) if isinstance(loss, str) else loss
-
-
-def resolve_metric(metric: Any) -> Any:
-    """Return what `Model.compile` takes: serialised metrics become Keras objects."""
-    if isinstance(metric, Mapping) and "class_name" in metric:
-        return keras.metrics.get(dict(metric))
-    return metric
-
-
-def _resolve_metrics(metrics: Any) -> Any:
-    if isinstance(metrics, Mapping) and "class_name" not in metrics:
-        return {name: _resolve_metrics(part) for name, part in metrics.items()}
-    if isinstance(metrics, list | tuple):
-        return [_resolve_metrics(part) for part in metrics]
-    return resolve_metric(metrics)
-
-
 def jit_setting(plan: Plan) -> bool | str:
     """Return the plan's jit as `Model.compile` takes it."""
     return "auto" if plan.runtime.jit == "auto" else plan.runtime.jit == "on"
 
 
-def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any) -> None:
+def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Extras | None) -> None:
+    optimizer = build_optimizer(plan, model, learning_rate, extras)
+    if is_built_early(optimizer):
+        optimizer.build(model.trainable_variables)
     try:
         model.compile(
-            optimizer=build_optimizer(plan, model, learning_rate),
+            optimizer=optimizer,
             loss=resolve_loss(task.loss),
             loss_weights=task.loss_weights,
-            metrics=_resolve_metrics(task.metrics) or None,
+            metrics=resolve_metrics(task.metrics) or None,
             jit_compile=jit_setting(plan),
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
@@ -221,46 +218,3 @@ def _output_layers(model: Any) -> Iterator[Any]:
             yield from _output_layers(operation)
         elif isinstance(operation, keras.layers.Layer):
             yield operation
-
-
-def _smoothed(loss: Any, smoothing: float) -> Any:
-    """Return the loss with smoothed labels, for each output that has a cross-entropy."""
-    resolved = resolve_loss(loss)
-    if isinstance(resolved, Mapping):
-        parts = list(resolved.values())
-    else:
-        parts = resolved if isinstance(resolved, list) else [resolved]
-    smoothed = [_smoothed_or_same(part, smoothing) for part in parts]
-    if all(new is old for new, old in zip(smoothed, parts, strict=True)):
-        names = [str(getattr(part, "__name__", type(part).__name__)) for part in parts]
-        raise PlanError(
-            "a cross-entropy loss for regularization.label_smoothing",
-            ", ".join(names),
-            "Set regularization.label_smoothing = 0.",
-        )
-    if isinstance(resolved, Mapping):
-        return dict(zip(resolved, smoothed, strict=True))
-    return smoothed if isinstance(resolved, list) else smoothed[0]
-
-
-def _smoothed_or_same(loss: Any, smoothing: float) -> Any:
-    name = getattr(loss, "__name__", type(loss).__name__)
-    if name in ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"):
-        if getattr(loss, "ignore_class", None) is not None:
-            raise PlanError(
-                "a cross-entropy over all labels for regularization.label_smoothing",
-                f"one that leaves out the label {loss.ignore_class}",
-                "Set regularization.label_smoothing = 0.",
-            )
-        from_logits = bool(getattr(loss, "from_logits", False))
-        reduction = getattr(loss, "reduction", "sum_over_batch_size")
-        return SmoothedSparseCategoricalCrossentropy(smoothing, from_logits, reduction=reduction)
-    classes: dict[str, Any] = {
-        "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
-        "binary_crossentropy": keras.losses.BinaryCrossentropy,
-    }
-    if name in classes:
-        return classes[name](label_smoothing=smoothing)
-    if type(loss) in classes.values():
-        return type(loss).from_config({**loss.get_config(), "label_smoothing": smoothing})
-    return loss

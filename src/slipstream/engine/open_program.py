@@ -29,7 +29,7 @@ class Opened:
     fallbacks: tuple[str, ...] = ()
 
 
-def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
+def open_model(model: Any, *, jit: bool, lowering: bool, sharpness: float = 0.0) -> Opened:
     """Open a compiled and built model on the backend that Keras runs on.
 
     Args:
@@ -37,16 +37,19 @@ def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
         jit: Whether the step is compiled, where the backend leaves the choice.
         lowering: Whether recognised parts run through native kernels. Only PyTorch has any: the
             others compile the step as a whole.
+        sharpness: The radius within which the worst gradient is taken; 0 is off.
     """
     backend = keras.backend.backend()
+    settings: dict[str, Any] = {"jit": jit, "sharpness": sharpness}
     if backend != "torch" or not lowering:
-        return Opened(open_program(model, backend, jit=jit))
+        return Opened(open_program(model, backend, **settings))
     # Imports PyTorch.
     from slipstream.lowering import lower_step
 
-    step = lower_step(model)
+    # An update that differentiates twice is not recorded for a GPU.
+    step = lower_step(model, on_device=False if sharpness else None)
     return Opened(
-        open_program(model, backend, jit=jit, parts=step.parts), step.native, step.fallbacks
+        open_program(model, backend, **settings, parts=step.parts), step.native, step.fallbacks
     )
 
 
@@ -57,7 +60,9 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     what was built.
     """
     jit = {"auto": built.model.jit_compile, "on": True, "off": False}[plan.runtime.jit]
-    opened = open_model(built.model, jit=jit, lowering=plan.runtime.lowering)
+    opened = open_model(
+        built.model, jit=jit, lowering=plan.runtime.lowering, sharpness=plan.optimizer.sam
+    )
     if opened.native:
         built.applied["runtime.lowering"] = opened.native
     built.notes.extend(f"Left to Keras: {fallback}" for fallback in opened.fallbacks)

@@ -14,7 +14,7 @@ from slipstream.data.order import Position
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
-from slipstream.engine.evaluation import named, weights_for_evaluation
+from slipstream.engine.evaluation import named, norm_renewal, weights_for_evaluation
 from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
@@ -59,6 +59,7 @@ class OwnLoop:
         self._validation = evaluation_batches(
             data.validation, evaluation_batch_size(plan.batch.size)
         )
+        self._renew = norm_renewal(plan, data.train)
         self._first_seconds: dict[str, float] = {}
         self.update = 0
         self.examples = 0
@@ -160,7 +161,7 @@ class OwnLoop:
         clock.add("train", time.perf_counter() - start)
         start = time.perf_counter()
         model = self._built.model
-        with self._built.judged_by_the_task(), weights_for_evaluation(model):
+        with self._built.judged_by_the_task(), weights_for_evaluation(model, self._renew):
             values = {**training, **named(self._program.evaluate(self._validation), "val_")}
             self._book("evaluate", "evaluate", time.perf_counter() - start)
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from slipstream.backends import open_program
 from slipstream.data.splits import Data, to_data
 from slipstream.engine.build import Built, build
-from slipstream.engine.evaluation import weights_for_evaluation
+from slipstream.engine.evaluation import norm_renewal, weights_for_evaluation
 from slipstream.engine.events import Finished, Observer, Started
 from slipstream.engine.feed import Feed, evaluation_batches
 from slipstream.engine.fingerprint import fingerprint
@@ -29,6 +29,7 @@ from slipstream.engine.recorder import Recorder
 from slipstream.environment import environment, peak_memory_bytes
 from slipstream.errors import InputError, PlanError, TrainingError
 from slipstream.plan import Plan
+from slipstream.plan.losses import changes_loss
 from slipstream.record import (
     WEIGHTS_FILE,
     Failure,
@@ -207,7 +208,7 @@ def _train(
     recorder.clock.add("total", recorder.clock.seconds)
     if own:
         program.synchronize()
-        _leave_final_weights(built.model, recorder)
+        _leave_final_weights(built.model, recorder, norm_renewal(plan, data.train))
     elif recorder.best_weights is not None:
         built.model.set_weights(recorder.best_weights)
     return outcome
@@ -224,12 +225,14 @@ def _prepare(task: Task, plan: Plan, data: Data) -> tuple[Built, Feed, NDArray[n
     return built, feed, rates
 
 
-def _leave_final_weights(model: Any, recorder: Recorder) -> None:
+def _leave_final_weights(
+    model: Any, recorder: Recorder, renew: Callable[[Any], None] | None
+) -> None:
     """Leave the best weights in the model, or the averaged ones, or those of the last update."""
     if recorder.best_weights is not None:
         model.set_weights(recorder.best_weights)
         return
-    with weights_for_evaluation(model):
+    with weights_for_evaluation(model, renew):
         judged = [np.array(variable) for variable in model.weights]
     model.set_weights(judged)
 
@@ -259,11 +262,11 @@ def _save_weights(run: _Run, folder: Path) -> None:
 
 
 def _check_monitor(task: Task, plan: Plan) -> None:
-    changes_loss = plan.regularization.l2 > 0 or plan.regularization.label_smoothing > 0
-    if plan.runtime.loop == "keras" and task.monitor == "val_loss" and changes_loss:
+    changes = plan.regularization.l2 > 0 or changes_loss(plan)
+    if plan.runtime.loop == "keras" and task.monitor == "val_loss" and changes:
         raise PlanError(
-            "runtime.loop = 'slipstream' where regularization changes the loss that is watched",
-            "runtime.loop = 'keras', which adds penalty and smoothing to val_loss",
+            "runtime.loop = 'slipstream' where the plan changes the loss that is watched",
+            "runtime.loop = 'keras', where val_loss has the plan's loss, penalty and smoothing",
             "Set runtime.loop = 'slipstream', or watch another metric.",
         )
 

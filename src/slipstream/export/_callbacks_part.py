@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slipstream.export._copied import copied
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -36,7 +37,7 @@ AVERAGED = '''
 class AveragedWeights(keras.callbacks.Callback):
     """Evaluates and keeps the averaged weights, and trains on with the others."""
 
-    trained = None
+    trained = None{first}
 
     def on_test_begin(self, logs=None):
         variables = self.model.trainable_variables
@@ -44,14 +45,33 @@ class AveragedWeights(keras.callbacks.Callback):
         self.trained = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
         {averages}
         for variable, value in zip(variables, averages, strict=True):
-            variable.assign(value)
+            variable.assign(value){renew}
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.trained is not None:
             for variable, value in zip(self.model.trainable_variables, self.trained, strict=True):
                 variable.assign(value)
-            self.trained = None
+            self.trained = None{put_back}
 '''
+
+
+# Parts of AveragedWeights, for nets with BatchNormalization.
+KEEP_BATCHES = """
+
+    def __init__(self, x):
+        super().__init__()
+        self.batches = batches_for_norms(x, {size}, {count}, SEED)"""
+RENEW = """
+        # What BatchNormalization keeps belongs to the weights that were trained.
+        others = self.model.non_trainable_variables
+        self.others = [keras.ops.convert_to_numpy(variable).copy() for variable in others]
+        pairs = zip(self.trained, averages, strict=True)
+        if any(not np.array_equal(one, other) for one, other in pairs):
+            renew_norms(self.model, self.batches)"""
+PUT_BACK = """
+            pairs = zip(self.model.non_trainable_variables, self.others, strict=True)
+            for variable, value in pairs:
+                variable.assign(value)"""
 
 
 STOP_AT_TARGET = '''
@@ -89,6 +109,9 @@ def callback_definitions(task: Task, plan: Plan) -> list[str]:
     if plan.regularization.l2 and plan.runtime.loop == "slipstream":
         parts.append(PENALTY.format(l2=plan.regularization.l2))
     if needs_own_averaging(plan):
+        if _renews_norms(plan):
+            names = ("normalizations", "batches_for_norms", "renew_norms")
+            parts += [copied("slipstream.ops.norm_statistics", name) for name in names]
         parts.append(_averaged(plan))
     if plan.duration.evaluations_per_epoch > 1:
         if follows_monitor(task, plan):
@@ -107,7 +130,7 @@ def callback_lines(task: Task, plan: Plan) -> list[str]:
         if plan.regularization.l2:
             lines.append("PenaltyInTraining(),")
     if needs_own_averaging(plan):
-        lines.append("AveragedWeights(),")
+        lines.append(f"{averaged_call(plan)},")
     elif plan.optimizer.ema:
         lines.append("keras.callbacks.SwapEMAWeights(swap_on_epoch=True),")
     lines.append('keras.callbacks.CSVLogger("history.csv"),')
@@ -130,7 +153,7 @@ def _averaged(plan: Plan) -> str:
     optimizer = "self.model.optimizer"
     if plan.precision.policy == "mixed_float16":
         optimizer = "self.model.optimizer.inner_optimizer  # Keras scales the loss around it."
-    if plan.optimizer.ema:
+    if plan.optimizer.ema or plan.optimizer.swa:
         averages = "\n        ".join(
             [
                 "averages = [",
@@ -152,7 +175,14 @@ def _averaged(plan: Plan) -> str:
                 "]",
             ]
         )
-    return AVERAGED.format(optimizer=optimizer, averages=averages)
+    count = plan.optimizer.norm_batches if _renews_norms(plan) else 0
+    return AVERAGED.format(
+        optimizer=optimizer,
+        averages=averages,
+        first=KEEP_BATCHES.format(size=plan.batch.size, count=count) if count else "",
+        renew=RENEW if count else "",
+        put_back=PUT_BACK if count else "",
+    )
 
 
 def _keep_best(task: Task, plan: Plan) -> str:
@@ -179,14 +209,26 @@ def _keep_best(task: Task, plan: Plan) -> str:
 
 def needs_own_averaging(plan: Plan) -> bool:
     """Whether averaged weights are judged and Keras' own callback does not do it right."""
-    if plan.optimizer.name == "schedule_free_adamw":
-        return plan.runtime.loop == "slipstream"
-    if not plan.optimizer.ema:
+    settings, own = plan.optimizer, plan.runtime.loop == "slipstream"
+    if settings.name == "schedule_free_adamw":
+        return own
+    if not settings.ema and not settings.swa:
         return False
+    if settings.swa or _renews_norms(plan):
+        return True
     duration = plan.duration
     # SwapEMAWeights leaves other weights than the averaged ones behind when fit ends early.
     ends_early = duration.patience > 0 or duration.stop_at_target
     return duration.evaluations_per_epoch > 1 or (ends_early and not duration.restore_best)
+
+
+def averaged_call(plan: Plan) -> str:
+    """Return how the script makes the callback that judges averaged weights."""
+    return "AveragedWeights(train[0])" if _renews_norms(plan) else "AveragedWeights()"
+
+
+def _renews_norms(plan: Plan) -> bool:
+    return plan.optimizer.norm_batches > 0 and plan.runtime.loop == "slipstream"
 
 
 def stops_at_target(task: Task, plan: Plan) -> bool:

@@ -6,6 +6,7 @@ from textwrap import indent
 
 from slipstream.data.augment import STREAM
 from slipstream.export._callbacks_part import (
+    averaged_call,
     callback_definitions,
     callback_lines,
     follows_monitor,
@@ -147,7 +148,7 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
     if plan.regularization.l2:
         callbacks.append("PenaltyInTraining()")
     if needs_own_averaging(plan):
-        callbacks.append("AveragedWeights()")
+        callbacks.append(averaged_call(plan))
     callbacks.append('keras.callbacks.CSVLogger("history.csv", append=True)')
     if follows:
         callbacks.append("keep_best")

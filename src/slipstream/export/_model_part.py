@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from textwrap import indent
-from typing import Any
 
-from slipstream.errors import PlanError
-from slipstream.export._loss_part import loss_definitions, loss_source, metrics_source
+from slipstream.export._loss_part import (
+    loss_definitions,
+    loss_source,
+    loss_weights_source,
+    metrics_source,
+)
+from slipstream.export._optimizer_part import (
+    looks_into_model,
+    optimizer_definitions,
+    optimizer_lines,
+)
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -52,7 +60,7 @@ def model_definitions(task: Task, plan: Plan) -> list[str]:
     parts = []
     if plan.regularization.dropout != "as_model":
         parts.append(SET_DROPOUT)
-    return [*parts, *loss_definitions(task, plan)]
+    return [*parts, *optimizer_definitions(plan), *loss_definitions(task, plan)]
 
 
 def build_function(
@@ -101,10 +109,11 @@ def build_function(
             "    if variable.name in KERNELS and variable.regularizer is None:",
             f"        variable.regularizer = keras.regularizers.L2({plan.regularization.l2})",
         ]
-    lines += _optimizer(plan, "rates(total_updates)" if varies else repr(plan.schedule.peak))
+    lines += optimizer_lines(plan, "rates(total_updates)" if varies else repr(plan.schedule.peak))
     lines += _compile(task, plan, expressions)
     lines.append("return model")
-    arguments = "total_updates: int, x" if varies else "x"
+    counts = varies or plan.optimizer.swa > 0
+    arguments = "total_updates: int, x" if counts else "x"
     if not _looks_into_model(plan):
         arguments = arguments.removesuffix("x").removesuffix(", ")
     head = f'def build({arguments}) -> keras.Model:\n    """Return the model, compiled."""\n'
@@ -114,7 +123,8 @@ def build_function(
 def build_call(plan: Plan) -> str:
     """Return how the script calls its `build`."""
     arguments = []
-    if plan.schedule.name != "constant" or bool(plan.schedule.warmup):
+    varies = plan.schedule.name != "constant" or bool(plan.schedule.warmup)
+    if varies or plan.optimizer.swa > 0:
         arguments.append("updates * EPOCHS")
     if _looks_into_model(plan):
         arguments.append("train[0]")
@@ -132,70 +142,16 @@ def _looks_into_model(plan: Plan) -> bool:
         or plan.regularization.dropout != "as_model"
         or plan.architecture.batch_norm_momentum != "as_model"
         or (plan.regularization.l2 > 0 and plan.runtime.loop == "keras")
-        or (plan.optimizer.weight_decay > 0 and not plan.optimizer.decay_norm_and_bias)
-        or plan.optimizer.name in ("muon", "schedule_free_adamw")
+        or looks_into_model(plan)
     )
-
-
-def _optimizer(plan: Plan, learning_rate: str) -> list[str]:
-    settings = plan.optimizer
-    if settings.name == "schedule_free_adamw" and settings.beta_1 == 0:
-        raise PlanError(
-            "optimizer.beta_1 above 0 with optimizer.name = 'schedule_free_adamw'",
-            "0, which leaves the average out of what is trained",
-            "Set optimizer.beta_1 = 0.9.",
-        )
-    arguments: dict[str, str] = {"learning_rate": learning_rate}
-    arguments |= {key: repr(value) for key, value in _OWN_SETTINGS[settings.name](plan).items()}
-    lines = []
-    if settings.name == "muon":
-        lines += [
-            "# Muon is for hidden matrices: what maps to the outputs is left to its AdamW.",
-            "outputs = [tensor._keras_history.operation.name for tensor in model.outputs]",
-        ]
-        arguments["exclude_layers"] = '[f"(^|/){name}/" for name in outputs]'
-    elif settings.weight_decay or settings.name == "adamw":
-        arguments["weight_decay"] = repr(settings.weight_decay)
-    arguments |= _clipping(plan)
-    if settings.ema:
-        arguments |= {"use_ema": "True", "ema_momentum": repr(settings.ema)}
-    lines.append(f"optimizer = keras.optimizers.{_CLASSES[settings.name]}(")
-    lines += [f"    {key}={value}," for key, value in arguments.items()]
-    lines.append(")")
-    if settings.weight_decay and not settings.decay_norm_and_bias:
-        lines += [
-            "# Biases and the scales of normalizations do not decay.",
-            "optimizer.exclude_from_weight_decay(",
-            "    var_list=[v for v in model.trainable_variables if len(v.shape) < 2]",
-            ")",
-        ]
-    if settings.name == "schedule_free_adamw":
-        lines += [
-            "# Its averages start at the weights; on TensorFlow only where it is built before fit.",
-            "optimizer.build(model.trainable_variables)",
-        ]
-    return lines
-
-
-def _clipping(plan: Plan) -> dict[str, str]:
-    """Return what bounds the gradient; raises PlanError for what Keras' optimizers have not."""
-    clipping = plan.clipping
-    for key in ("adaptive", "quantile"):
-        if getattr(clipping, key):
-            raise PlanError(
-                "a bound on the gradient that plain Keras has: clipping.value, clipping.norm or "
-                "clipping.global_norm",
-                f"clipping.{key} = {getattr(clipping, key)}",
-                f"Set clipping.{key} = 0, or train with Slipstream.",
-            )
-    arguments = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
-    bounds = {argument: getattr(clipping, key) for key, argument in arguments.items()}
-    return {argument: repr(bound) for argument, bound in bounds.items() if bound}
 
 
 def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str]:
     arguments = {"optimizer": "optimizer", "loss": loss_source(task, plan, expressions)}
-    if "loss_weights" in expressions:
+    weights = loss_weights_source(task, plan)
+    if weights:
+        arguments["loss_weights"] = weights
+    elif "loss_weights" in expressions:
         arguments["loss_weights"] = expressions["loss_weights"]
     metrics = metrics_source(task, plan, expressions)
     if metrics:
@@ -205,57 +161,3 @@ def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str
     if plan.runtime.steps_per_execution > 1 and plan.runtime.backend != "torch":
         arguments["steps_per_execution"] = str(plan.runtime.steps_per_execution)
     return ["model.compile(", *(f"    {key}={value}," for key, value in arguments.items()), ")"]
-
-
-def _betas(plan: Plan) -> dict[str, Any]:
-    return {"beta_1": plan.optimizer.beta_1, "beta_2": plan.optimizer.beta_2}
-
-
-def _adam_settings(plan: Plan) -> dict[str, Any]:
-    return {**_betas(plan), "epsilon": plan.optimizer.epsilon}
-
-
-def _sgd_settings(plan: Plan) -> dict[str, Any]:
-    settings = {"momentum": plan.optimizer.momentum, "nesterov": plan.optimizer.nesterov}
-    return {key: value for key, value in settings.items() if value}
-
-
-def _rmsprop_settings(plan: Plan) -> dict[str, Any]:
-    momentum = {"momentum": plan.optimizer.momentum} if plan.optimizer.momentum else {}
-    return {"rho": plan.optimizer.rho, "epsilon": plan.optimizer.epsilon, **momentum}
-
-
-def _adagrad_settings(plan: Plan) -> dict[str, Any]:
-    return {"epsilon": plan.optimizer.epsilon}
-
-
-def _muon_settings(plan: Plan) -> dict[str, Any]:
-    return {
-        "adam_beta_1": plan.optimizer.beta_1,
-        "adam_beta_2": plan.optimizer.beta_2,
-        "epsilon": plan.optimizer.epsilon,
-        "weight_decay": plan.optimizer.weight_decay,
-        "adam_weight_decay": plan.optimizer.weight_decay,
-    }
-
-
-_CLASSES = {
-    "sgd": "SGD",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-    "lion": "Lion",
-    "muon": "Muon",
-    "schedule_free_adamw": "ScheduleFreeAdamW",
-}
-_OWN_SETTINGS: Mapping[str, Callable[[Plan], dict[str, Any]]] = {
-    "sgd": _sgd_settings,
-    "adam": _adam_settings,
-    "adamw": _adam_settings,
-    "rmsprop": _rmsprop_settings,
-    "adagrad": _adagrad_settings,
-    "lion": _betas,
-    "muon": _muon_settings,
-    "schedule_free_adamw": _adam_settings,
-}

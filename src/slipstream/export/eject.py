@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.errors import PlanError, SlipstreamError, TaskError
+from slipstream.export._copied import needs
 from slipstream.export._data_part import Loading, loading
 from slipstream.export._folder_source import folder_data, folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
+from slipstream.export._loss_part import changes_in_words
 from slipstream.export._model_part import build_function, model_definitions
 from slipstream.export._objects import literal
 from slipstream.export._rates_part import rates_part
 from slipstream.export._task_source import TaskSource, task_source
 from slipstream.plan import Plan
+from slipstream.plan.losses import changes_loss
 from slipstream.task import Task
 from slipstream.tasks import names, resolve
 from slipstream.tasks._references import BY_VALUE
@@ -27,8 +30,12 @@ from slipstream.tasks._references import BY_VALUE
 OWN_NAMES = (
     *("SEED", "EPOCHS", "BATCH_SIZE", "SHIFT", "EVALUATIONS_PER_EPOCH", "MONITOR", "KERNELS"),
     *("Batches", "RateTable", "AveragedWeights", "PenaltyInTraining", "StopAtTarget", "KeepBest"),
+    *("AsymmetricMeanSquaredError", "SparseFocalCrossentropy", "F1", "ConfusionMatrix"),
+    "ExpectedCalibrationError",
     *("augment", "rates", "set_dropout", "smoothed_cross_entropy", "build", "main"),
     *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
+    *("Extras", "extended", "rate_factors", "Lars", "ScheduleFreeAdamW"),
+    *("normalizations", "batches_for_norms", "renew_norms", "updates_per_epoch"),
     *("callbacks", "updates", "ends", "part", "keep_best"),
 )
 
@@ -89,18 +96,19 @@ def _check(task: Task, plan: Plan, source: TaskSource, load: Loading) -> None:
                 "no such keyword",
                 "Name it in the call, so that a script can be made from it.",
             )
-    smooths_watched_loss = plan.regularization.label_smoothing > 0 and task.monitor == "val_loss"
-    if smooths_watched_loss and plan.runtime.loop == "keras":
+    if task.monitor != "val_loss" or not changes_loss(plan):
+        return
+    if plan.runtime.loop == "keras":
         raise PlanError(
-            "runtime.loop = 'slipstream' where regularization changes the loss that is watched",
-            "runtime.loop = 'keras', which adds the smoothing to val_loss",
+            "runtime.loop = 'slipstream' where the plan changes the loss that is watched",
+            f"runtime.loop = 'keras', where val_loss has {changes_in_words(plan)}",
             "Set runtime.loop = 'slipstream', or watch another metric.",
         )
-    if smooths_watched_loss and load.weighted:
+    if load.weighted:
         raise PlanError(
-            "regularization.label_smoothing = 0 where a weighted loss is watched",
-            f"{plan.regularization.label_smoothing}",
-            "Plain Keras has no such validation loss without smoothing: watch another metric.",
+            "a plan with the task's own loss where a weighted loss is watched",
+            changes_in_words(plan),
+            "Plain Keras has no validation loss of the task's own beside it: watch another metric.",
         )
 
 
@@ -196,6 +204,7 @@ def _head(task: Task, plan: Plan) -> list[str]:
 def _imports(plan: Plan, source: TaskSource, ours: str) -> list[str]:
     """Return the imports: Python's own, then the backend's name, then all that may need it."""
     lines = {"import os", "import keras", "import numpy as np", *source.imports}
+    lines |= needs(ours)
     if plan.precision.policy == "graph_bfloat16":
         lines.add("import tensorflow as tf")
     if "Path(" in ours:

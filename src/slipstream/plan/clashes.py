@@ -46,8 +46,8 @@ CLASHES: tuple[Clash, ...] = (
     ),
     Clash(
         ("optimizer.momentum", "optimizer.name"),
-        lambda p: p.optimizer.momentum > 0 and p.optimizer.name not in ("sgd", "rmsprop"),
-        "optimizer.momentum is for optimizer.name = 'sgd' or 'rmsprop'; "
+        lambda p: p.optimizer.momentum > 0 and p.optimizer.name not in ("sgd", "rmsprop", "lars"),
+        "optimizer.momentum is for optimizer.name = 'sgd', 'rmsprop' or 'lars'; "
         "the others keep their own mean (optimizer.beta_1)",
     ),
     Clash(
@@ -99,6 +99,40 @@ CLASHES: tuple[Clash, ...] = (
         ("optimizer.name", "optimizer.ema"),
         lambda p: p.optimizer.name == "schedule_free_adamw" and p.optimizer.ema > 0,
         "optimizer.name = 'schedule_free_adamw' averages the weights itself: set optimizer.ema = 0",
+    ),
+    Clash(
+        ("optimizer.name", "optimizer.swa"),
+        lambda p: p.optimizer.name == "schedule_free_adamw" and p.optimizer.swa > 0,
+        "optimizer.name = 'schedule_free_adamw' averages the weights itself: set optimizer.swa = 0",
+    ),
+    Clash(
+        ("optimizer.ema", "optimizer.swa"),
+        lambda p: p.optimizer.ema > 0 and p.optimizer.swa > 0,
+        "optimizer.ema and optimizer.swa are two averages of which one is judged: "
+        "set one of them to 0",
+    ),
+    Clash(
+        ("optimizer.name", "optimizer.lookahead"),
+        lambda p: p.optimizer.name == "schedule_free_adamw" and p.optimizer.lookahead > 0,
+        "optimizer.name = 'schedule_free_adamw' and optimizer.lookahead both move the weights "
+        "back towards an average: set optimizer.lookahead = 0",
+    ),
+    Clash(
+        ("runtime.loop", "optimizer.sam"),
+        lambda p: p.runtime.loop == "keras" and p.optimizer.sam > 0,
+        "runtime.loop = 'keras' takes one gradient an update and optimizer.sam needs two: "
+        "set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("runtime.loop", "optimizer.swa"),
+        lambda p: p.runtime.loop == "keras" and p.optimizer.swa > 0,
+        "runtime.loop = 'keras' does not go with optimizer.swa: Keras averages exponentially; "
+        "set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("groups.rate", "groups.pattern"),
+        lambda p: p.groups.rate != 1.0 and not p.groups.pattern,
+        "groups.rate needs groups.pattern: a regular expression that names its variables",
     ),
     Clash(
         ("precision.policy", "runtime.backend"),
@@ -160,6 +194,12 @@ CLASHES: tuple[Clash, ...] = (
         lambda p: p.runtime.loop == "keras" and (p.augmentation.shift > 0 or p.augmentation.flip),
         "runtime.loop = 'keras' does not go with augmentation.shift or augmentation.flip: "
         "set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("loss.name", "regularization.label_smoothing"),
+        lambda p: p.regularization.label_smoothing > 0 and not p.loss.has_cross_entropy,
+        "loss.name without a cross-entropy and regularization.label_smoothing do not go together: "
+        "there are no labels to smooth; set regularization.label_smoothing = 0",
     ),
     Clash(
         ("runtime.loop", "batch.remainder"),

@@ -16,7 +16,19 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 OptimizerName = Literal[
-    "sgd", "adam", "adamw", "rmsprop", "adagrad", "lion", "muon", "schedule_free_adamw"
+    "sgd",
+    "adam",
+    "adamw",
+    "nadam",
+    "rmsprop",
+    "adagrad",
+    "adadelta",
+    "adafactor",
+    "lion",
+    "lamb",
+    "lars",
+    "muon",
+    "schedule_free_adamw",
 ]
 ScheduleName = Literal[
     "constant",
@@ -55,16 +67,19 @@ class Optimizer(Section):
 
     name: OptimizerName = Field(default="adam", description="the update rule")
     momentum: BelowOne = Field(
-        default=0.0, description="sgd and rmsprop: share of the last update kept"
+        default=0.0, description="sgd, rmsprop, lars: share of the last update kept"
     )
     nesterov: bool = Field(default=False, description="sgd: look ahead along the momentum")
     beta_1: BelowOne = Field(
-        default=0.9, description="adam family, lion, muon: decay of the mean gradient"
+        default=0.9, description="adam family, lamb, lion, muon: decay of the mean gradient"
     )
     beta_2: BelowOne = Field(
-        default=0.999, description="adam family, lion: decay of the mean square"
+        default=0.999, description="adam family, lamb, lion: decay of the mean square"
     )
-    rho: BelowOne = Field(default=0.9, description="rmsprop: decay of the mean square")
+    rho: BelowOne = Field(default=0.9, description="rmsprop, adadelta: decay of the mean square")
+    trust: Positive = Field(
+        default=0.02, description="lars: share of a matrix's norm that rate 1 moves it by"
+    )
     epsilon: Positive = Field(default=1e-7, description="added to the denominator")
     weight_decay: NonNegative = Field(
         default=0.0, description="decoupled: weights shrink by rate * decay"
@@ -72,7 +87,39 @@ class Optimizer(Section):
     decay_norm_and_bias: bool = Field(
         default=False, description="whether biases and norm scales decay too"
     )
+    sam: NonNegative = Field(
+        default=0.0, description="radius within which the worst gradient is taken; 0 is off"
+    )
+    lookahead: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="updates after which slow weights follow the fast ones; 0 is off"
+    )
+    lookahead_share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=0.5, description="how much of the way the slow weights go"
+    )
     ema: BelowOne = Field(default=0.0, description="decay of the averaged weights; 0 is off")
+    swa: BelowOne = Field(
+        default=0.0,
+        description="last fraction of the run whose epochs' final weights are averaged; 0 is off",
+    )
+    norm_batches: Annotated[int, Field(ge=0)] = Field(
+        default=32,
+        description="batches from which BatchNormalization's statistics are computed anew for"
+        " averaged weights; 0 leaves them",
+    )
+
+
+class Groups(Section):
+    """Learning rates that differ from layer to layer, as factors on the schedule's."""
+
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="factor from each layer to the one before it; 1 is off"
+    )
+    pattern: str = Field(
+        default="", description="regular expression: variables whose path it is found in"
+    )
+    rate: NonNegative = Field(
+        default=1.0, description="factor of the variables that the pattern names"
+    )
 
 
 class Schedule(Section):

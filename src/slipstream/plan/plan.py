@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError, model_validator
 from slipstream.errors import PlanError
 from slipstream.plan import parts
 from slipstream.plan.clashes import find_clash
+from slipstream.plan.losses import Loss
 from slipstream.plan.spelling import explain_validation_error, nearest_key
 
 Value = str | int | float | bool
@@ -31,9 +32,11 @@ class Plan(parts.Section):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     optimizer: parts.Optimizer = parts.Optimizer()
+    groups: parts.Groups = parts.Groups()
     schedule: parts.Schedule = parts.Schedule()
     batch: parts.Batch = parts.Batch()
     clipping: parts.Clipping = parts.Clipping()
+    loss: Loss = Loss()
     precision: parts.Precision = parts.Precision()
     architecture: parts.Architecture = parts.Architecture()
     regularization: parts.Regularization = parts.Regularization()

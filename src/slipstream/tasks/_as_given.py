@@ -19,12 +19,16 @@ OPTIMIZERS = {
     "AdamW": "adamw",
     "RMSprop": "rmsprop",
     "Adagrad": "adagrad",
+    "Nadam": "nadam",
+    "Adadelta": "adadelta",
+    "Adafactor": "adafactor",
     "Lion": "lion",
+    "Lamb": "lamb",
     "Muon": "muon",
     "ScheduleFreeAdamW": "schedule_free_adamw",
 }
 # Adam with one part exchanged: near enough to race against, and the note says so.
-RELATIVES = {"Nadam": "adam", "Adamax": "adam"}
+RELATIVES = {"Adamax": "adam"}
 
 # Settings that are translated below, or that change nothing.
 SAID = {
@@ -40,6 +44,9 @@ UNSAID = {
     **{"initial_accumulator_value": 0.1, "exclude_layers": [], "exclude_embeddings": True},
     **{"muon_a": 3.4445, "muon_b": -4.775, "muon_c": 2.0315, "ns_steps": 5},
     **{"adam_lr_ratio": 1, "rms_rate": 0.2},
+    **{"beta_2_decay": -0.8, "epsilon_1": 1e-30, "epsilon_2": 1e-3, "clip_threshold": 1.0},
+    # Keras' Adafactor bounds its rate by 1 / sqrt(step) whatever it says.
+    **{"relative_step": True},
 }
 MUON_MOMENTUM = 0.95
 CLIPPING = {

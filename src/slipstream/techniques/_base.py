@@ -23,6 +23,7 @@ OPTIMIZER_KEYS = (
     "optimizer.beta_1",
     "optimizer.beta_2",
     "optimizer.rho",
+    "optimizer.trust",
     "optimizer.epsilon",
 )
 SCHEDULE_KEYS = (
@@ -253,8 +254,8 @@ def examples_per_update(plan: Plan) -> int:
 def scaled_peak(before: Plan, after: Plan) -> Changes:
     """Return the learning rate that follows the examples per update.
 
-    rate * k for sgd and rate * sqrt(k) for optimizers that divide by a mean of squares or take
-    signs, where k is the ratio of examples per update.
+    rate * k for sgd and lars, and rate * sqrt(k) for optimizers that divide by a mean of squares
+    or take signs, where k is the ratio of examples per update.
 
     Source: Goyal et al., 2017, arXiv:1706.02677 (linear); Malladi et al., 2022, arXiv:2205.10287
     (square root).
@@ -265,5 +266,5 @@ def scaled_peak(before: Plan, after: Plan) -> Changes:
         {'schedule.peak': 0.002}
     """
     ratio = examples_per_update(after) / examples_per_update(before)
-    factor = ratio if after.optimizer.name == "sgd" else math.sqrt(ratio)
+    factor = ratio if after.optimizer.name in ("sgd", "lars") else math.sqrt(ratio)
     return {"schedule.peak": after.schedule.peak * factor}

@@ -10,6 +10,8 @@ from slipstream.techniques._base import Choice, Technique, set_keys
 def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
     if plan.optimizer.name == "schedule_free_adamw":
         return "optimizer.name = 'schedule_free_adamw' averages the weights itself"
+    if plan.optimizer.swa > 0:
+        return f"optimizer.swa = {plan.optimizer.swa} averages the weights already"
     return None
 
 
@@ -31,6 +33,6 @@ TECHNIQUE = Technique(
     edit=set_keys({"optimizer.ema": 0.99}),
     applies=_applies,
     after=("optimizer",),
-    clashes=("schedule_free_adamw",),
+    clashes=("schedule_free_adamw", "swa"),
     search={"optimizer.ema": Choice((0.0, 0.9, 0.99, 0.999))},
 )

@@ -13,7 +13,12 @@ _USUAL = {
     "adamw": 1e-3,
     "rmsprop": 1e-3,
     "adagrad": 1e-2,
+    "nadam": 1e-3,
+    "adadelta": 1.0,
+    "adafactor": 1e-2,
     "lion": 2e-4,
+    "lamb": 5e-3,
+    "lars": 0.05,
     "muon": 2e-3,
     "schedule_free_adamw": 2.5e-3,
 }

@@ -24,16 +24,21 @@ TECHNIQUE = Technique(
     ),
     helps="Where the length of the training is not known in advance.",
     hurts=(
-        "Nets with BatchNormalization, whose statistics belong to y and not to x; and it needs "
-        "its own, larger rate. Keras 3.15.1 computes it as published on JAX alone: on TensorFlow "
-        "and PyTorch it reads the old z after overwriting it."
+        "It needs its own, larger rate. Keras 3.15.1's own class, which runtime.loop = 'keras' "
+        "runs, reads z after overwriting it on TensorFlow and PyTorch, and decays y in place of z."
     ),
     reference="Defazio et al., The road less scheduled, 2024, arXiv:2405.15682",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer(
         "schedule_free_adamw",
         2.5e-3,
-        {"schedule.name": "constant", "schedule.plateau_patience": 0, "optimizer.ema": 0.0},
+        {
+            "schedule.name": "constant",
+            "schedule.plateau_patience": 0,
+            "optimizer.ema": 0.0,
+            "optimizer.swa": 0.0,
+            "optimizer.lookahead": 0,
+        },
     ),
     applies=always,
     clashes=(
@@ -43,12 +48,12 @@ TECHNIQUE = Technique(
         "exponential",
         "step_decay",
         "warm_restarts",
+        "ema",
         "polynomial",
         "inverse_time",
         "piecewise_constant",
         "warmup_stable_decay",
         "reduce_on_plateau",
-        "ema",
     ),
     search={"schedule.peak": Range(3e-4, 3e-2, log=True)},
     one_of="optimizer",

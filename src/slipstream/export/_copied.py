@@ -1,0 +1,83 @@
+"""Definitions of Slipstream's own that are plain Keras, copied into a script word for word."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+# What copied definitions need, by what stands in them.
+NEEDS = {
+    r"(?<![\w.])ops\.": "from keras import ops",
+    r"(?<![\w.])re\.": "import re",
+    r"@dataclass\b": "from dataclasses import dataclass",
+    r"@cache\b": "from functools import cache",
+    r"\bAny\b": "from typing import Any",
+    r"\bNamedTuple\b": "from typing import NamedTuple",
+    r"\bSequence\b": "from collections.abc import Sequence",
+}
+
+
+@cache
+def copied(module: str, name: str) -> str:
+    """Return the source of a class or function; of each docstring, its first line alone.
+
+    Args:
+        module: The module's dotted name; it is read, not imported.
+        name: The definition's name.
+
+    Example:
+        >>> copied("slipstream.ops.norm_statistics", "normalizations").splitlines()[0]
+        'def normalizations(model: Any) -> list[Any]:'
+    """
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    definition = next(
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
+    )
+    lines: list[str | None] = list(text.splitlines())
+    for docstring in _docstrings(definition):
+        start, end = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
+        first = str(lines[start])
+        lines[start:end] = [first if first.endswith('"""') and start + 1 == end else f'{first}"""']
+        lines[start + 1 : start + 1] = [None] * (end - start - 1)
+    kept = [
+        # What a type checker is told here does not hold there.
+        re.sub(r"  # type: ignore\[[\w-]+\]", "", line)
+        for line in lines[_start(definition) - 1 : definition.end_lineno]
+        if line is not None
+    ]
+    return "\n".join(kept)
+
+
+def needs(text: str) -> set[str]:
+    """Return the imports that copied definitions in a text need.
+
+    Example:
+        >>> needs("size = ops.shape(x)")
+        {'from keras import ops'}
+    """
+    return {line for pattern, line in NEEDS.items() if re.search(pattern, text)}
+
+
+def _start(definition: ast.ClassDef | ast.FunctionDef) -> int:
+    """Return the line on which a definition starts, decorators of this package left out."""
+    kept = [d for d in definition.decorator_list if ast.unparse(d) in ("cache", _DATACLASS)]
+    return min(d.lineno for d in [*kept, definition])
+
+
+def _docstrings(definition: ast.AST) -> Iterator[ast.Expr]:
+    for node in ast.walk(definition):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield first
+
+
+_DATACLASS = "dataclass(frozen=True)"
