@@ -105,7 +105,8 @@ def test_facts_of_a_model_without_a_graph():
     assert [output.shape for output in model.outputs] == [(3,)]
     assert facts.num_classes == 3
     assert facts.multiply_adds == 3 * NUM_FEATURES
-    assert model.outputs[0].activation == "unknown"
+    # A value below 0 is no probability.
+    assert model.outputs[0].activation == "linear"
 
 
 def test_facts_of_several_inputs_and_outputs_by_name():

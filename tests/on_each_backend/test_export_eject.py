@@ -111,12 +111,20 @@ def test_a_script_with_keras_own_loop_learns_as_much(
         assert row["val_loss"] == pytest.approx(point.values["val_loss"], rel=0.15)
 
 
-def test_smoothed_labels_leave_the_accuracy_alone_and_the_watched_loss(
-    backend: str, digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"regularization.label_smoothing": 0.2},
+        {"loss.name": "focal", "regularization.label_smoothing": 0.1},
+    ],
+    ids=["smoothed", "focal"],
+)
+def test_losses_of_the_plan_leave_the_watched_loss_alone(
+    changes: dict, backend: str, digits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = tmp_path / "by_loss.py"
     task.write_text(WATCHES_LOSS, encoding="utf-8")
-    plan = _plan({"regularization.label_smoothing": 0.2}, backend)
+    plan = _plan(changes, backend)
     record = train(resolve(str(task)), plan, data=digits)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(eject(plan, str(task)), encoding="utf-8")

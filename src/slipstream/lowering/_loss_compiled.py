@@ -49,7 +49,8 @@ class _Entry:
 def of_compiled(compiled: Any) -> Compiled | str:
     """Return the native form of what `Model.compile` made of its losses, or why there is none."""
     if type(compiled) is not CompileLoss:
-        return "no loss was compiled"
+        is_own = isinstance(compiled, CompileLoss)
+        return "it weighs its outputs in a way of its own" if is_own else "no loss was compiled"
     if not compiled.built:
         return "the compiled loss is not built"
     if compiled.dtype != "float32":
