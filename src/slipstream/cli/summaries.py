@@ -159,7 +159,7 @@ def table(rows: Iterable[tuple[str, str]], manner: Manner) -> None:
     if not console.is_terminal:
         width = max(len(name) for name, _ in rows)
         for name, summary in rows:
-            console.print(f"{escape(name):<{width}}  {escape(summary)}")
+            console.print(f"{escape(name):<{width}}  {escape(summary)}", soft_wrap=True)
         return
     _grid(console, rows, indent=0)
 
