@@ -102,7 +102,7 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):
         >>> weight = keras.Variable([1.0])
         >>> free = ScheduleFreeAdamW(0.5, epsilon=1e-12)
         >>> free.apply([ops.convert_to_tensor([3.0])], [weight])
-        >>> round(float(ops.convert_to_numpy(weight)[0]), 6)
+        >>> round(float(ops.convert_to_numpy(weight)[0]), 4)
         0.5
 
     Source: Defazio et al., 2024, "The Road Less Scheduled" (arXiv:2405.15682), algorithm 1.
