@@ -142,6 +142,7 @@ def schedule_free(ran):
 
 def test_schedule_free_judges_its_average():
     ran = train_linear({"optimizer.name": "schedule_free_adamw", "optimizer.beta_2": 0.99})
+    assert ran.built.applied["optimizer.name"] == "Slipstream's schedule_free_adamw"
     y, losses = schedule_free(ran)
     np.testing.assert_allclose(ran.model.get_weights()[0], y, rtol=1e-4, atol=1e-5)
     assert [v["val_loss"] for v in ran.values] == pytest.approx(losses, rel=1e-4)

@@ -8,6 +8,7 @@ from typing import Any
 
 from slipstream.data.splits import Split
 from slipstream.engine.feed import Feed
+from slipstream.engine.optimizers import is_own_schedule_free
 from slipstream.errors import PlanError
 from slipstream.ops.norm_statistics import normalizations
 from slipstream.ops.optimizer_extras import Extras, rate_factors
@@ -35,6 +36,10 @@ def extras_of(plan: Plan, model: Any, train: Split) -> Extras | None:
 def applied_to_optimizer(plan: Plan, model: Any, extras: Extras | None) -> dict[str, str]:
     """Return what was done of the plan around the optimizer, by plan key."""
     settings, applied = plan.optimizer, {}
+    if settings.name == "lars" or is_own_schedule_free(plan):
+        applied["optimizer.name"] = f"Slipstream's {settings.name}"
+    if settings.ema > 0:
+        applied["optimizer.ema"] = f"decay {settings.ema}"
     if settings.sam > 0:
         applied["optimizer.sam"] = f"two gradients an update, radius {settings.sam}"
     if extras and extras.lookahead:

@@ -33,7 +33,7 @@ def build_optimizer(
         shared |= {"use_ema": True, "ema_momentum": settings.ema or 0.99}
     if settings.weight_decay > 0:
         shared["weight_decay"] = settings.weight_decay
-    rule = ScheduleFreeAdamW if _is_own_schedule_free(plan) else _RULES[settings.name]
+    rule = ScheduleFreeAdamW if is_own_schedule_free(plan) else _RULES[settings.name]
     if plan.schedule.momentum_low > 0:
         rule = CycledSGD if settings.name == "sgd" else CycledAdam
     values = {**shared, **_SETTINGS[settings.name](plan, model)}
@@ -57,7 +57,8 @@ def is_built_early(optimizer: Any) -> bool:
     return isinstance(optimizer, early) or hasattr(optimizer, "extras")
 
 
-def _is_own_schedule_free(plan: Plan) -> bool:
+def is_own_schedule_free(plan: Plan) -> bool:
+    """Whether Schedule-Free AdamW is ours and not Keras' own class."""
     # Keras' loop is there to be compared with: it runs Keras' class as it is.
     return plan.optimizer.name == "schedule_free_adamw" and plan.runtime.loop == "slipstream"
 
