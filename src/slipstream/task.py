@@ -26,8 +26,10 @@ class Task:
         data: Called without arguments; returns what `slipstream.Data` takes: (x, y) pairs for
             train, validation and test.
         loss: What `Model.compile` takes: a name, a serialised Keras loss (a dict with
-            class_name and config), a function, or one of these for each output, by name.
-        metrics: What `Model.compile` takes.
+            class_name and config), a function, or one of these for each output, by name; or
+            "sparse_focal_crossentropy", "asymmetric_mean_squared_error".
+        metrics: What `Model.compile` takes; or "f1", "f1_macro", "f1_micro", "confusion_matrix",
+            "expected_calibration_error".
         monitor: The validation metric to watch, like "val_accuracy".
         target: The value of it that ends the race, or None: what the tuned baseline reaches.
         mode: Whether a smaller or a larger value is better; told from the name where it can be.

@@ -203,6 +203,9 @@ def test_outputs_that_the_model_lacks_are_refused(changes, says):
 def test_own_metrics_by_name_are_exact_over_the_whole_split():
     data_ = data(8, 101)
     names = ["f1_macro", "confusion_matrix"]
+    _, facts = look(task(metrics=names), "", data_)
+    assert facts.outputs[0].metrics == ("F1", "ConfusionMatrix")
+    assert facts.logged == ("loss", *names)
     ran = run(task(metrics=names), plan({"duration.epochs": 1, "batch.size": 8}), data_)
     said = ran.model.predict(data_.validation.x, verbose=0).argmax(1)
     values, true = ran.values[0], data_.validation.y

@@ -131,6 +131,8 @@ def test_losses_of_the_plan_leave_the_watched_loss_alone(
     runpy.run_path("train.py", run_name="__main__")
     history = [{**row, "val_loss": row["val_task_loss"]} for row in _history(tmp_path)]
     _compare([point.values for point in record.points], history)
+    last = record.points[-1].values
+    assert history[-1]["val_f1_macro"] == pytest.approx(last["val_f1_macro"], abs=0.01)
 
 
 def test_a_handed_over_model_starts_from_its_weights(
@@ -197,7 +199,7 @@ task = Task(
     model=build_model,
     data=load_data,
     loss={"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": True}},
-    metrics=["accuracy"],
+    metrics=["accuracy", "f1_macro"],
     monitor="val_loss",
 )
 """

@@ -112,7 +112,8 @@ def _class_name(metric: Any) -> str:
     if metric in ("accuracy", "acc", "crossentropy", "ce"):
         # Keras chooses the class that fits the shapes.
         return metric_name(metric).capitalize()
-    metric = keras.metrics.get(metric) if isinstance(metric, str) else resolve_metric(metric)
+    metric = resolve_metric(metric)
+    metric = keras.metrics.get(metric) if isinstance(metric, str) else metric
     name = getattr(metric, "__name__", type(metric).__name__)
     module = getattr(metric, "__module__", "")
     return _camel(name) if module.startswith(KNOWN) else "custom"
