@@ -90,7 +90,13 @@ def keras_parts(model: Any) -> Parts:
 
 
 def open_program(
-    model: Any, *, jit: bool, parts: Parts | None = None, recorder: Recorder | None = None
+    model: Any,
+    *,
+    jit: bool,
+    parts: Parts | None = None,
+    capture: bool = True,
+    recorder: Recorder | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> TorchProgram:
     """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
 
@@ -98,13 +104,15 @@ def open_program(
         model: The model.
         jit: Means nothing here.
         parts: What its steps are made of.
-        recorder: What records steps that the host has no part in; CUDA graphs if None.
+        capture: Whether steps that the host has no part in are recorded.
+        recorder: What records them; CUDA graphs on a GPU if None.
+        note: Told what a record should say of the steps, as it is found out.
     """
     del jit
     parts = parts or keras_parts(model)
-    if recorder is None and parts.host is not None and parts.host.row.is_cuda:
+    if capture and recorder is None and parts.host is not None and parts.host.row.is_cuda:
         recorder = CudaRecorder()
-    return TorchProgram(model, parts, recorder)
+    return TorchProgram(model, parts, recorder if capture else None, note or (lambda _: None))
 
 
 @final
@@ -115,21 +123,18 @@ class TorchProgram:
         model: A compiled and built Keras model.
         parts: What its steps are made of. A model with a step of its own is stepped by that.
         recorder: What records steps; None records none.
-
-    Attributes:
-        notes: What was found out while training, for the record.
+        note: Told why steps are not recorded.
     """
 
-    def __init__(self, model: Any, parts: Parts, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, model: Any, parts: Parts, recorder: Recorder | None, note: Callable[[str], None]
+    ) -> None:
         self._model = model
         self._parts = parts
         self._placed: Arrays = None
-        self.notes: list[str] = []
         self._recorded: RecordedSteps | None = None
         if parts.host is not None:
-            self._recorded = RecordedSteps(
-                parts.host, self._update, self._gather, recorder, self.notes.append
-            )
+            self._recorded = RecordedSteps(parts.host, self._update, self._gather, recorder, note)
         self._variables: list[Any] = list(model.trainable_variables)
         self._has_own_step = overrides(model, "train_step")
         self._has_own_test_step = overrides(model, "test_step")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,14 @@ class Opened:
     fallbacks: tuple[str, ...] = ()
 
 
-def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
+def open_model(
+    model: Any,
+    *,
+    jit: bool,
+    lowering: bool,
+    capture: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> Opened:
     """Open a compiled and built model on the backend that Keras runs on.
 
     Args:
@@ -37,6 +45,8 @@ def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
         jit: Whether the step is compiled, where the backend leaves the choice.
         lowering: Whether recognised parts run through native kernels. Only PyTorch has any: the
             others compile the step as a whole.
+        capture: Whether lowered steps on a GPU are recorded and replayed.
+        note: Told what else a record should say, now or while training.
     """
     backend = keras.backend.backend()
     if backend != "torch" or not lowering:
@@ -45,9 +55,11 @@ def open_model(model: Any, *, jit: bool, lowering: bool) -> Opened:
     from slipstream.lowering import lower_step
 
     step = lower_step(model)
-    return Opened(
-        open_program(model, backend, jit=jit, parts=step.parts), step.native, step.fallbacks
-    )
+    if capture:
+        for reason in step.notes:
+            note(reason)
+    program = open_program(model, backend, jit=jit, parts=step.parts, capture=capture, note=note)
+    return Opened(program, step.native, step.fallbacks)
 
 
 def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
@@ -57,7 +69,13 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     what was built.
     """
     jit = {"auto": built.model.jit_compile, "on": True, "off": False}[plan.runtime.jit]
-    opened = open_model(built.model, jit=jit, lowering=plan.runtime.lowering)
+    opened = open_model(
+        built.model,
+        jit=jit,
+        lowering=plan.runtime.lowering,
+        capture=plan.runtime.jit != "off",
+        note=built.notes.append,
+    )
     if opened.native:
         built.applied["runtime.lowering"] = opened.native
     built.notes.extend(f"Left to Keras: {fallback}" for fallback in opened.fallbacks)
