@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import re
 import sys
@@ -22,6 +23,7 @@ from slipstream.script.choice import Trial, choose
 from slipstream.script.hook import WhenImported
 from slipstream.script.program import read_source
 from slipstream.script.records import Fit, keep, record_of, write_report
+from slipstream.script.run import _is_the_scripts
 from slipstream.script.tracebacks import without_our_frames
 
 
@@ -197,6 +199,17 @@ def test_what_is_no_script_is_refused(
         Path(name).write_bytes(content)
     with pytest.raises(InputError, match=words):
         read_source(name)
+
+
+def test_only_the_scripts_own_retracing_is_complained_of() -> None:
+    def said(name: str) -> bool:
+        text = f"5 out of the last 9 calls to <{name} at 0x7f> triggered tf.function retracing."
+        return _is_the_scripts(logging.makeLogRecord({"msg": text}))
+
+    assert not said("bound method TensorflowProgram._run_block of <slipstream.backends.tensorflow")
+    assert not said("function TensorFlowTrainer.test_step")
+    assert said("function my_step")
+    assert _is_the_scripts(logging.makeLogRecord({"msg": "TensorFlowTrainer is slow"}))
 
 
 @pytest.fixture
