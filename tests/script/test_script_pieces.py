@@ -110,6 +110,20 @@ def test_examples_and_steps(
     assert describe.steps_per_epoch(arguments) == steps
 
 
+def test_loaders_and_batched_datasets_tell_how_many_examples_they_hold() -> None:
+    class Batches(SimpleNamespace):
+        def __len__(self) -> int:
+            return 3
+
+    spec = {"x": SimpleNamespace(shape=(8, 2))}
+    unknown = {"x": SimpleNamespace(shape=(None, 2))}
+    assert describe.examples_per_epoch({"x": Batches(element_spec=(spec, None))}) == 24
+    assert describe.examples_per_epoch({"x": Batches(element_spec=(unknown, None))}) is None
+    assert describe.examples_per_epoch({"x": Batches(batch_size=5)}) == 15
+    assert describe.examples_per_epoch({"x": Batches()}) is None
+    assert describe.examples_per_epoch({"x": np.zeros((7, 2))}) == 7
+
+
 def test_a_model_without_configuration_is_described_as_far_as_it_goes() -> None:
     weights = [SimpleNamespace(shape=(2, 3)), SimpleNamespace(shape=(3,))]
     model = SimpleNamespace(weights=weights, loss={"a": "mse", "b": len})
