@@ -466,3 +466,18 @@ def test_records_and_reports_say_what_was_not_recorded(monkeypatch):
     history = fit(model, x, y, verbose=0)
     assert history.slipstream.loop == "slipstream"
     assert any("learning rate is a function" in line for line in history.slipstream.fallbacks)
+
+
+@pytest.mark.parametrize("shape", [None, (8, 1)])
+def test_dropout_by_a_device_drops_at_its_rate_and_passes_the_same_gradients(shape):
+    seeds = keras.random.SeedGenerator(7)
+    dropout = _draw.Dropout(0.25, seeds)
+    x = torch.ones(8, 4000, requires_grad=True)
+    out = dropout(x, shape)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out.detach())
+    assert out.detach().unique().tolist() == pytest.approx([0, 4 / 3])
+    assert np.array(seeds.state).tolist() == [7, 1]
+    if shape is None:
+        # Six standard deviations.
+        assert float((out == 0).float().mean()) == pytest.approx(0.25, abs=0.015)
