@@ -37,7 +37,7 @@ def onednn_is_faster() -> bool:
     """
     return bool(
         hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.backends.mkl.is_available()
+        and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         and _vendor() == "AuthenticAMD"
     )
