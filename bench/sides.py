@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self, final
 
 from net_tasks import PLAN
-from nets import SHAPES
+from nets import BATCH, SHAPES
 from slipstream.errors import PlanError
 from slipstream.measure import Failed, Launch
 from slipstream.measure.process import ChildProcess
@@ -25,6 +28,16 @@ STEPS = {"mlp": 80, "lstm": 32, "gru_tagger": 16, "transformer": 8, "cnn": 4, "r
 
 Family = Literal["keras", "slipstream", "drop-in", "hand"]
 Precision = Literal["fp32", "bf16"]
+
+
+@cache
+def gpu_name() -> str:
+    """Return the name of the first GPU; "" without one."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    command = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return asked.stdout.splitlines()[0].strip() if asked.returncode == 0 and asked.stdout else ""
 
 
 @dataclass(frozen=True)
@@ -90,11 +103,22 @@ def sides_of(net: str) -> tuple[Side, ...]:
     sides += [Side("drop-in", backend, "fp32") for backend in backends]
     sides.append(Side("drop-in", "torch", "bf16"))
     for backend in ("torch", "jax"):
-        for loop in HAND_WRITTEN[net, backend]:
+        for loop in loops_of(net, backend):
             precision = "bf16" if "bf16" in loop.split() else "fp32"
             rest = " ".join(word for word in loop.split() if word != precision)
             sides.append(Side("hand", backend, precision, rest))
     return tuple(sides)
+
+
+def loops_of(net: str, backend: str) -> tuple[str, ...]:
+    """Return the hand-written loops for a net; on a GPU also those that pay only there."""
+    loops = HAND_WRITTEN[net, backend]
+    if not gpu_name():
+        return loops
+    if backend == "jax":
+        return tuple(dict.fromkeys((*loops, *_JAX_LOOPS)))
+    layout = " channels-last" if net in CONVOLUTIONAL else ""
+    return (*loops, f"graphed fp32{layout}", f"graphed bf16{layout}")
 
 
 def plan_of(net: str, side: Side) -> Plan:
@@ -110,16 +134,21 @@ def plan_of(net: str, side: Side) -> Plan:
             "runtime.loop": "slipstream",
             # TensorFlow's XLA on the processor is an order of magnitude slower: see LOG.md.
             "runtime.jit": "off" if side.backend == "tensorflow" else "auto",
-            "runtime.steps_per_execution": 1 if side.variant == "single" else STEPS[net],
+            "runtime.steps_per_execution": 1 if side.variant == "single" else steps_of(net),
             "data.cache": "device",
             "precision.policy": policy if side.precision == "bf16" else "float32",
         }
     )
 
 
+def steps_of(net: str) -> int:
+    """Return how many updates go into one call: on a GPU all of an epoch."""
+    return SHAPES[net][1] // BATCH if gpu_name() else STEPS[net]
+
+
 def _variants(net: str, backend: str) -> tuple[str, ...]:
     """Return the options worth a try: whether steps are looped."""
-    if backend == "jax" and net not in CONVOLUTIONAL:
+    if backend == "jax" and (net not in CONVOLUTIONAL or gpu_name()):
         return ("", "single")
     return ("",)
 
@@ -130,6 +159,7 @@ class Window:
 
     examples_per_second: float
     peak_memory_bytes: int
+    peak_device_bytes: int = 0
 
 
 class SideError(Exception):
@@ -202,7 +232,8 @@ class _Probe:
             raise SideError(measured.message)
         parts = measured.examples_per_second
         # Parts of equal length: their mean is the throughput of the whole.
-        return Window(sum(parts) / len(parts), measured.peak_memory_bytes)
+        throughput = sum(parts) / len(parts)
+        return Window(throughput, measured.peak_memory_bytes, measured.peak_device_bytes)
 
     def end(self) -> None:
         """End the process."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from nets import SHAPES
-from sides import RunningSide, Side, SideError, sides_of
+from sides import RunningSide, Side, SideError, gpu_name, sides_of
 from slipstream.environment import environment
 from slipstream.files import write_text
 from throughput_table import print_tables
@@ -34,6 +34,11 @@ def main() -> int:
     """Measure what is missing and print the tables; return 2 for a file that does not fit."""
     arguments = parse_arguments()
     here = environment().model_dump()
+    if gpu_name():
+        here["machine"]["gpu"] = gpu_name()
+        # Several processes share it: none may take it all.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     results: Results = {"environment": here, "seconds": arguments.seconds, "nets": {}}
     if arguments.out.exists():
         results = json.loads(arguments.out.read_text(encoding="utf-8"))
@@ -122,6 +127,7 @@ def take_windows(
                 continue
             entry["windows"].append(window.examples_per_second)
             entry["peak_memory_bytes"] = window.peak_memory_bytes
+            entry["peak_device_bytes"] = window.peak_device_bytes
             if len(entry["windows"]) >= arguments.windows:
                 del running[side]
         results.setdefault("load", {}).setdefault(net, []).append(os.getloadavg()[0])

@@ -81,7 +81,8 @@ ROWS = (
 def print_tables(results: Mapping[str, Any]) -> None:
     """Print everything that the results show, as Markdown."""
     machine = results["environment"]["machine"]
-    print(f"\n{machine['processor']}, {machine['logical_cores']} cores; windows of", end=" ")
+    gpu = f" and {machine['gpu']}" if "gpu" in machine else ""
+    print(f"\n{machine['processor']}, {machine['logical_cores']} cores{gpu}; windows of", end=" ")
     print(f"{results['seconds']:g} s, interleaved; examples/s, batch 64")
     for net, entries in results["nets"].items():
         load = results.get("load", {}).get(net)
@@ -94,8 +95,8 @@ def print_net(net: str, entries: list[Entry], load: list[float] | None) -> None:
     """Print the sides of one net, the fastest first."""
     told = f"; load of the machine {min(load):.1f} to {max(load):.1f}" if load else ""
     print(f"\n## {net}{told}\n")
-    print("| side | examples/s | least | most | windows | MB at most | start, s |")
-    print("|---|---|---|---|---|---|---|")
+    print("| side | examples/s | least | most | windows | MB at most | GPU MB | start, s |")
+    print("|---|---|---|---|---|---|---|---|")
     for entry in sorted(measured(entries), key=median, reverse=True):
         windows = entry["windows"]
         numbers = [
@@ -104,6 +105,7 @@ def print_net(net: str, entries: list[Entry], load: list[float] | None) -> None:
             f"{max(windows):,.0f}",
             str(len(windows)),
             f"{entry['peak_memory_bytes'] / 1e6:,.0f}",
+            f"{entry.get('peak_device_bytes', 0) / 1e6:,.0f}",
             f"{entry['start_seconds']:.1f}",
         ]
         print(f"| {name(entry)} | {' | '.join(numbers)} |")

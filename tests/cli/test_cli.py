@@ -61,6 +61,18 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"slipstream {slipstream.__version__}\n"
 
 
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "slipstream", "fit", "digit"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Did you mean 'digits'?" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,7 +10,15 @@ import sys
 import keras
 import numpy as np
 import pytest
-from drop_in_help import BACKEND, NUM_FEATURES, net, problem, same
+from drop_in_help import (
+    BACKEND,
+    NUM_FEATURES,
+    Noted,
+    assert_same_events,
+    net,
+    problem,
+    same,
+)
 
 import slipstream
 
@@ -211,6 +219,26 @@ def test_a_step_of_ones_own():
         given_to_keras(lambda: compiled(OwnStep()), arrays, "its own train_step")
     else:
         assert same(lambda: compiled(OwnStep()), arrays).report.updates_per_call == 2
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras' fit runs own steps on PyTorch")
+def test_batches_log_what_a_step_of_ones_own_returns():
+    class OwnLogs(OwnStep):
+        def train_step(self, *given):
+            done = super().train_step(*given)
+            if BACKEND == "jax":
+                return {**done[0], "accuracy": -1.0}, done[1]
+            return {**done, "accuracy": -1.0}
+
+    noted = []
+
+    def fit():
+        noted.append(Noted(batches=True))
+        return {**arrays(), "callbacks": noted[-1:]}
+
+    same(lambda: compiled(OwnLogs()), fit)
+    assert_same_events(noted[1].events, noted[0].events)
+    assert any(logs.get("accuracy") == -1.0 for _, _, logs in noted[1].events)
 
 
 def test_a_step_that_logs_what_no_metric_holds():

@@ -101,7 +101,7 @@ def test_a_subclassed_model_with_an_unused_weight(accumulation):
     changes = {"batch.size": 8 // accumulation, "batch.accumulation": accumulation}
     ran = run(task(Subclassed), plan(changes), data(20))
     # The first layers are drawn in the same order as those of the plain net.
-    plain = Run(task(), plan(), data(20), start=None)
+    plain = Run(task(), plan(), data(20))
     plain.model.set_weights(ran.initial[:4])
     plain.program.resume()
     plain.go()

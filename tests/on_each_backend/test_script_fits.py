@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from slipstream.record import read_record
 from slipstream.script.fits import Fits
+from slipstream.script.tracebacks import without_our_frames
 from slipstream.script.trial import measure
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
@@ -90,6 +92,66 @@ def test_models_of_every_kind_are_trained_and_kept(
         assert timings.import_seconds == 1.25
         assert record.examples_per_second == pytest.approx(120 / timings.train_seconds)
     assert "fit 2" in (tmp_path / "run/fit_2/report.html").read_text()
+
+
+class Counted(keras.utils.PyDataset):
+    """Five batches of eight examples."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Any:
+        return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
+
+
+@pytest.mark.parametrize("kind", ["generator", "dataset", "arrays with steps", "eager"])
+def test_examples_are_counted_whatever_the_data_are(fits: Fits, kind: str) -> None:
+    model = compiled(functional())
+    if kind == "generator":
+        batches = (Counted(workers=1)[index] for index in range(4))
+        model.fit(batches, steps_per_epoch=2, epochs=2, verbose=0, shuffle=False)
+    elif kind == "dataset":
+        model.fit(Counted(workers=1), epochs=2, verbose=0)
+    elif kind == "arrays with steps":
+        model.fit(X, Y, batch_size=30, steps_per_epoch=2, verbose=0)
+    else:
+        # Keras' own loop tells nothing; what the data say of themselves is taken.
+        model.compile("sgd", "mse", run_eagerly=True)
+        model.fit(X, Y, epochs=2, verbose=0)
+    (kept,) = fits.kept
+    seen = {"generator": 32, "dataset": 80, "arrays with steps": 40, "eager": 80}[kind]
+    assert kept.record.examples_per_second == pytest.approx(
+        seen / kept.record.timings.train_seconds
+    )
+
+
+def test_data_that_do_not_say_how_many_they_are_in_keras_own_loop(fits: Fits) -> None:
+    model = compiled(functional())
+    model.compile("sgd", "mse", run_eagerly=True)
+    batches = (Counted(workers=1)[index] for index in range(2))
+    model.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False)
+    (kept,) = fits.kept
+    assert kept.record.examples_per_second == 0.0
+    assert any("not known" in note for note in kept.record.notes)
+
+
+def test_an_error_of_keras_ends_where_it_would_without_us(fits: Fits) -> None:
+    def shown(fit: Any) -> list[str]:
+        with pytest.raises(ValueError, match="Unrecognized data type") as caught:
+            fit(compiled(functional()), X, "no")
+        trace = without_our_frames(caught.value.__traceback__)
+        return [frame.name for frame in traceback.extract_tb(trace)]
+
+    ours = shown(keras.Model.fit)
+    assert ours == shown(fits_plain(keras.Model.fit))
+    assert ours[-1] == "get_data_adapter"
+
+
+def fits_plain(replaced: Any) -> Any:
+    """Return Keras' own fit, which the replaced one wraps."""
+    while hasattr(replaced, "__wrapped__"):
+        replaced = replaced.__wrapped__
+    return keras.src.utils.traceback_utils.filter_traceback(replaced)
 
 
 def test_a_fit_of_the_models_own_is_called(fits: Fits) -> None:

@@ -6,17 +6,23 @@ What is drawn on a GPU comes here from NumPy: PyTorch has no kernel for it on th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 import torch
 
+from slipstream import fit, lowering
 from slipstream.backends import open_program, state_of
 from slipstream.backends._cuda import PROOFS, WARM_UP, _Questions
 from slipstream.backends.seeding import set_random_seed
-from slipstream.data.splits import Split
+from slipstream.data.splits import Data, Split
+from slipstream.engine import train
 from slipstream.lowering import _draw, lower_step
+from slipstream.ops.clipping import ClipWatch
+from slipstream.plan import Plan, parts
+from slipstream.task import Task
 
 layers, optimizers = keras.layers, keras.optimizers
 BATCH, UPDATES, CLASSES, EXAMPLES = 4, 9, 3, 24
@@ -45,6 +51,8 @@ def philox() -> Iterator[None]:
         ),
         "CPU",
     )
+    # Shapes, which is all that there is of tensors on the device "meta".
+    library.impl("_fused_adamw_.tensor_lr", lambda *args, **kwargs: None, "Meta")
     yield
     library._destroy()
 
@@ -126,6 +134,12 @@ def attention():
     return keras.Model(inputs, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(x)))
 
 
+def noted_clipping():
+    optimizer = optimizers.SGD(0.1, global_clipnorm=1.0)
+    ClipWatch(optimizer, parts.Clipping(global_norm=1.0))
+    return optimizer
+
+
 NETS = {"dense": dense, "conv": convolutional, "lstm": recurrent, "attention": attention}
 RECORDED = tuple(NETS)
 NETS["masked"] = masked
@@ -136,6 +150,7 @@ OPTIMIZERS = {
     "rmsprop": lambda: optimizers.RMSprop(momentum=0.5, centered=True, global_clipnorm=1.0),
     "lion": lambda: optimizers.Lion(global_clipnorm=1.0, weight_decay=0.1),
     "average": lambda: optimizers.Adagrad(0.1, use_ema=True, ema_momentum=0.7, clipnorm=1.0),
+    "noted clipping": noted_clipping,
 }
 
 
@@ -161,10 +176,12 @@ def examples(model):
     return x, rng.integers(0, CLASSES, EXAMPLES).astype("int32")
 
 
-def opened(model, recorder=None, *, on_device=True):
+def opened(model, recorder=None, *, on_device=True, note=None):
     step = lower_step(model, on_device=on_device)
     assert step.fallbacks == step.notes == ()
-    return open_program(model, "torch", jit=False, parts=step.parts, recorder=recorder)
+    return open_program(
+        model, "torch", jit=False, parts=step.parts, recorder=recorder, note=note or pytest.fail
+    )
 
 
 def positions(seed=1, updates=UPDATES):
@@ -223,10 +240,38 @@ def test_a_step_asks_the_host_for_nothing_and_is_the_step_of_the_processor(
         program.place(Split(*examples(model)))
         program.train(positions(), RATES, UPDATES)
     assert recorder.replays == UPDATES - WARM_UP
-    assert programs[0].notes == []
     # Signs turn on the last bit.
     atol = 1e-2 if optimizer == "lion" else 2e-5
     assert_same(watched, plain, rtol=2e-4, atol=atol)
+
+
+class Crossing(Replayed):
+    """Lets no step pass that has to do with a second device."""
+
+    def warm_up(self, step):
+        with _Questions() as questions:
+            super().warm_up(step)
+        assert questions.first == ""
+
+
+@pytest.mark.parametrize("net", RECORDED)
+def test_a_step_stays_on_one_device(net):
+    """On a device that has shapes and no numbers: what is made elsewhere does not go with it."""
+    model = compiled(net, "adamw")
+    variables = (*model.variables, *model.optimizer.variables, *model.metrics_variables)
+    for variable in variables:
+        value = variable._value
+        far = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+        variable._value = torch.nn.Parameter(far, requires_grad=value.requires_grad)
+    recorder = Crossing()
+    with keras.device("meta"):
+        step = lower_step(model, on_device=True)
+        program = open_program(model, "torch", jit=False, parts=step.parts, recorder=recorder)
+        # It cannot be read there.
+        step.parts.host._update.iterations.follow(0)
+        program.place(Split(*examples(model)))
+        program.train(positions(), RATES, WARM_UP)
+    assert recorder.warm_ups == WARM_UP
 
 
 @pytest.mark.parametrize(
@@ -247,11 +292,12 @@ def test_questions_to_the_host_are_seen(question, name):
 def test_a_step_that_asks_is_not_recorded():
     """Keras hands the value that masks out from Python to the device in each step."""
     models = compiled("masked", "adamw"), compiled("masked", "adamw")
-    programs = opened(models[0], Replayed()), opened(models[1])
+    notes = []
+    programs = opened(models[0], Replayed(), note=notes.append), opened(models[1])
     for program, model in zip(programs, models, strict=True):
         program.place(Split(*examples(model)))
         program.train(positions(), RATES, UPDATES)
-    (note,) = programs[0].notes
+    (note,) = notes
     assert "aten::lift_fresh goes between host and device in each step" in note
     assert_same(*models, rtol=0, atol=0)
 
@@ -311,12 +357,13 @@ def test_schedules_go_on_from_update_to_update(schedule):
 )
 def test_what_cannot_be_recorded_goes_on_step_by_step(recorder, says):
     models = compiled("dense", "adamw"), compiled("dense", "adamw")
-    programs = opened(models[0], recorder), opened(models[1])
+    notes = []
+    programs = opened(models[0], recorder, note=notes.append), opened(models[1])
     for program, model in zip(programs, models, strict=True):
         program.place(Split(*examples(model)))
         for _ in range(2):
             program.train(positions(), RATES, UPDATES)
-    assert programs[0].notes == [f"not captured in a CUDA graph: {says}"]
+    assert notes == [f"not captured in a CUDA graph: {says}"]
     assert_same(*models, rtol=0, atol=0)
 
 
@@ -403,3 +450,60 @@ def test_what_is_not_recorded_at_all(net, optimizer, says):
     (note,) = step.notes
     assert note.startswith("not captured in a CUDA graph: ")
     assert says in note
+
+
+PLAN = Plan().edit({"runtime.backend": "torch", "duration.epochs": 1})
+
+
+def task_of(model):
+    x, y = examples(model)
+    return Task(
+        model=dense,
+        data=lambda: Data(Split(x, y), Split(x[:5], y[:5])),
+        loss={"class_name": "SparseCategoricalCrossentropy", "config": {"from_logits": True}},
+        monitor="val_loss",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"optimizer.sam": 0.05}, "each update differentiates twice"),
+        ({"clipping.quantile": 0.5}, "a bound on the gradient is left to Keras' operations"),
+        ({"clipping.global_norm": 0.5}, ""),
+    ],
+)
+def test_what_plans_ask_for_is_recorded_or_said_not_to_be(changes, says, monkeypatch):
+    monkeypatch.setattr(lowering, "lower_step", partial(lower_step, on_device=True))
+    record = train(task_of(compiled("dense", "adamw")), PLAN.edit(changes))
+    found = [note for note in record.notes if note.startswith("not captured")]
+    assert found == ([f"not captured in a CUDA graph: {says}"] if says else [])
+
+
+def test_records_and_reports_say_what_was_not_recorded(monkeypatch):
+    monkeypatch.setattr(lowering, "lower_step", partial(lower_step, on_device=True))
+    model = compiled("dense", "adamw")
+    task, plan = task_of(model), PLAN.edit({"precision.policy": "mixed_float16"})
+    note = "not captured in a CUDA graph: the loss scale is looked at in each update"
+    assert note in train(task, plan).notes
+    assert note not in train(task, plan.edit({"runtime.jit": "off"})).notes
+    keras.config.set_dtype_policy("float32")
+    model.optimizer.learning_rate = lambda: 0.1
+    history = fit(model, *examples(model), verbose=0)
+    assert history.slipstream.loop == "slipstream"
+    assert any("learning rate is a function" in line for line in history.slipstream.fallbacks)
+
+
+@pytest.mark.parametrize("shape", [None, (8, 1)])
+def test_dropout_by_a_device_drops_at_its_rate_and_passes_the_same_gradients(shape):
+    seeds = keras.random.SeedGenerator(7)
+    dropout = _draw.Dropout(0.25, seeds)
+    x = torch.ones(8, 4000, requires_grad=True)
+    out = dropout(x, shape)
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out.detach())
+    assert out.detach().unique().tolist() == pytest.approx([0, 4 / 3])
+    assert np.array(seeds.state).tolist() == [7, 1]
+    if shape is None:
+        # Six standard deviations.
+        assert float((out == 0).float().mean()) == pytest.approx(0.25, abs=0.015)

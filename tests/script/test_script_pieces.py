@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import re
 import sys
@@ -22,6 +23,7 @@ from slipstream.script.choice import Trial, choose
 from slipstream.script.hook import WhenImported
 from slipstream.script.program import read_source
 from slipstream.script.records import Fit, keep, record_of, write_report
+from slipstream.script.run import _is_the_scripts
 from slipstream.script.tracebacks import without_our_frames
 
 
@@ -106,6 +108,20 @@ def test_examples_and_steps(
 ) -> None:
     assert describe.num_examples(arguments) == examples
     assert describe.steps_per_epoch(arguments) == steps
+
+
+def test_loaders_and_batched_datasets_tell_how_many_examples_they_hold() -> None:
+    class Batches(SimpleNamespace):
+        def __len__(self) -> int:
+            return 3
+
+    spec = {"x": SimpleNamespace(shape=(8, 2))}
+    unknown = {"x": SimpleNamespace(shape=(None, 2))}
+    assert describe.examples_per_epoch({"x": Batches(element_spec=(spec, None))}) == 24
+    assert describe.examples_per_epoch({"x": Batches(element_spec=(unknown, None))}) is None
+    assert describe.examples_per_epoch({"x": Batches(batch_size=5)}) == 15
+    assert describe.examples_per_epoch({"x": Batches()}) is None
+    assert describe.examples_per_epoch({"x": np.zeros((7, 2))}) == 7
 
 
 def test_a_model_without_configuration_is_described_as_far_as_it_goes() -> None:
@@ -197,6 +213,17 @@ def test_what_is_no_script_is_refused(
         Path(name).write_bytes(content)
     with pytest.raises(InputError, match=words):
         read_source(name)
+
+
+def test_only_the_scripts_own_retracing_is_complained_of() -> None:
+    def said(name: str) -> bool:
+        text = f"5 out of the last 9 calls to <{name} at 0x7f> triggered tf.function retracing."
+        return _is_the_scripts(logging.makeLogRecord({"msg": text}))
+
+    assert not said("bound method TensorflowProgram._run_block of <slipstream.backends.tensorflow")
+    assert not said("function TensorFlowTrainer.test_step")
+    assert said("function my_step")
+    assert _is_the_scripts(logging.makeLogRecord({"msg": "TensorFlowTrainer is slow"}))
 
 
 @pytest.fixture

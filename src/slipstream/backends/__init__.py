@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, cast
 
+from slipstream.backends._cuda_memory import peak_device_bytes
 from slipstream.backends._overrides import overrides
 from slipstream.backends._protocol import Program, scalars
 from slipstream.backends._state import TrainingState, restore_state, state_of
@@ -14,6 +15,7 @@ __all__ = [
     "TrainingState",
     "open_program",
     "overrides",
+    "peak_device_bytes",
     "restore_state",
     "scalars",
     "set_graph_bfloat16",

@@ -264,7 +264,7 @@ class _Recording:
 
 
 @final
-class _Questions(TorchDispatchMode):
+class _Questions(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Looks on for what a step asks of the host, or fetches from it: neither can be recorded.
 
     Attributes:
@@ -277,7 +277,7 @@ class _Questions(TorchDispatchMode):
     COPIES = ("aten::copy_", "aten::_to_copy")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.first = ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

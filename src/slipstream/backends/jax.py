@@ -119,10 +119,10 @@ class JaxProgram:
 
     def peek_metrics(self) -> dict[str, float]:
         metrics = _values(self._metrics_variables) if self._state is None else self._state[3]
-        return scalars(jax.device_get(self._results(metrics)))
+        return scalars(_fetched(self._results(metrics)))
 
     def step_logs(self) -> dict[str, float]:
-        return self.peek_metrics() if self._logs is None else scalars(self._logs)
+        return self.peek_metrics() if self._logs is None else scalars(_fetched(self._logs))
 
     def read_metrics(self) -> dict[str, float]:
         values = self.peek_metrics()
@@ -285,6 +285,11 @@ def _values(variables: Sequence[Any]) -> list[Any]:
 def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _fetched(values: Mapping[str, Any]) -> dict[str, Any]:
+    # Through NumPy's view of the buffer: half the time of float() or jax.device_get.
+    return {name: np.asarray(value) for name, value in values.items()}
 
 
 def _copied(values: Sequence[Any]) -> list[Any]:

@@ -94,7 +94,9 @@ def open_program(
     *,
     jit: bool,
     parts: Parts | None = None,
+    capture: bool = True,
     recorder: Recorder | None = None,
+    note: Callable[[str], None] | None = None,
     sharpness: float = 0.0,
 ) -> TorchProgram:
     """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
@@ -103,15 +105,20 @@ def open_program(
         model: The model.
         jit: Means nothing here.
         parts: What its steps are made of.
-        recorder: What records steps that the host has no part in; CUDA graphs if None.
+        capture: Whether steps that the host has no part in are recorded.
+        recorder: What records them; CUDA graphs on a GPU if None.
+        note: Told what a record should say of the steps, as it is found out.
         sharpness: The radius within which the worst gradient is taken; 0 is off. Such steps are
             not recorded.
     """
     del jit
     parts = parts or keras_parts(model)
-    if recorder is None and parts.host is not None and parts.host.row.is_cuda:
+    capture = capture and not sharpness
+    if capture and recorder is None and parts.host is not None and parts.host.row.is_cuda:
         recorder = CudaRecorder()
-    return TorchProgram(model, parts, recorder, sharpness)
+    return TorchProgram(
+        model, parts, recorder if capture else None, note or (lambda _: None), sharpness
+    )
 
 
 @final
@@ -122,25 +129,25 @@ class TorchProgram:
         model: A compiled and built Keras model.
         parts: What its steps are made of. A model with a step of its own is stepped by that.
         recorder: What records steps; None records none.
+        note: Told why steps are not recorded.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
-
-    Attributes:
-        notes: What was found out while training, for the record.
     """
 
     def __init__(
-        self, model: Any, parts: Parts, recorder: Recorder | None = None, sharpness: float = 0.0
+        self,
+        model: Any,
+        parts: Parts,
+        recorder: Recorder | None,
+        note: Callable[[str], None],
+        sharpness: float,
     ) -> None:
         self._model = model
         self._sharpness = sharpness
         self._parts = parts
         self._placed: Arrays = None
-        self.notes: list[str] = []
         self._recorded: RecordedSteps | None = None
         if parts.host is not None:
-            self._recorded = RecordedSteps(
-                parts.host, self._update, self._gather, recorder, self.notes.append
-            )
+            self._recorded = RecordedSteps(parts.host, self._update, self._gather, recorder, note)
         self._variables: list[Any] = list(model.trainable_variables)
         self._has_own_step = overrides(model, "train_step")
         self._has_own_test_step = overrides(model, "test_step")

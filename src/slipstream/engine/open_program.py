@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,15 @@ class Opened:
     fallbacks: tuple[str, ...] = ()
 
 
-def open_model(model: Any, *, jit: bool, lowering: bool, sharpness: float = 0.0) -> Opened:
+def open_model(
+    model: Any,
+    *,
+    jit: bool,
+    lowering: bool,
+    capture: bool = True,
+    sharpness: float = 0.0,
+    note: Callable[[str], None] = lambda _: None,
+) -> Opened:
     """Open a compiled and built model on the backend that Keras runs on.
 
     Args:
@@ -37,7 +46,9 @@ def open_model(model: Any, *, jit: bool, lowering: bool, sharpness: float = 0.0)
         jit: Whether the step is compiled, where the backend leaves the choice.
         lowering: Whether recognised parts run through native kernels. Only PyTorch has any: the
             others compile the step as a whole.
+        capture: Whether lowered steps on a GPU are recorded and replayed.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
+        note: Told what else a record should say, now or while training.
     """
     backend = keras.backend.backend()
     settings: dict[str, Any] = {"jit": jit, "sharpness": sharpness}
@@ -46,11 +57,12 @@ def open_model(model: Any, *, jit: bool, lowering: bool, sharpness: float = 0.0)
     # Imports PyTorch.
     from slipstream.lowering import lower_step
 
-    # An update that differentiates twice is not recorded for a GPU.
-    step = lower_step(model, on_device=False if sharpness else None)
-    return Opened(
-        open_program(model, backend, **settings, parts=step.parts), step.native, step.fallbacks
-    )
+    step = lower_step(model, unrecorded="each update differentiates twice" if sharpness else "")
+    if capture:
+        for reason in step.notes:
+            note(reason)
+    settings |= {"parts": step.parts, "capture": capture, "note": note}
+    return Opened(open_program(model, backend, **settings), step.native, step.fallbacks)
 
 
 def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
@@ -61,7 +73,12 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     """
     jit = {"auto": built.model.jit_compile, "on": True, "off": False}[plan.runtime.jit]
     opened = open_model(
-        built.model, jit=jit, lowering=plan.runtime.lowering, sharpness=plan.optimizer.sam
+        built.model,
+        jit=jit,
+        lowering=plan.runtime.lowering,
+        capture=plan.runtime.jit != "off",
+        sharpness=plan.optimizer.sam,
+        note=built.notes.append,
     )
     if opened.native:
         built.applied["runtime.lowering"] = opened.native

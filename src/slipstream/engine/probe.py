@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from slipstream.backends import Program
+from slipstream.backends import Program, peak_device_bytes
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built, build
 from slipstream.engine.feed import Block, Feed, Ragged
@@ -46,6 +46,11 @@ class Probe:
     def parameters(self) -> int:
         """Parameters of the model."""
         return int(self._built.model.count_params())
+
+    @property
+    def peak_device_bytes(self) -> int:
+        """The most memory of a GPU held so far."""
+        return peak_device_bytes()
 
     def measure(self, seconds: float, windows: int = 5) -> list[float]:
         """Return the throughput, in examples per second, in each of several windows.

@@ -31,8 +31,10 @@ class DeviceDraws:
     def __init__(self, state: torch.Tensor) -> None:
         self._state = state
         # Two words of 64 bits: the key, which is the whole state, and the place of the first.
-        self._halves = torch.zeros(4, dtype=torch.int32, device=state.device)
-        self._key = self._halves.view(torch.uint64)
+        halves = torch.zeros(4, dtype=torch.int32, device=state.device)
+        self._key = halves.view(torch.uint64)
+        self._seed = halves.narrow(0, 0, 2)
+        self._count = state.select(0, 1)
 
     def serves(self, state: torch.Tensor) -> bool:
         """Whether it draws from this very state."""
@@ -53,6 +55,6 @@ class DeviceDraws:
         return numbers
 
     def _next_key(self) -> torch.Tensor:
-        self._halves[:2].copy_(self._state)
-        self._state[1].add_(1)
+        self._seed.copy_(self._state)
+        self._count.add_(1)
         return self._key

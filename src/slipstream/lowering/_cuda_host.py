@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, final
 
 import keras
@@ -27,30 +27,28 @@ def refusal(model: Any, fallbacks: Sequence[str], update: Any) -> str:
         fallbacks: What of its step is left to Keras, which may do anything.
         update: Its lowered update.
     """
+    return next(_reasons(model, fallbacks, update), "")
+
+
+def _reasons(model: Any, fallbacks: Sequence[str], update: Any) -> Iterator[str]:
     if fallbacks:
-        return f"a part is left to Keras: {fallbacks[0]}"
-    if not isinstance(update, NativeUpdate):
-        return "the loss scale is looked at in each update"
-    reason = _refusal_of_optimizer(model.optimizer)
-    if reason:
-        return reason
-    for variable in model.trainable_variables:
-        if variable.constraint is not None:
-            return f"a constraint is left to Keras: {type(variable.constraint).__name__}"
-        if type(variable.regularizer) not in NATIVE_REGULARIZERS:
-            return f"a regularizer is left to Keras: {type(variable.regularizer).__name__}"
-    return ""
-
-
-def _refusal_of_optimizer(optimizer: Any) -> str:
+        yield f"a part is left to Keras: {fallbacks[0]}"
+    elif not isinstance(update, NativeUpdate):
+        yield "the loss scale is looked at in each update"
+    optimizer = model.optimizer
     if optimizer.use_ema and optimizer.ema_overwrite_frequency:
-        return "averages overwrite the weights after some updates and not after others"
+        yield "averages overwrite the weights after some updates and not after others"
     if hasattr(optimizer, "clip_watch") and not optimizer.global_clipnorm:
-        return "a bound on the gradient is left to Keras' operations"
+        yield "a bound on the gradient is left to Keras' operations"
     source = optimizer._learning_rate
     if not isinstance(source, keras.Variable | schedules.LearningRateSchedule):
-        return "the learning rate is a function"
-    return ""
+        yield "the learning rate is a function"
+    for variable in model.trainable_variables:
+        if variable.constraint is not None:
+            yield f"a constraint is left to Keras: {type(variable.constraint).__name__}"
+        if type(variable.regularizer) not in NATIVE_REGULARIZERS:
+            yield f"a regularizer is left to Keras: {type(variable.regularizer).__name__}"
+    yield ""
 
 
 @final

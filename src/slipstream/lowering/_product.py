@@ -35,9 +35,9 @@ def onednn_is_faster() -> bool:
     needs 40 to 45 % of MKL's time. Told by the processor, not by a measurement: the two round
     differently, and one machine is to give the same numbers every time.
     """
-    return (
+    return bool(
         hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.backends.mkl.is_available()
+        and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         and _vendor() == "AuthenticAMD"
     )

@@ -41,7 +41,7 @@ class _Part(NamedTuple):
     fallbacks: tuple[str, ...] = ()
 
 
-def lower_step(model: Any, *, on_device: bool | None = None) -> LoweredStep:
+def lower_step(model: Any, *, on_device: bool | None = None, unrecorded: str = "") -> LoweredStep:
     """Lower forward pass, loss, metrics and update of a compiled, built model as far as can be.
 
     The kernels of the model may be laid out anew in memory; their values stay what they are.
@@ -50,6 +50,7 @@ def lower_step(model: Any, *, on_device: bool | None = None) -> LoweredStep:
         model: The model.
         on_device: Whether the step is to ask the host for nothing, so that a GPU's steps can be
             recorded; where the variables are on one if None.
+        unrecorded: Why they are not to be recorded, where that is known; they ask the host then.
     """
     own = keras_parts(model)
     if overrides(model, "train_step"):
@@ -67,12 +68,12 @@ def lower_step(model: Any, *, on_device: bool | None = None) -> LoweredStep:
     )
     if on_device is None:
         on_device = any(variable._value.is_cuda for variable in model.trainable_variables[:1])
-    return _on_device(model, step) if on_device else step
+    return _on_device(model, step, unrecorded) if on_device else step
 
 
-def _on_device(model: Any, step: LoweredStep) -> LoweredStep:
+def _on_device(model: Any, step: LoweredStep, unrecorded: str) -> LoweredStep:
     """Return the step such that it asks the host for nothing, where it can be so."""
-    reason = refusal(model, step.fallbacks, step.parts.update)
+    reason = unrecorded or refusal(model, step.fallbacks, step.parts.update)
     if reason:
         return replace(step, notes=(f"not captured in a CUDA graph: {reason}",))
     update = DeviceUpdate(model, step.parts.update)  # type: ignore[arg-type]

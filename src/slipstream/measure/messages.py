@@ -150,11 +150,12 @@ class Probed(Message):
 
 
 class Measured(Message):
-    """Examples per second in each window, and the worker's peak resident memory so far."""
+    """Examples per second in each window, and the worker's peak memory so far: resident, GPU."""
 
     kind: Literal["measured"] = "measured"
     examples_per_second: tuple[float, ...]
     peak_memory_bytes: int
+    peak_device_bytes: int = 0
 
 
 class Trained(Message):

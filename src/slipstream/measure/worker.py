@@ -163,7 +163,9 @@ class Session:
     def _measure(self, request: messages.MeasureProbe) -> messages.Measured:
         windows = self._probe.measure(request.seconds)
         return messages.Measured(
-            examples_per_second=tuple(windows), peak_memory_bytes=peak_memory_bytes()
+            examples_per_second=tuple(windows),
+            peak_memory_bytes=peak_memory_bytes(),
+            peak_device_bytes=self._probe.peak_device_bytes,
         )
 
     def _train(self, request: messages.Train) -> messages.Trained:

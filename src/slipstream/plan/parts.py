@@ -264,7 +264,8 @@ class Runtime(Section):
 
     backend: BackendName = Field(default="tensorflow", description="the framework under Keras")
     jit: Literal["auto", "on", "off"] = Field(
-        default="auto", description="compile the step with XLA"
+        default="auto",
+        description="compile the step with XLA; torch on a GPU: off records no CUDA graphs",
     )
     steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
     lowering: bool = Field(

@@ -89,10 +89,7 @@ def num_examples(arguments: Mapping[str, Any]) -> int | None:
     """
     if arguments.get("steps_per_epoch") is not None:
         return None
-    x = arguments.get("x")
-    while isinstance(x, list | tuple | dict) and len(x) > 0:
-        x = next(iter(x.values())) if isinstance(x, dict) else x[0]
-    shape = getattr(x, "shape", None)
+    shape = getattr(_first_of(arguments.get("x")), "shape", None)
     if shape is None or len(shape) == 0 or not isinstance(shape[0], int):
         return None
     held_out = arguments.get("validation_split") or 0.0
@@ -132,10 +129,8 @@ def examples_per_epoch(arguments: Mapping[str, Any]) -> int | None:
     if known is not None:
         return known
     x: Any = arguments.get("x")
-    spec = getattr(x, "element_spec", None)
-    while isinstance(spec, list | tuple | dict) and len(spec) > 0:
-        spec = next(iter(spec.values())) if isinstance(spec, dict) else spec[0]
-    size = spec.shape[0] if getattr(spec, "shape", None) else getattr(x, "batch_size", None)
+    shape = getattr(_first_of(getattr(x, "element_spec", None)), "shape", None)
+    size = shape[0] if shape else getattr(x, "batch_size", None)
     steps = steps_per_epoch(arguments)
     return size * steps if isinstance(size, int) and steps is not None else None
 
@@ -149,6 +144,13 @@ def monitor_of(arguments: Mapping[str, Any]) -> str:
     """
     held_out = arguments.get("validation_data") is not None or arguments.get("validation_split")
     return "val_loss" if held_out else "loss"
+
+
+def _first_of(nest: Any) -> Any:
+    """Return the first leaf of a nest of lists, tuples and dicts."""
+    while isinstance(nest, list | tuple | dict) and len(nest) > 0:
+        nest = next(iter(nest.values())) if isinstance(nest, dict) else nest[0]
+    return nest
 
 
 def _spelt(value: Any) -> str:

@@ -97,7 +97,7 @@ class ArraySource:
         self._full = self._num // self._size
         self._is_placed = False
         self._steps = 1
-        self._order: NDArray[np.int64] | None = None
+        self._order: NDArray[np.integer[Any]] = np.arange(0)
         self._next = 0
 
     @property
@@ -132,7 +132,12 @@ class ArraySource:
 
     def begin_epoch(self, epoch: int) -> None:
         """See `Source`."""
-        self._order = positions_of_epoch(self._num, self._size, self._shuffle, self._seed, epoch)
+        order = positions_of_epoch(self._num, self._size, self._shuffle, self._seed, epoch)
+        if order is None:
+            order = np.arange(self._num)
+        # With padding for the last block, which no update reads.
+        padded = np.pad(order, (0, self._steps * self._size))
+        self._order = padded.astype(np.int32) if self._is_placed else padded
         self._next = 0
         self._draws.draw()
 
@@ -142,30 +147,24 @@ class ArraySource:
         count = min(at_most, self._steps, self._full - first)
         if count > 0:
             self._next += count
-            return Portion(first, count, self._block(first, count), is_block=True)
+            return Portion(first, count, self._block(first), is_block=True)
         if first < self.num_batches:
             self._next += 1
-            left_over = self._positions(first * self._size, self._num, self._num)
-            return Portion(first, 1, self._examples(left_over), is_block=False)
+            left_over = self._examples(self._order[first * self._size : self._num])
+            return Portion(first, 1, left_over, is_block=False)
         self._draws.draw()
         return None
 
-    def _block(self, first: int, count: int) -> Arrays:
-        start, stop = first * self._size, (first + count) * self._size
-        positions = self._positions(start, stop, start + self._steps * self._size)
-        shape = (self._steps, 1, self._size)
+    def _block(self, first: int) -> Arrays:
+        start, shape = first * self._size, (self._steps, 1, self._size)
+        positions = self._order[start : start + self._steps * self._size]
         if self._is_placed:
-            return positions.astype(np.int32).reshape(shape)
+            return positions.reshape(shape)
         return map_arrays(
             lambda array: array.reshape(*shape, *array.shape[1:]), self._examples(positions)
         )
 
-    def _positions(self, start: int, stop: int, padded: int) -> NDArray[np.int64]:
-        order = self._order
-        positions = np.arange(start, stop) if order is None else order[start:stop]
-        return np.pad(positions, (0, padded - stop))
-
-    def _examples(self, positions: NDArray[np.int64]) -> Arrays:
+    def _examples(self, positions: NDArray[np.integer[Any]]) -> Arrays:
         return map_arrays(lambda array: array[positions], self._nest)
 
 

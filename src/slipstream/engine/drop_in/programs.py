@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from slipstream.backends import Program
@@ -19,12 +19,19 @@ class OpenedForFit:
     Args:
         program: The backend's program.
         made_from: The objects that a compiled step holds on to.
-        fallbacks: The parts of the model that Keras runs itself, and why.
+        left_to_keras: The parts of the model that Keras runs itself, and why.
+        notes: What was found out while it was opened or has trained since.
     """
 
     program: Program
     made_from: tuple[Any, ...]
-    fallbacks: tuple[str, ...] = ()
+    left_to_keras: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """What a report says of it."""
+        return (*self.left_to_keras, *self.notes)
 
 
 def open_for_fit(model: Any) -> OpenedForFit:
@@ -35,8 +42,9 @@ def open_for_fit(model: Any) -> OpenedForFit:
     kept: OpenedForFit | None = vars(model).get(_KEPT)
     if kept is not None and not is_stale(kept, model):
         return kept
-    opened = open_model(model, jit=bool(model.jit_compile), lowering=True)
-    kept = OpenedForFit(opened.program, _held_by_steps(model), opened.fallbacks)
+    notes: list[str] = []
+    opened = open_model(model, jit=bool(model.jit_compile), lowering=True, note=notes.append)
+    kept = OpenedForFit(opened.program, _held_by_steps(model), opened.fallbacks, notes)
     # Past Keras' own __setattr__, which would look for variables in it.
     vars(model)[_KEPT] = kept
     return kept
