@@ -27,6 +27,8 @@ OPEN_SECONDS = 600.0
 RUNG_SECONDS = (1.0, 1.5, 2.5)
 MEASURE_TIMEOUT_SECONDS = 30.0
 FEWEST_WINDOWS = 5
+# What would take so many times as long as the best, at its own fastest, is measured no further.
+FAR_BEHIND = 1.5
 # What a candidate may take to build, as a share of the budget.
 BUILD_SHARE = 0.25
 SHORTEST_BUILD_TIMEOUT = 15.0
@@ -257,10 +259,20 @@ class _Search:
                 return
             windows += measured.examples_per_second
             contender.peak_memory_bytes = measured.peak_memory_bytes
+            if windows and self._is_far_behind(contender, max(windows)):
+                # How far behind need not be known any better: slow ones take the longest.
+                break
         contender.windows += windows
         contender.rungs += 1
         if contender.rungs > 1:
             self._tell(contender)
+
+    def _is_far_behind(self, contender: _Contender, best_window: float) -> bool:
+        same = [c for c in self._contenders if c.batch_size == contender.batch_size and c.rungs]
+        if not same:
+            return False
+        seconds = contender.compile_seconds + self._examples / max(best_window, 1e-9)
+        return seconds > FAR_BEHIND * min(self._projected(c) for c in same)
 
     def _keep_the_best_alive(self) -> None:
         kept = 0
