@@ -185,7 +185,7 @@ class Space:
         if self._allow_precision:
             # Where a step is mostly dispatch, arithmetic in fewer bits gains little; else nothing
             # else gains as much.
-            weight = 1.5 if self._facts.multiply_adds < SMALL_MULTIPLY_ADDS else 0.45
+            weight = 1.5 if self._is_small else 0.45
             changes.append((weight, {"policy": "mixed_bfloat16"}))
             if options.backend == "tensorflow":
                 changes.append((weight, {"policy": "graph_bfloat16", "jit": "off"}))
