@@ -88,6 +88,12 @@ def test_the_fastest_backend_wins_and_each_was_tried(search, quick):
     assert set(result.best_of_each()) == set(result.batch_sizes)
 
 
+def test_the_best_of_the_first_backends_is_varied_before_the_last_is_tried(search, quick):
+    order = [row.backend for row in search(*by_backend()).rows]
+    # Two neighbours of JAX, the faster of the first two.
+    assert order[:5] == ["jax", "tensorflow", "jax", "jax", "torch"]
+
+
 def test_the_value_is_the_time_of_the_planned_training(search, quick):
     result = search(*by_backend(jax=2.0), epochs=20)
     row = result.best(32, float32_only=True)

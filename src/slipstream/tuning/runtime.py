@@ -25,7 +25,7 @@ from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow, steady
 OPEN_SECONDS = 600.0
 # Seconds of measurement in each rung: fewer candidates, longer windows.
 RUNG_SECONDS = (1.0, 1.5, 2.5)
-MEASURE_TIMEOUT_SECONDS = 30.0
+MEASURE_TIMEOUT_SECONDS = 15.0
 FEWEST_WINDOWS = 5
 # What would take so many times as long as the best, at its own fastest, is measured no further.
 FAR_BEHIND = 1.5
@@ -163,7 +163,11 @@ class _Search:
         self._costs: dict[str, _Cost] = {}
 
     def explore(self) -> None:
-        """Try one candidate of each backend, then neighbours of the best while there is time."""
+        """Try one candidate of each backend, then neighbours of the best while there is time.
+
+        Between the most promising backends and the others come neighbours of their best: what is
+        left of the time after a backend that hangs is to be no one's only chance.
+        """
         first = list(self._space.first())
         num_backends = len({candidate.options.backend for candidate in first})
         # The base plan's own options come last and are no backend's only chance.
@@ -172,6 +176,8 @@ class _Search:
             if start >= num_backends:
                 group = self._that_fit(group)
             self._try(group)
+            if start == 0:
+                self._try(self._that_fit(self._next()[:AT_A_TIME]))
         while group := self._that_fit(self._next()[:AT_A_TIME]):
             self._try(group)
 
