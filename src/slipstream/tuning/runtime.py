@@ -125,7 +125,11 @@ class _Contender:
     def projected(self, examples: int) -> float:
         if self.rungs == 0:
             return math.inf
-        return self.compile_seconds + examples / max(steady(self.windows)[0], 1e-9)
+        return self.seconds_at(steady(self.windows)[0], examples)
+
+    def seconds_at(self, throughput: float, examples: int) -> float:
+        """Return what a training of so many examples would take at a throughput."""
+        return self.compile_seconds + examples / max(throughput, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ class _Search:
         same = [c for c in self._contenders if c.batch_size == contender.batch_size and c.rungs]
         if not same:
             return False
-        seconds = contender.compile_seconds + self._examples / max(best_window, 1e-9)
+        seconds = contender.seconds_at(best_window, self._examples)
         return seconds > FAR_BEHIND * min(self._projected(c) for c in same)
 
     def _keep_the_best_alive(self) -> None:
