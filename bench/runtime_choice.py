@@ -32,8 +32,8 @@ HERE = Path(__file__).parent
 NETS = ("mlp", "cnn", "lstm", "transformer")
 EPOCHS = (20,)
 SHORT_SECONDS, LONG_SECONDS, ROUNDS, TURNS = 0.6, 2.0, 5, 2
-# What takes longer to build is nothing to choose for trainings as short as these.
 BUILD_SECONDS = 20.0
+SHORTEST_BUILD_SECONDS = 5.0
 
 
 def main() -> None:
@@ -52,7 +52,11 @@ def examine(net: str, folder: Path) -> None:
     facts, _ = look(launch)
     base = as_given(facts).edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1})
     space = Space(facts, base, installed_backends(), allow_precision=True)
-    measured = dict(measure_all(launch, at_batch_size(space, base.batch.size), folder))
+    # PyTorch first: it compiles nothing, and tells how long a build may take to be worth it.
+    candidates = sorted(
+        at_batch_size(space, base.batch.size), key=lambda c: c.options.backend, reverse=True
+    )
+    measured = dict(measure_all(launch, candidates, folder, facts))
     for epochs in EPOCHS:
         start = time.monotonic()
         result = search_runtime(
@@ -93,13 +97,17 @@ def at_batch_size(space: Space, size: int) -> list[Candidate]:
 
 
 def measure_all(
-    launch: Launch, candidates: Iterable[Candidate], folder: Path
+    launch: Launch, candidates: Iterable[Candidate], folder: Path, facts: TaskFacts
 ) -> Iterable[tuple[str, tuple[float, float]]]:
-    """Yield compile seconds and throughput of each that runs; what is stored is not run again."""
+    """Yield compile seconds and throughput of each that runs; what is stored is not run again.
+
+    A candidate that takes longer to build than the longest training takes with the best so far
+    cannot be the best.
+    """
     file = folder / "exhaustive.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    by_backend = sorted(candidates, key=lambda candidate: candidate.options.backend)
-    for backend, group in itertools.groupby(by_backend, lambda c: c.options.backend):
+    best = BUILD_SECONDS
+    for backend, group in itertools.groupby(candidates, lambda c: c.options.backend):
         with contextlib.ExitStack() as stack:
             worker = None
             for candidate in group:
@@ -108,9 +116,11 @@ def measure_all(
                     if worker is None or not worker.is_alive:
                         worker = stack.enter_context(launch.worker(backend, "exhaustive"))
                         worker.open()
-                    known[candidate.label] = measure_in(worker, candidate, SHORT_SECONDS)
+                    limit = max(SHORTEST_BUILD_SECONDS, best)
+                    known[candidate.label] = measure_in(worker, candidate, SHORT_SECONDS, limit)
                     file.write_text(json.dumps(known, indent=1))
                 if known[candidate.label] is not None:
+                    best = min(best, projected(known[candidate.label], facts, max(EPOCHS)))
                     yield candidate.label, tuple(known[candidate.label])
 
 
@@ -120,9 +130,11 @@ def measure(launch: Launch, candidate: Candidate, seconds: float) -> tuple[float
         return None if isinstance(worker.open(), Failed) else measure_in(worker, candidate, seconds)
 
 
-def measure_in(worker: Worker, candidate: Candidate, seconds: float) -> tuple[float, float] | None:
+def measure_in(
+    worker: Worker, candidate: Candidate, seconds: float, limit: float = BUILD_SECONDS
+) -> tuple[float, float] | None:
     """Return compile seconds and the median throughput of a candidate, or None if it fails."""
-    probed = worker.probe(candidate.plan, BUILD_SECONDS)
+    probed = worker.probe(candidate.plan, limit)
     if isinstance(probed, Failed):
         return None
     windows: list[float] = []

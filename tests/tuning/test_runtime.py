@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,12 @@ def test_the_fastest_backend_wins_and_each_was_tried(search, quick):
     assert set(result.best_of_each()) == set(result.batch_sizes)
 
 
+def test_the_best_of_the_first_backends_is_varied_before_the_last_is_tried(search, quick):
+    order = [row.backend for row in search(*by_backend()).rows]
+    # Two neighbours of JAX, the faster of the first two.
+    assert order[:5] == ["jax", "tensorflow", "jax", "jax", "torch"]
+
+
 def test_the_value_is_the_time_of_the_planned_training(search, quick):
     result = search(*by_backend(jax=2.0), epochs=20)
     row = result.best(32, float32_only=True)
@@ -109,6 +116,15 @@ def test_survivors_are_measured_again_and_for_longer(search, quick, tmp_path):
     assert seconds == sorted(seconds)
     last = {m["pid"] for m in measured if m["seconds"] == max(seconds)}
     assert last <= {m["pid"] for m in measured if m["seconds"] == min(seconds)}
+
+
+def test_what_is_far_behind_is_not_measured_any_further(search, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "FEWEST_WINDOWS", 10)
+    search(*by_backend(), budget=0.0, epochs=2000)
+    asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    probed = {r["pid"]: r["plan"]["runtime"]["backend"] for r in asked if r["do"] == "probe"}
+    measured = Counter(probed[r["pid"]] for r in asked if r["do"] == "measure")
+    assert measured["torch"] == 1 < measured["jax"]
 
 
 def test_each_candidate_has_a_process_of_its_own(search, quick, tmp_path):

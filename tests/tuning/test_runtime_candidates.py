@@ -104,6 +104,17 @@ def test_a_slow_backend_is_not_varied_further():
     assert {c.options.backend for c in proposals} == {"jax", "tensorflow"}
 
 
+@pytest.mark.parametrize("net", [IMAGES, {"layers": {"LSTM": 2, "Dense": 1}}])
+def test_fewer_bits_come_next_where_a_step_is_mostly_arithmetic(net):
+    space = make_space(make_facts(**net))
+    first = space.first()
+    seconds = {"jax": 9.0, "tensorflow": 2.0, "torch": 1.0}
+    projected = {c: seconds[c.options.backend] for c in first}
+    following = space.next_candidates(projected, first)[0].options
+    assert (following.backend, following.policy) == ("torch", "mixed_bfloat16")
+    assert following.batch_size == first[0].options.batch_size
+
+
 def test_what_failed_is_neither_varied_nor_tried_again():
     space = make_space()
     first = space.first()

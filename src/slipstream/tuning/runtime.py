@@ -25,8 +25,10 @@ from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow, steady
 OPEN_SECONDS = 600.0
 # Seconds of measurement in each rung: fewer candidates, longer windows.
 RUNG_SECONDS = (1.0, 1.5, 2.5)
-MEASURE_TIMEOUT_SECONDS = 30.0
+MEASURE_TIMEOUT_SECONDS = 15.0
 FEWEST_WINDOWS = 5
+# What would take so many times as long as the best, at its own fastest, is measured no further.
+FAR_BEHIND = 1.5
 # What a candidate may take to build, as a share of the budget.
 BUILD_SHARE = 0.25
 SHORTEST_BUILD_TIMEOUT = 15.0
@@ -123,7 +125,11 @@ class _Contender:
     def projected(self, examples: int) -> float:
         if self.rungs == 0:
             return math.inf
-        return self.compile_seconds + examples / max(steady(self.windows)[0], 1e-9)
+        return self.seconds_at(steady(self.windows)[0], examples)
+
+    def seconds_at(self, throughput: float, examples: int) -> float:
+        """Return what a training of so many examples would take at a throughput."""
+        return self.compile_seconds + examples / max(throughput, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,11 @@ class _Search:
         self._costs: dict[str, _Cost] = {}
 
     def explore(self) -> None:
-        """Try one candidate of each backend, then neighbours of the best while there is time."""
+        """Try one candidate of each backend, then neighbours of the best while there is time.
+
+        Between the most promising backends and the others come neighbours of their best: what is
+        left of the time after a backend that hangs is to be no one's only chance.
+        """
         first = list(self._space.first())
         num_backends = len({candidate.options.backend for candidate in first})
         # The base plan's own options come last and are no backend's only chance.
@@ -170,6 +180,8 @@ class _Search:
             if start >= num_backends:
                 group = self._that_fit(group)
             self._try(group)
+            if start == 0:
+                self._try(self._that_fit(self._next()[:AT_A_TIME]))
         while group := self._that_fit(self._next()[:AT_A_TIME]):
             self._try(group)
 
@@ -257,10 +269,20 @@ class _Search:
                 return
             windows += measured.examples_per_second
             contender.peak_memory_bytes = measured.peak_memory_bytes
+            if windows and self._is_far_behind(contender, max(windows)):
+                # How far behind need not be known any better: slow ones take the longest.
+                break
         contender.windows += windows
         contender.rungs += 1
         if contender.rungs > 1:
             self._tell(contender)
+
+    def _is_far_behind(self, contender: _Contender, best_window: float) -> bool:
+        same = [c for c in self._contenders if c.batch_size == contender.batch_size and c.rungs]
+        if not same:
+            return False
+        seconds = contender.seconds_at(best_window, self._examples)
+        return seconds > FAR_BEHIND * min(self._projected(c) for c in same)
 
     def _keep_the_best_alive(self) -> None:
         kept = 0

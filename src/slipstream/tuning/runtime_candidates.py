@@ -183,8 +183,9 @@ class Space:
             slow = options.backend == "jax" and self._has_convolutions
             changes += [(5.0 if slow else 1.2, {"steps": steps}) for steps in STEPS]
         if self._allow_precision:
-            # Where a step is mostly dispatch, arithmetic in fewer bits gains little.
-            weight = 1.5 if self._facts.multiply_adds < SMALL_MULTIPLY_ADDS else 1.0
+            # Where a step is mostly dispatch, arithmetic in fewer bits gains little; else nothing
+            # else gains as much.
+            weight = 1.5 if self._is_small else 0.45
             changes.append((weight, {"policy": "mixed_bfloat16"}))
             if options.backend == "tensorflow":
                 changes.append((weight, {"policy": "graph_bfloat16", "jit": "off"}))
