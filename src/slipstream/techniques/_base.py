@@ -89,6 +89,7 @@ class Technique:
         along: Further keys of its set: they go along when it is taken out or put in.
         found: Whether a plan holds it where a baseline does not; None: any of its keys differs.
         rescale: From (before, after), keys of others that follow when its own keys change.
+        cost: What it takes in time and memory, one or two sentences.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Technique:
     along: tuple[str, ...] = ()
     found: Found | None = None
     rescale: Callable[[Plan, Plan], Changes] | None = None
+    cost: str = ""
 
     def apply(self, plan: Plan, task: TaskFacts) -> Plan:
         """Return the plan with this technique; raises PlanError where it does not apply."""
@@ -138,10 +140,10 @@ def always(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
 
 
 def set_keys(changes: Changes) -> Edit:
-    """Return an edit that sets keys to values."""
+    """Return an edit that sets keys to values; what thereby loses its use is reset."""
 
     def edit(plan: Plan, task: TaskFacts) -> Plan:  # noqa: ARG001
-        return plan.edit(changes)
+        return plan.adapt(changes)
 
     return edit
 
@@ -161,7 +163,7 @@ def choose_optimizer(name: str, peak: float, changes: Changes | None = None) -> 
     def edit(plan: Plan, task: TaskFacts) -> Plan:  # noqa: ARG001
         defaults = parts.Optimizer().model_dump()
         constants = {key: defaults[key.partition(".")[2]] for key in OPTIMIZER_KEYS}
-        return plan.edit(
+        return plan.adapt(
             {
                 **constants,
                 "optimizer.name": name,

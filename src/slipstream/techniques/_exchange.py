@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, Value
-from slipstream.plan.clashes import find_clash
+from slipstream.plan.uses import find_clash
 from slipstream.techniques._base import Technique
 from slipstream.techniques._registry import found_in
 

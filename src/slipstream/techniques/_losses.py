@@ -21,7 +21,7 @@ def choose_loss(name: str, changes: Changes | None = None) -> Edit:
     def edit(plan: Plan, task: TaskFacts) -> Plan:  # noqa: ARG001
         defaults = Loss().model_dump()
         settings = {key: defaults[key.partition(".")[2]] for key in LOSS_KEYS}
-        return plan.edit({**settings, "loss.name": name, **(changes or {})})
+        return plan.adapt({**settings, "loss.name": name, **(changes or {})})
 
     return edit
 

@@ -38,7 +38,7 @@ class Recipe:
 
     def apply(self, plan: Plan, facts: TaskFacts) -> Plan:
         """Return the plan with this recipe; raises PlanError where it cannot hold."""
-        made = apply_all(self.techniques, plan, facts).edit(self.settings)
+        made = apply_all(self.techniques, plan, facts).adapt(self.settings)
         if "schedule.peak" in self.settings:
             for_32 = made.edit({"batch.size": _USUAL_BATCH, "batch.accumulation": 1})
             made = made.edit(scaled_peak(for_32, made))

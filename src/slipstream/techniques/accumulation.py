@@ -36,6 +36,10 @@ TECHNIQUE = Technique(
         "Where the larger batch fits: one large batch is faster than several small ones. "
         "BatchNormalization still sees the small ones."
     ),
+    cost=(
+        "None for each example; an update waits for several batches, and one set of gradients "
+        "is kept in memory."
+    ),
     reference=(
         "Ott, Edunov, Grangier and Auli, Scaling neural machine translation, 2018, arXiv:1806.00187"
     ),

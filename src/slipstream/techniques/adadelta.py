@@ -25,6 +25,7 @@ TECHNIQUE = Technique(
     ),
     helps="Where nothing is known of a good rate.",
     hurts="Short runs: its first steps are tiny, as they grow from epsilon.",
+    cost="Two more numbers for each weight, and an update that reads and writes them.",
     reference="Zeiler, ADADELTA: An adaptive learning rate method, 2012, arXiv:1212.5701",
     keys=("optimizer.name", "optimizer.rho", "schedule.peak"),
     edit=choose_optimizer("adadelta", 1.0, {"optimizer.rho": 0.95}),

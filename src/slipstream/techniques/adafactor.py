@@ -28,6 +28,7 @@ TECHNIQUE = Technique(
         "Small nets, where memory is no question; Keras bounds the rate by 1 / sqrt(t), which "
         "cuts high rates late in a run."
     ),
+    cost="One number for each row and column of a matrix; a little more arithmetic than Adam.",
     reference=(
         "Shazeer and Stern, Adafactor: Adaptive learning rates with sublinear memory cost, 2018, "
         "arXiv:1804.04235"

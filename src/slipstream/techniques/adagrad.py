@@ -21,6 +21,7 @@ TECHNIQUE = Technique(
     formula="s = s + g**2;  w = w - rate * g / (sqrt(s) + epsilon)",
     helps="Sparse inputs, such as word counts and embeddings of rare items.",
     hurts="Long trainings of deep nets: the steps shrink before the work is done.",
+    cost="One more number for each weight, and an update that reads and writes it.",
     reference=(
         "Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and "
         "stochastic optimization, JMLR 12, 2011"

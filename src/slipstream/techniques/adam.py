@@ -26,6 +26,7 @@ TECHNIQUE = Technique(
     hurts=(
         "Now and then it ends with slightly worse held-out quality than well-tuned SGD on images."
     ),
+    cost="Two more numbers for each weight, and an update that reads and writes them.",
     reference="Kingma and Ba, Adam: A method for stochastic optimization, 2015, arXiv:1412.6980",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer("adam", 1e-3),

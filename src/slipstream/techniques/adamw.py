@@ -22,6 +22,7 @@ TECHNIQUE = Technique(
     formula="w = w - rate * (m_hat / (sqrt(v_hat) + epsilon) + decay * w)",
     helps="Transformers, and any longer training that overfits.",
     hurts="Short runs of small nets, where the decay has no time to matter.",
+    cost="Two more numbers for each weight, and an update that reads and writes them.",
     reference=(
         "Loshchilov and Hutter, Decoupled weight decay regularization, 2019, arXiv:1711.05101"
     ),

@@ -26,6 +26,7 @@ TECHNIQUE = Technique(
         "Nets with normalization, where the size of weights means little; a bound that is too "
         "small slows training."
     ),
+    cost="Two norms for each unit in each update: several passes over weights and gradients.",
     reference=(
         "Brock, De, Smith and Simonyan, High-performance large-scale image recognition without "
         "normalization, 2021, arXiv:2102.06171"

@@ -15,6 +15,7 @@ TECHNIQUE = Technique(
     formula="loss = (y - p)**2 * (asymmetry where p < y, else 1)",
     helps="Where too little costs more than too much, as in stock, staff or reserves.",
     hurts="The plain error: predictions are drawn above the mean.",
+    cost="None to speak of: the loss is a small part of a step.",
     reference=(
         "Newey and Powell, Asymmetric least squares estimation and testing, 1987, "
         "doi:10.2307/1911031"

@@ -18,7 +18,7 @@ def _edit(plan: Plan, task: TaskFacts) -> Plan:
         changes["precision.policy"] = "mixed_bfloat16"
     if name == "torch" and plan.runtime.loop == "keras":
         changes["runtime.steps_per_execution"] = 1
-    return plan.edit(changes)
+    return plan.adapt(changes)
 
 
 TECHNIQUE = Technique(
@@ -34,6 +34,7 @@ TECHNIQUE = Technique(
         "Where the net uses operations of one framework only, or the compile time outweighs a "
         "short run."
     ),
+    cost="Compiling anew: seconds on JAX, little on PyTorch; other random numbers.",
     reference="Keras documentation, Keras 3: Keras for TensorFlow, JAX and PyTorch",
     keys=("runtime.backend",),
     edit=_edit,

@@ -26,6 +26,7 @@ TECHNIQUE = Technique(
         "trains well is judged badly."
     ),
     hurts="Small batches, whose statistics are noisy and want averaging over many updates.",
+    cost="None.",
     reference=(
         "Ioffe and Szegedy, Batch normalization, 2015, arXiv:1502.03167; "
         "PyTorch documentation, torch.nn.BatchNorm2d (momentum=0.1)"

@@ -45,6 +45,7 @@ TECHNIQUE = Technique(
         "Past the critical batch size each example teaches less, and the time to a target "
         "grows again."
     ),
+    cost="Memory for activations grows with the batch.",
     reference=(
         "McCandlish et al., An empirical model of large-batch training, 2018, "
         "arXiv:1812.06162; Goyal et al., 2017, arXiv:1706.02677; Malladi et al., 2022, "

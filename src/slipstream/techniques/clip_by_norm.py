@@ -23,6 +23,7 @@ TECHNIQUE = Technique(
         "Nets in which one layer explodes while the others are well: those keep their full step."
     ),
     hurts=("The layers' gradients no longer stand in their true proportion to each other."),
+    cost="A pass over the gradients in each update.",
     reference=(
         "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, "
         "2013, arXiv:1211.5063"

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     formula="g = min(max(g, -bound), bound)",
     helps=("Single elements that explode, as in recurrent nets; the cheapest bound there is."),
     hurts=("It bends the direction of the gradient, not only its length."),
+    cost="One comparison for each element of the gradient.",
     reference=(
         "Mikolov, Statistical language models based on neural networks, 2012, doctoral thesis, "
         "Brno University of Technology"

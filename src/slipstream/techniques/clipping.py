@@ -27,6 +27,7 @@ TECHNIQUE = Technique(
         "A bound below the usual norm only scales the rate down: a clipped_share near 1 in the "
         "record tells."
     ),
+    cost="A pass over the gradients in each update.",
     reference=(
         "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, "
         "2013, arXiv:1211.5063"

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
         "Nearly every run of known length: without a decay the last steps stay as noisy as the "
         "first."
     ),
+    cost="None.",
     reference=(
         "Bottou, Curtis and Nocedal, Optimization methods for large-scale machine learning, "
         "2018, arXiv:1606.04838"

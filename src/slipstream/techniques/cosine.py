@@ -18,6 +18,7 @@ TECHNIQUE = Technique(
     formula="rate = peak * (floor + (1 - floor) * (1 + cos(pi * part)) / 2)",
     helps="Runs of known length, whatever the optimizer.",
     hurts="Runs that are stopped early: the rate is still high then.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Loshchilov and Hutter, SGDR: Stochastic gradient descent with warm restarts, 2017, "
         "arXiv:1608.03983"

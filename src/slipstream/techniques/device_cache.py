@@ -22,6 +22,7 @@ TECHNIQUE = Technique(
     formula="",
     helps="Data sets that fit into the device's memory: no batch is copied in each step.",
     hurts="Data that do not fit, and augmentation, which happens on the host.",
+    cost="Device memory for the whole training set.",
     reference=(
         "Mohan, Phanishayee, Raniwala and Chidambaram, Analyzing and mitigating data stalls in "
         "DNN training, 2021, arXiv:2007.06775"

@@ -27,6 +27,7 @@ TECHNIQUE = Technique(
     formula="updates per epoch = whole(N / size) in place of ceiling(N / size)",
     helps="Compiled steps: all batches have one shape, so the step is compiled once.",
     hurts="Small training sets, where it leaves out a large share of every epoch.",
+    cost="The last examples of an epoch teach nothing in it.",
     reference=(
         "OpenXLA documentation, static shapes; TensorFlow documentation, "
         "tf.data.Dataset.batch(drop_remainder)"

@@ -17,6 +17,7 @@ TECHNIQUE = Technique(
         "Nets that underfit, short runs, and beside BatchNormalization, whose statistics it "
         "disturbs."
     ),
+    cost="A random number for each unit and example, and more epochs to the same training loss.",
     reference=(
         "Srivastava et al., Dropout: A simple way to prevent neural networks from overfitting, "
         "JMLR 15, 2014"

@@ -21,6 +21,7 @@ TECHNIQUE = Technique(
     formula="stop when evaluation - best_evaluation >= patience",
     helps="Runs whose useful length is not known.",
     hurts="Decaying rates, whose gain comes at the end; a short patience on a noisy metric.",
+    cost="None; a run may end before a late improvement.",
     reference="Prechelt, Early stopping - but when?, 1998, doi:10.1007/3-540-49430-8_3",
     keys=("duration.patience", "duration.restore_best"),
     edit=set_keys({"duration.patience": 5, "duration.restore_best": True}),

@@ -25,6 +25,10 @@ TECHNIQUE = Technique(
     formula="average = ema * average + (1 - ema) * w after every update",
     helps="Constant or slowly falling rates: it takes out the noise of the last steps.",
     hurts="Short runs, where the average lags behind; after a full decay it adds little.",
+    cost=(
+        "One more number for each weight and a pass over them in each update; "
+        "BatchNormalization's statistics are computed anew at each evaluation."
+    ),
     reference=(
         "Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992, "
         "doi:10.1137/0330046"

@@ -18,6 +18,7 @@ TECHNIQUE = Technique(
     formula="rate = peak * max(floor, decay_rate ** (run / decay_every))",
     helps="Where a rate should fall fast at first and then ever more slowly.",
     hurts="Where the factor is guessed: too small and the training freezes early.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Li and Arora, An exponential learning rate schedule for deep learning, 2020, "
         "arXiv:1910.07454"

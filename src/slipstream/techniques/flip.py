@@ -24,6 +24,7 @@ TECHNIQUE = Technique(
     formula="x'[i, j] = x[i, width - 1 - j] with probability 1/2",
     helps="Photographs and clothes, whose mirror image is as likely.",
     hurts="Digits, letters and traffic signs, whose mirror image means something else.",
+    cost="A copy of the pixels on the host in each epoch.",
     reference=(
         "Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional "
         "neural networks, 2012, doi:10.1145/3065386"

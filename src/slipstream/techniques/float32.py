@@ -11,6 +11,7 @@ TECHNIQUE = Technique(
     formula="",
     helps="Where 16 bits bring no speed, as on processors without units for them, or cost quality.",
     hurts="Hardware with fast 16-bit units, which it leaves idle.",
+    cost="Twice the memory traffic of 16-bit formats.",
     reference="IEEE Standard for Floating-Point Arithmetic, 2019, doi:10.1109/IEEESTD.2019.8766229",
     keys=("precision.policy",),
     edit=set_keys({"precision.policy": "float32"}),

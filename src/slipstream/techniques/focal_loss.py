@@ -15,6 +15,7 @@ TECHNIQUE = Technique(
     formula="loss = -(1 - p[y])**focus * log p[y]",
     helps="Classes of very unequal size, and many easy examples.",
     hurts="Balanced classes, wrong labels, which it listens to, and calibrated probabilities.",
+    cost="None to speak of: the loss is a small part of a step.",
     reference="Lin et al., Focal loss for dense object detection, 2017, arXiv:1708.02002",
     keys=("loss.name", "loss.focus", "loss.balance"),
     edit=choose_loss("focal"),

@@ -26,6 +26,7 @@ TECHNIQUE = Technique(
         "mixed policy."
     ),
     hurts="Every other backend, and compilation with XLA: there it does nothing.",
+    cost="None in memory; rounding of products to 8 bits of precision.",
     reference="TensorFlow documentation, tf.config.optimizer.set_experimental_options",
     keys=("precision.policy",),
     edit=set_keys({"precision.policy": "graph_bfloat16", "runtime.jit": "off"}),

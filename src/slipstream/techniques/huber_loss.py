@@ -15,6 +15,7 @@ TECHNIQUE = Technique(
     formula="loss = e**2 / 2 where |e| <= delta, else delta * |e| - delta**2 / 2",
     helps="Targets with outliers, and first steps with large errors.",
     hurts="Where the large errors are the ones that matter.",
+    cost="None to speak of: the loss is a small part of a step.",
     reference="Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732",
     keys=("loss.name", "loss.delta"),
     edit=choose_loss("huber"),

@@ -22,6 +22,7 @@ TECHNIQUE = Technique(
         "Runs whose length is not known beforehand, and convex problems, where it has guarantees."
     ),
     hurts=("Known lengths: a decay that ends at zero usually reaches a better end."),
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Robbins and Monro, A stochastic approximation method, 1951, doi:10.1214/aoms/1177729586"
     ),

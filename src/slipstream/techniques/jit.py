@@ -31,6 +31,7 @@ TECHNIQUE = Technique(
         "Convolutions with TensorFlow on processors, which lose their library's kernels; short "
         "runs, which do not earn the compile time back."
     ),
+    cost="Seconds to compile, for each shape of batch.",
     reference=(
         "Frostig, Johnson and Leary, Compiling machine learning programs via high-level "
         "tracing, SysML 2018; OpenXLA documentation"

@@ -14,6 +14,7 @@ TECHNIQUE = Technique(
     formula="loss = loss + l2 * sum(w**2)",
     helps="SGD on nets that overfit.",
     hurts="Adaptive optimizers, which divide the penalty's gradient away: use weight_decay there.",
+    cost="A pass over the kernels in each step, forward and backward.",
     reference="Krogh and Hertz, A simple weight decay can improve generalization, NIPS 1991",
     keys=("regularization.l2",),
     edit=set_keys({"regularization.l2": 1e-4}),

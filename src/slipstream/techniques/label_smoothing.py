@@ -28,6 +28,7 @@ TECHNIQUE = Technique(
         "Where the loss itself is watched: it no longer goes to zero; and distillation from "
         "the net."
     ),
+    cost="None to speak of: the loss is a small part of a step.",
     reference=(
         "Szegedy et al., Rethinking the Inception architecture for computer vision, 2016, "
         "arXiv:1512.00567; Mueller, Kornblith and Hinton, 2019, arXiv:1906.02629"

@@ -24,6 +24,10 @@ TECHNIQUE = Technique(
         "Small batches, where Adam does as well; Keras applies weight decay apart, so that it is "
         "no part of the ratio as it is in the paper."
     ),
+    cost=(
+        "Two more numbers for each weight, and an update that reads and writes them. Two norms "
+        "for each array."
+    ),
     reference=(
         "You et al., Large batch optimization for deep learning: Training BERT in 76 minutes, "
         "2020, arXiv:1904.00962"

@@ -28,6 +28,10 @@ TECHNIQUE = Technique(
         "Small batches, where plain momentum does as well; biases and norms see the full rate, "
         "so that trust and rate have to be chosen together."
     ),
+    cost=(
+        "One more number for each weight, and an update that reads and writes it. Two norms "
+        "for each array."
+    ),
     reference=(
         "You, Gitman and Ginsburg, Large batch training of convolutional networks, 2017, "
         "arXiv:1708.03888"

@@ -14,6 +14,7 @@ TECHNIQUE = Technique(
     formula="rate of a layer = rate * layer_decay ^ (layers of matrices after it)",
     helps="Fine-tuning of pre-trained nets, Transformers above all.",
     hurts="Training from scratch, where the first layers have the most to learn.",
+    cost="One multiplication for each array.",
     reference=(
         "Clark, Luong, Le and Manning, ELECTRA: Pre-training text encoders as discriminators, "
         "2020, arXiv:2003.10555"

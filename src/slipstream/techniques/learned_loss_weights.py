@@ -24,6 +24,7 @@ TECHNIQUE = Technique(
     formula="loss = sum_i exp(-s[i]) * loss[i] + s[i] / 2",
     helps="Several outputs whose losses differ by orders of magnitude, without weights known.",
     hurts="Where one output is what counts: give it the weight.",
+    cost="One number for each output.",
     reference=(
         "Kendall, Gal and Cipolla, Multi-task learning using uncertainty to weigh losses for scene "
         "geometry and semantics, 2018, arXiv:1705.07115"

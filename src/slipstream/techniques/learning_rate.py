@@ -41,6 +41,7 @@ TECHNIQUE = Technique(
     formula="rate at update t = peak * shape(t)",
     helps="Always worth tuning first, for every optimizer, batch size and shape anew.",
     hurts="Too high and the loss jumps or turns infinite; too low and the time is wasted.",
+    cost="None for a run; finding it takes several runs, or a range test.",
     reference="Smith, Cyclical learning rates for training neural networks, 2017, arXiv:1506.01186",
     keys=("schedule.peak",),
     edit=_edit,

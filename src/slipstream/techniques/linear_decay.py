@@ -21,6 +21,7 @@ TECHNIQUE = Technique(
         "shapes."
     ),
     hurts="Runs that are stopped early.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Defazio, Cutkosky, Mehta and Mishchenko, Optimal linear decay learning rate schedules "
         "and further refinements, 2023, arXiv:2310.07831"

@@ -28,6 +28,7 @@ TECHNIQUE = Technique(
         "Small batches, whose noisy signs it takes at full size; it wants a rate 3 to 10 times "
         "below Adam's."
     ),
+    cost="One more number for each weight, and an update that reads and writes it.",
     reference="Chen et al., Symbolic discovery of optimization algorithms, 2023, arXiv:2302.06675",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer("lion", 2e-4, {"optimizer.beta_2": 0.99}),

@@ -23,6 +23,7 @@ TECHNIQUE = Technique(
     formula="every k updates: slow = slow + share * (w - slow);  w = slow",
     helps="High rates and noisy gradients: it takes out the swinging.",
     hurts="Low rates at the end of a decay, where it only slows down.",
+    cost="One more number for each weight, and a pass over the weights every few updates.",
     reference=(
         "Zhang, Lucas, Hinton and Ba, Lookahead optimizer: k steps forward, 1 step back, 2019, "
         "arXiv:1907.08610"

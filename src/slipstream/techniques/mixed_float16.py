@@ -16,6 +16,7 @@ TECHNIQUE = Technique(
     ),
     helps="GPUs before bfloat16.",
     hurts="Processors, where float16 is mostly emulated; nets with values beyond 65504.",
+    cost="Copies of the weights in 16 bits in each step, and a check of every gradient.",
     reference="Micikevicius et al., Mixed precision training, 2018, arXiv:1710.03740",
     keys=("precision.policy",),
     edit=set_keys({"precision.policy": "mixed_float16"}),

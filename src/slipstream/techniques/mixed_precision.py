@@ -19,6 +19,7 @@ TECHNIQUE = Technique(
         "Hardware without such units, where it is slower; sums of many small terms, which lose "
         "digits."
     ),
+    cost="Copies of the weights in 16 bits in each step; half the memory for activations.",
     reference=(
         "Kalamkar et al., A study of BFLOAT16 for deep learning training, 2019, arXiv:1905.12322"
     ),

@@ -36,6 +36,7 @@ TECHNIQUE = Technique(
     ),
     helps="One-cycle at its highest rates: less momentum at the peak keeps the run stable.",
     hurts="Moderate rates, where a constant high momentum is faster.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Smith, A disciplined approach to neural network hyper-parameters: part 1, 2018, "
         "arXiv:1803.09820"

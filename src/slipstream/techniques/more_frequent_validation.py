@@ -23,6 +23,7 @@ TECHNIQUE = Technique(
     formula="evaluations = epochs * evaluations_per_epoch",
     helps="Long epochs that reach their best somewhere in the middle.",
     hurts="Large validation splits: each evaluation costs time that trains nothing.",
+    cost="Each evaluation is a forward pass over the validation split.",
     reference="Prechelt, Early stopping - but when?, 1998, doi:10.1007/3-540-49430-8_3",
     keys=("duration.evaluations_per_epoch",),
     edit=set_keys({"duration.evaluations_per_epoch": 4}),

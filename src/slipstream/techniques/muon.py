@@ -26,6 +26,10 @@ TECHNIQUE = Technique(
         "Convolutional nets in Keras, whose kernels are not matrices, and tiny nets, where its "
         "products cost more than they save."
     ),
+    cost=(
+        "One more number for each weight, and an update that reads and writes it. Five "
+        "products of matrices for each matrix."
+    ),
     reference=(
         "Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; Liu et "
         "al., 2025, arXiv:2502.16982"

@@ -22,6 +22,7 @@ TECHNIQUE = Technique(
     ),
     helps="Where Adam does well and the gradient is not too noisy: it turns earlier.",
     hurts="Very small batches, whose last gradient it trusts more than Adam does.",
+    cost="Two more numbers for each weight, and an update that reads and writes them.",
     reference="Dozat, Incorporating Nesterov momentum into Adam, ICLR workshop, 2016",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer("nadam", 1e-3),

@@ -16,6 +16,7 @@ TECHNIQUE = Technique(
     formula="loss = |y - p|",
     helps="Absolute errors: targets with outliers, and targets that are judged by their median.",
     hurts="Absolute errors: small ones have the slope of large ones, which needs a decaying rate.",
+    cost="None to speak of: the loss is a small part of a step.",
     reference=(
         "Koenker and Bassett, Regression quantiles, 1978, doi:10.2307/1913643; the Keras "
         "documentation, Losses"

@@ -31,6 +31,7 @@ TECHNIQUE = Technique(
         "Nothing measured so far; results differ from Keras' own by rounding, and dropout masks "
         "are other ones."
     ),
+    cost="None; layers that are not recognised run as before.",
     reference="PyTorch documentation, torch.nn.functional; the page on the architecture",
     keys=("runtime.lowering",),
     edit=set_keys({"runtime.lowering": True}),

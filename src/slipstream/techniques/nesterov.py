@@ -25,6 +25,7 @@ TECHNIQUE = Technique(
         "more stable."
     ),
     hurts="Where plain momentum hurts too.",
+    cost="One more number for each weight, and an update that reads and writes it.",
     reference=(
         "Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum "
         "in deep learning, ICML 2013"

@@ -28,6 +28,7 @@ TECHNIQUE = Technique(
     formula="statistics = mean over n batches of each batch's own, with the averaged weights",
     helps="SWA, EMA and Schedule-Free AdamW on nets with BatchNormalization.",
     hurts="Many evaluations of large nets: each costs n forward passes more.",
+    cost="So many forward passes over training batches at each evaluation.",
     reference=(
         "Izmailov et al., Averaging weights leads to wider optima and better generalization, 2018, "
         "arXiv:1803.05407"

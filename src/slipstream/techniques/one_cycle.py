@@ -24,6 +24,7 @@ TECHNIQUE = Technique(
     ),
     helps="Short trainings at rates that would diverge from the start: super-convergence.",
     hurts="Runs that are stopped early or prolonged; small rates, where it only loses time.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Smith and Topin, Super-convergence: very fast training of neural networks using large "
         "learning rates, 2018, arXiv:1708.07120"

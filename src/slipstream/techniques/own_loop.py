@@ -17,6 +17,7 @@ TECHNIQUE = Technique(
         "has not."
     ),
     hurts="Models with a train_step of their own that counts on what fit does around it.",
+    cost="None; other orders of examples than Keras' fit.",
     reference="Keras documentation, Writing a training loop from scratch",
     keys=("runtime.loop",),
     edit=set_keys({"runtime.loop": "slipstream"}),

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     formula="rate = peak * factor of the last piece that has begun",
     helps=("Published recipes that state their drops, in epochs or steps."),
     hurts=("The moments are constants of one task: they fit no other length or data set."),
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural "
         "networks, 2012, doi:10.1145/3065386"

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
         "Segmentation nets and others tuned with it; a power above 1 spends longer at small rates."
     ),
     hurts=("A large power has fallen far before half of the run has passed."),
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=("Chen, Papandreou, Kokkinos, Murphy and Yuille, DeepLab, 2017, arXiv:1606.00915"),
     keys=("schedule.name", "schedule.power", "schedule.floor"),
     edit=choose_schedule("polynomial"),

@@ -25,6 +25,7 @@ TECHNIQUE = Technique(
         "Runs whose gradients grow or shrink by orders of magnitude, which no fixed bound fits."
     ),
     hurts=("A low quantile shortens most steps, which then differ in direction alone."),
+    cost="A pass over the gradients in each update; the last norms are kept.",
     reference=(
         "Seetharaman et al., AutoClip: adaptive gradient clipping for source separation networks, "
         "2020, arXiv:2007.14469"

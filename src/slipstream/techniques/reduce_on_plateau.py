@@ -30,6 +30,7 @@ TECHNIQUE = Technique(
     ),
     helps="Long runs at a constant rate, when nobody knows where the drops belong.",
     hurts="Noisy metrics and short patience; decays that already end at zero.",
+    cost="None: the evaluations are made anyway.",
     reference=(
         "Bengio, Practical recommendations for gradient-based training of deep architectures, "
         "2012, arXiv:1206.5533"

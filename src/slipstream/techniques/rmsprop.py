@@ -19,6 +19,7 @@ TECHNIQUE = Technique(
     formula="v = rho * v + (1 - rho) * g**2;  w = w - rate * g / (sqrt(v) + epsilon)",
     helps="Recurrent nets and objectives that move while training.",
     hurts="Where Adam's mean gradient helps too, which is most often.",
+    cost="One more number for each weight, and an update that reads and writes it.",
     reference=(
         "Tieleman and Hinton, Lecture 6.5 of Neural networks for machine learning, Coursera "
         "2012; Graves, 2013, arXiv:1308.0850"

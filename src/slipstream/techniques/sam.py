@@ -27,6 +27,7 @@ TECHNIQUE = Technique(
         "the whole update's gradient; the second pass draws the first one's random numbers and "
         "leaves BatchNormalization's averages alone."
     ),
+    cost="A second forward and backward pass: each update takes about twice as long.",
     reference=(
         "Foret, Kleiner, Mobahi and Neyshabur, Sharpness-aware minimization, 2021, arXiv:2010.01412"
     ),

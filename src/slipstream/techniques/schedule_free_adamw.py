@@ -27,6 +27,10 @@ TECHNIQUE = Technique(
         "It needs its own, larger rate. Keras 3.15.1's own class, which runtime.loop = 'keras' "
         "runs, reads z after overwriting it on TensorFlow and PyTorch, and decays y in place of z."
     ),
+    cost=(
+        "Two more numbers for each weight, and an update that reads and writes them. The "
+        "averaged weights are put in place for each evaluation."
+    ),
     reference="Defazio et al., The road less scheduled, 2024, arXiv:2405.15682",
     keys=("optimizer.name", "optimizer.beta_1", "optimizer.beta_2", "schedule.peak"),
     edit=choose_optimizer(

@@ -28,6 +28,7 @@ TECHNIQUE = Technique(
         "Where gradients differ much in scale between layers, as in Transformers; and with a "
         "badly chosen rate."
     ),
+    cost="One more number for each weight, and an update that reads and writes it.",
     reference=(
         "B. T. Polyak, Some methods of speeding up the convergence of iteration methods, 1964, "
         "doi:10.1016/0041-5553(64)90137-5"

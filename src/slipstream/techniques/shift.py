@@ -24,6 +24,7 @@ TECHNIQUE = Technique(
     formula="x'[i, j] = x[i + a, j + b],  a and b uniform in -shift..shift",
     helps="Images of things whose exact place means nothing, on nets that overfit.",
     hurts="Images where the place is the message; short runs, which have no time to overfit.",
+    cost="A copy of the pixels on the host in each epoch.",
     reference=(
         "Simard, Steinkraus and Platt, Best practices for convolutional neural networks "
         "applied to visual document analysis, 2003, doi:10.1109/ICDAR.2003.1227801"

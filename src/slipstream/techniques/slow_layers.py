@@ -23,6 +23,7 @@ TECHNIQUE = Technique(
     formula="rate of a variable = groups.rate * rate, where the pattern is found in its path",
     helps="Fine-tuning: new layers learn fast and pre-trained ones keep what they know.",
     hurts="Training from scratch, where it only holds layers back.",
+    cost="One multiplication for each array.",
     reference=(
         "Howard and Ruder, Universal language model fine-tuning for text classification, 2018, "
         "arXiv:1801.06146"

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
         "Long trainings of convolutional nets with SGD, where each drop brings a fall of the loss."
     ),
     hurts="Short runs: much of the time passes at a rate that no longer helps.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2016, "
         "arXiv:1512.03385"

@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     formula="calls per epoch = ceiling(updates per epoch / steps)",
     helps="Small nets, whose step is shorter than the call around it.",
     hurts="Large nets, where it changes nothing; progress is seen less often.",
+    cost="None; callbacks and stopping are looked at once in so many updates.",
     reference="Keras documentation, Model.compile(steps_per_execution)",
     keys=("runtime.steps_per_execution",),
     edit=set_keys({"runtime.steps_per_execution": 16}),

@@ -27,6 +27,7 @@ TECHNIQUE = Technique(
     formula="average = mean of w at the end of each epoch in the last fraction of the run",
     helps="Constant or cyclic rates, which keep moving through a wide valley.",
     hurts="After a full decay, where the last weights hardly differ; before, it changes nothing.",
+    cost="One more number for each weight, and a pass over the weights once an epoch.",
     reference=(
         "Izmailov et al., Averaging weights leads to wider optima and better generalization, 2018, "
         "arXiv:1803.05407"

@@ -12,6 +12,7 @@ TECHNIQUE = Technique(
     formula="",
     helps="Nearly always: what is trained is what is asked for.",
     hurts="Losses that are hard to descend, or deaf to what is rare.",
+    cost="None.",
     reference="The Keras documentation, Losses",
     keys=("loss.name",),
     edit=choose_loss("as_task"),

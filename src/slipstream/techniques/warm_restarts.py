@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     ),
     helps="Runs that should yield several good models on the way, as for an ensemble.",
     hurts="A single model at the end: each restart undoes some progress.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Loshchilov and Hutter, SGDR: Stochastic gradient descent with warm restarts, 2017, "
         "arXiv:1608.03983"

@@ -31,6 +31,7 @@ TECHNIQUE = Technique(
         "are the least certain."
     ),
     hurts="Very short runs, which it robs of full-size steps.",
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, "
         "arXiv:1706.02677"

@@ -26,6 +26,7 @@ TECHNIQUE = Technique(
         "Runs that may be prolonged: what comes before the last part is the same for any length."
     ),
     hurts=("Short runs, where a decay along the whole run is often a little better."),
+    cost="None: the rates of all updates are one array, made before the first.",
     reference=(
         "Hu et al., MiniCPM: unveiling the potential of small language models with scalable "
         "training strategies, 2024, arXiv:2404.06395"

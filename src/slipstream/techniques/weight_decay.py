@@ -14,6 +14,7 @@ TECHNIQUE = Technique(
     formula="w = w - rate * decay * w",
     helps="AdamW, Lion and Muon on nets that overfit, and long trainings.",
     hurts="Short runs of small nets; too large a decay keeps the training loss up.",
+    cost="A pass over the weights in each update.",
     reference=(
         "Loshchilov and Hutter, Decoupled weight decay regularization, 2019, arXiv:1711.05101"
     ),
