@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, str] = {
     "backends": "errors data",
     "rewrite": "errors ops plan",
     "lowering": "errors backends",
-    "techniques": "errors plan task",
+    "techniques": "errors plan task record verdict",
     "tasks": "errors files plan task data record",
     "verdict": "errors record",
     "report": "errors files plan record verdict",

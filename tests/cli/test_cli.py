@@ -188,9 +188,14 @@ def test_tasks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_techniques_are_listed_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("techniques") == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert sorted(names) == [technique.name for technique in techniques.all_techniques()]
-    assert run("techniques", "warmup") == 0
-    assert capsys.readouterr().out.startswith("warmup: ")
+    recipes = [recipe.name for recipe in (*techniques.case_recipes(), *techniques.recipes())]
+    assert sorted(names[: -len(recipes)]) == [t.name for t in techniques.all_techniques()]
+    assert names[-len(recipes) :] == recipes
+    for name in ("warmup", "tabular"):
+        assert run("techniques", name) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{name}: ")
+        assert "Measured:" in out
 
 
 def test_techniques_as_json(capsys: pytest.CaptureFixture[str]) -> None:

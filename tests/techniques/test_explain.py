@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.techniques import all_techniques, get, recipes
-from slipstream.techniques.explain import explain, table, techniques_page
+from slipstream.techniques import all_techniques, case_recipes, get, recipes
+from slipstream.techniques._effects import stored_effect
+from slipstream.techniques.explain import (
+    explain,
+    explain_named,
+    explain_recipe,
+    recipes_table,
+    table,
+    techniques_page,
+)
 from slipstream.techniques.page import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "techniques.md"
@@ -23,6 +31,8 @@ def test_the_page_names_every_technique_and_recipe_once():
         assert lines.count(f"### {technique.name}") == 1
     for recipe in recipes():
         assert sum(line.startswith(f"- **{recipe.name}**") for line in lines) == 1
+    for recipe in case_recipes():
+        assert lines.count(f"### {recipe.name}") == 1
 
 
 def test_the_page_is_written_where_it_is_asked_for(tmp_path):
@@ -39,8 +49,10 @@ def test_an_explanation_says_all_there_is_within_88_characters(technique):
     text = explain(technique)
     assert max(len(line) for line in text.splitlines()) <= 88
     words = " ".join(text.split())
+    assert technique.cost.endswith(".")
     for said in (technique.title, technique.summary, technique.helps, technique.hurts):
         assert said in words
+    assert technique.cost in words
     for said in (technique.reference, technique.formula, *technique.keys):
         assert " ".join(said.split()) in words
 
@@ -48,3 +60,36 @@ def test_an_explanation_says_all_there_is_within_88_characters(technique):
 def test_who_cannot_stand_together_is_said_on_both_sides():
     assert "Not with:     one_cycle\n" in explain(get("warmup"))
     assert "Not with:     schedule_free_adamw, warmup\n" in explain(get("one_cycle"))
+
+
+def test_recipes_are_listed_and_explained():
+    names = [name for name, _ in recipes_table()]
+    assert names == [recipe.name for recipe in (*case_recipes(), *recipes())]
+    for recipe in (*case_recipes(), *recipes()):
+        words = " ".join(explain_named(recipe.name).split())
+        assert explain_named(recipe.name) == explain_recipe(recipe)
+        assert recipe.summary in words
+        for said in (*recipe.techniques, *recipe.settings, *recipe.optional):
+            assert said in words
+
+
+def test_what_is_set_and_what_was_the_default_stand_on_the_page():
+    text = explain(get("batch_size"))
+    assert "Default:      batch.size = 32\n" in text
+    assert "It sets:      batch.size = 128\n" in text
+
+
+@pytest.mark.parametrize("technique", all_techniques(), ids=lambda t: t.name)
+def test_a_stored_effect_is_the_techniques_own_and_is_told(technique):
+    effect = stored_effect("technique", technique.name)
+    if effect is None:
+        assert "Measured:     not yet." in explain(technique)
+        return
+    assert (effect.kind, effect.name) == ("technique", technique.name)
+    words = " ".join(explain(technique).split())
+    for sentence in effect.sentences():
+        assert " ".join(sentence.split()) in words
+    if effect.task:
+        assert effect.changes
+        # What is stored was measured with the technique as it is: it owns what was changed.
+        assert set(effect.changes) & set(technique.moved)

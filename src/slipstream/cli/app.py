@@ -321,16 +321,16 @@ def techniques(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the techniques, or explain one."""
+    """List the techniques and recipes, or explain one."""
     manner = Manner(json)
     with running(manner):
         from slipstream.cli import summaries
-        from slipstream.techniques import explain, get
+        from slipstream.techniques import explain
 
         if name is None:
-            summaries.table(explain.table(), manner)
+            summaries.table([*explain.table(), *explain.recipes_table()], manner)
         else:
-            typer.echo(explain.explain(get(name)), nl=False)
+            typer.echo(explain.explain_named(name), nl=False)
 
 
 def _folder(manner: Manner, command: str, task: str, out: Path | None, resume: bool) -> Path:

@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from slipstream.errors import InputError
-from slipstream.plan import Plan, Value
-from slipstream.task import TaskFacts
-from slipstream.techniques._base import scaled_peak
-from slipstream.techniques._registry import apply_all, get
-
-_USUAL_BATCH = 32
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Techniques under one name, with the values that they take here.
-
-    Args:
-        name: Short name.
-        title: Name for people.
-        summary: What it is for, one sentence.
-        techniques: Names; the order in which they apply is their own affair.
-        settings: Plan keys set after the techniques, in place of their usual values; a
-            schedule.peak here is meant for 32 examples an update and follows the plan's batch.
-        optional: Names that come last, and are left out where they do not apply.
-    """
-
-    name: str
-    title: str
-    summary: str
-    techniques: tuple[str, ...]
-    settings: Mapping[str, Value] = field(default_factory=dict)
-    optional: tuple[str, ...] = ()
-
-    def apply(self, plan: Plan, facts: TaskFacts) -> Plan:
-        """Return the plan with this recipe; raises PlanError where it cannot hold."""
-        made = apply_all(self.techniques, plan, facts).adapt(self.settings)
-        if "schedule.peak" in self.settings:
-            for_32 = made.edit({"batch.size": _USUAL_BATCH, "batch.accumulation": 1})
-            made = made.edit(scaled_peak(for_32, made))
-        fitting = [name for name in self.optional if get(name).applies(made, facts) is None]
-        return apply_all(fitting, made, facts)
+from slipstream.techniques._case_recipes import case_recipes
+from slipstream.techniques._recipe import Recipe
 
 
 def recipes() -> tuple[Recipe, ...]:
-    """Return all recipes, the safest first.
+    """Return the recipes that tuning starts from, the safest first.
 
     Example:
         >>> [recipe.name for recipe in recipes()][:2]
@@ -57,13 +20,13 @@ def recipes() -> tuple[Recipe, ...]:
 
 
 def get_recipe(name: str) -> Recipe:
-    """Return one recipe by name; raises InputError with the nearest name.
+    """Return one recipe by name, of either kind; raises InputError with the nearest name.
 
     Example:
         >>> get_recipe("schedule_free").techniques
         ('schedule_free_adamw', 'constant', 'warmup')
     """
-    by_name = {recipe.name: recipe for recipe in _RECIPES}
+    by_name = {recipe.name: recipe for recipe in (*_RECIPES, *case_recipes())}
     if name not in by_name:
         nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)[0]
         raise InputError("the name of a recipe", f"'{name}'", f"Did you mean '{nearest}'?")

@@ -1,0 +1,91 @@
+"""Recipes for the usual cases: what to begin with where nothing is known but the kind of task."""
+
+from __future__ import annotations
+
+from slipstream.task import TaskFacts
+from slipstream.techniques._recipe import Recipe
+
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "SeparableConv2D", "DepthwiseConv2D")
+_RECURRENT = ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN", "ConvLSTM2D")
+_ATTENTION = ("MultiHeadAttention", "Attention", "AdditiveAttention", "GroupQueryAttention")
+
+
+def case_recipes() -> tuple[Recipe, ...]:
+    """Return the recipes for the usual cases.
+
+    Example:
+        >>> [recipe.name for recipe in case_recipes()]
+        ['image_classification', 'transfer', 'tabular', 'recurrent', 'transformer']
+    """
+    return _RECIPES
+
+
+def case_of(facts: TaskFacts) -> Recipe | None:
+    """Return the recipe for the case that a task is, as far as its layers tell it.
+
+    A pre-trained part cannot be told from the layers: nothing is ever taken for a transfer.
+    """
+    name = ""
+    if _has(facts, _ATTENTION):
+        name = "transformer"
+    elif _has(facts, _RECURRENT):
+        name = "recurrent"
+    elif facts.has_image_input and _has(facts, _CONVOLUTIONS) and facts.kind == "classification":
+        name = "image_classification"
+    elif set(facts.layers) & {"Dense"} and all(len(s) == 1 for s in facts.input_shapes.values()):
+        name = "tabular"
+    return next((recipe for recipe in _RECIPES if recipe.name == name), None)
+
+
+def _has(facts: TaskFacts, layers: tuple[str, ...]) -> bool:
+    return any(layer in facts.layers for layer in layers)
+
+
+_RECIPES = (
+    Recipe(
+        "image_classification",
+        "Image classification from scratch",
+        "Convolutional nets on images: a high rate that rises and falls once, decay that leaves "
+        "norms and biases alone, labels that leave some doubt.",
+        ("adamw", "weight_decay", "one_cycle", "label_smoothing"),
+        {"schedule.peak": 4e-3, "schedule.warmup": 0.25, "optimizer.weight_decay": 0.01},
+        optional=("batch_norm_momentum",),
+        task="digits",
+    ),
+    Recipe(
+        "transfer",
+        "Transfer from a pre-trained net",
+        "Fine-tuning at a low rate, lower still in the layers that were learnt first and are the "
+        "most general.",
+        ("adamw", "weight_decay", "cosine", "warmup", "layer_decay"),
+        {"schedule.peak": 1e-3, "schedule.warmup": 0.1, "groups.layer_decay": 0.8},
+        task="digits_transfer",
+    ),
+    Recipe(
+        "tabular",
+        "Tabular data",
+        "Dense nets on columns of numbers: a higher rate that decays to nothing, with weight decay "
+        "against learning the table by heart.",
+        ("adamw", "weight_decay", "cosine", "warmup"),
+        {"schedule.peak": 5e-3, "schedule.warmup": 0.05, "optimizer.weight_decay": 0.02},
+        task="breast_cancer",
+    ),
+    Recipe(
+        "recurrent",
+        "Recurrent nets",
+        "LSTM and GRU: gradients that are bounded as a whole, so that a rate several times the "
+        "usual one is safe.",
+        ("adam", "cosine", "warmup", "clipping"),
+        {"schedule.peak": 5e-3, "schedule.warmup": 0.05, "clipping.global_norm": 1.0},
+        task="next_character",
+    ),
+    Recipe(
+        "transformer",
+        "Transformers",
+        "Warm-up before anything else, matrices moved by Muon and the rest by AdamW, gradients "
+        "bounded, a cosine to the end.",
+        ("muon", "weight_decay", "cosine", "warmup", "clipping"),
+        {"schedule.peak": 5e-3, "schedule.warmup": 0.1, "clipping.global_norm": 1.0},
+        task="next_character_attention",
+    ),
+)
