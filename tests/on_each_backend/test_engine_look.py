@@ -7,7 +7,7 @@ from engine_help import NUM_FEATURES, data, dense_net, numbers, plan, sparse_los
 
 from slipstream.data.splits import Data, Split
 from slipstream.engine import Probe, learning_rate_range, look
-from slipstream.engine.counting import count_multiply_adds
+from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.errors import PlanError
 
 L = keras.layers

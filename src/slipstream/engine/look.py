@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from slipstream.backends.seeding import set_random_seed
+from slipstream.data.columns import columns_in
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import build_model
-from slipstream.engine.counting import count_multiply_adds
+from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.outputs import metric_name, output_facts
 from slipstream.task import InputFacts, ModelFacts, Task, TaskFacts
@@ -56,6 +57,7 @@ def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]
             parameters=model.count_params(),
             multiply_adds=_arithmetic(model, data),
             layers=dict(Counter(type(layer).__name__ for layer in model._flatten_layers())),
+            streamed=bool(columns_in(data.train.parts())),
         ),
         facts,
     )

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import keras
 
-from slipstream.data.splits import Arrays, map_arrays
-
 Shape = tuple[int, ...]
 
 # Their kernels are applied as often as they have inputs, not outputs.
@@ -32,7 +30,7 @@ class Call(NamedTuple):
     output: Shape
 
 
-def count_multiply_adds(model: Any, x: Arrays) -> int:
+def count_multiply_adds(model: Any, x: Any) -> int:
     """Return the multiply-adds of one example's forward pass, as far as they can be told.
 
     Counted are dense, convolutional, recurrent and attention layers, which do nearly all of the
@@ -42,7 +40,7 @@ def count_multiply_adds(model: Any, x: Arrays) -> int:
         model: A built Keras model, with a graph of layers or without.
         x: Inputs as the model takes them; their shapes count, their values do not.
     """
-    tensors = map_arrays(
+    tensors = keras.tree.map_structure(
         lambda array: keras.KerasTensor(
             (1, *array.shape[1:]), keras.backend.standardize_dtype(array.dtype)
         ),
