@@ -10,9 +10,9 @@ from slipstream.backends.seeding import set_random_seed
 from slipstream.data.columns import columns_in
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import build_model
-from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.outputs import metric_name, output_facts
+from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.task import InputFacts, ModelFacts, Task, TaskFacts
 
 
