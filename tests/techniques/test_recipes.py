@@ -49,11 +49,16 @@ def test_a_recipe_leaves_runtime_precision_and_length_alone(recipe):
 @given(plan=plans())
 @settings(max_examples=15, deadline=None)
 def test_a_recipe_applies_to_every_plan_and_sets_learning_all_the_same(recipe, plan):
-    made = recipe.apply(plan.edit({"optimizer.ema": 0.0}), facts())
+    made = recipe.apply(plan.adapt({"optimizer.ema": 0.0}), facts())
     for key, value in recipe.settings.items():
         if key != "schedule.peak":
             assert made.flat()[key] == value
-    found = {technique.name for technique in found_in(made, Plan().edit({"optimizer.rho": 0.123}))}
+    found = {
+        technique.name
+        for technique in found_in(
+            made, Plan().edit({"optimizer.name": "rmsprop", "optimizer.rho": 0.123})
+        )
+    }
     assert get_optimizer(recipe) in found
 
 

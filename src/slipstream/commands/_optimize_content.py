@@ -119,7 +119,7 @@ def _sentences(sentence: str) -> list[str]:
 
 def _runtime_row(row: RuntimeRow, found: Found, plan: Plan) -> report.RuntimeRow:
     failed = row.outcome != "measured"
-    tried = found.baselines.as_given.edit({"runtime.loop": "slipstream"})
+    tried = found.baselines.as_given.adapt({"runtime.loop": "slipstream"})
     chosen = not failed and _same_runtime(row.apply(tried), plan)
     survived = f"measured in {row.rungs} rounds" if row.rungs > 1 else "dropped after one round"
     return report.RuntimeRow(

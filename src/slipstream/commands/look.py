@@ -58,7 +58,8 @@ def launch_for(reference: str, folder: Path | None = None) -> Launch:
         Traceback (most recent call last):
         slipstream.errors.TaskError: Expected the name of a built-in task, a Python file, \
 package.module:name or a handed-over folder; got 'digit'. Did you mean 'digits'? Built in are \
-breast_cancer, diabetes, digits, fashion_mnist, next_character.
+breast_cancer, diabetes, digits, digits_transfer, fashion_mnist, next_character, \
+next_character_attention.
     """
     if not _is_code(reference):
         # Built-in tasks, folders and what is no task at all can be told apart without a worker.
@@ -102,7 +103,7 @@ def as_given(facts: TaskFacts) -> Plan:
 def on_installed(plan: Plan) -> Plan:
     """Return a plan whose usual backend is exchanged for an installed one; see `as_given`."""
     if plan.runtime.backend == USUAL_BACKEND:
-        return plan.edit({"runtime.backend": usual_backend()})
+        return plan.adapt({"runtime.backend": usual_backend()})
     require_backend(plan.runtime.backend)
     return plan
 

@@ -149,7 +149,7 @@ class _Optimizer:
         if stored is not None:
             return stored
         backends = self._settings.backends or installed_backends()
-        base = given.edit({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1})
+        base = given.adapt({"runtime.loop": "slipstream", "runtime.steps_per_execution": 1})
         memory = RuntimeMemory(facts, base, backends, self._settings.allow_precision, environment())
         budget = min(RUNTIME_MOST_SECONDS, RUNTIME_SHARE * self._study.budget_seconds)
         known = self._study.noted("runtime", RuntimeRow)
@@ -199,7 +199,7 @@ class _Optimizer:
             return stored
         budget = min(BASELINES_MOST_SECONDS, BASELINES_SHARE * self._study.budget_seconds)
         start = self._begin("baselines", "Tuning the baseline: plain SGD with momentum", budget)
-        own = given.edit({"runtime.loop": "slipstream"})
+        own = given.adapt({"runtime.loop": "slipstream"})
         row = runtime.best(given.batch.size, float32_only=True)
         fast = row.apply(own) if row else own
         result = find_baselines(context, given, fast, Deadline(budget))

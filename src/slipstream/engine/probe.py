@@ -125,7 +125,7 @@ def learning_rate_range(
     Source: L. N. Smith, 2017, "Cyclical Learning Rates for Training Neural Networks"
         (arXiv:1506.01186).
     """
-    plan = plan.edit({"runtime.steps_per_execution": 1, "runtime.loop": "slipstream"})
+    plan = plan.adapt({"runtime.steps_per_execution": 1, "runtime.loop": "slipstream"})
     feed = Feed(data.train, plan)
     _, program = _open(task, plan, data, feed)
     points: list[RatePoint] = []

@@ -18,6 +18,14 @@ class Clash(NamedTuple):
     sentence: str
 
 
+class ClashError(ValueError):
+    """What a validator raises where a contradiction holds."""
+
+    def __init__(self, clash: Clash) -> None:
+        super().__init__(clash.sentence)
+        self.clash = clash
+
+
 # A plan has one of them, or none.
 BOUNDS = ("value", "norm", "global_norm", "adaptive", "quantile")
 
@@ -40,30 +48,20 @@ def _cycled_momentum(plan: Plan) -> float:
 
 CLASHES: tuple[Clash, ...] = (
     Clash(
-        ("optimizer.nesterov", "optimizer.name", "optimizer.momentum"),
-        lambda p: p.optimizer.nesterov and (p.optimizer.name != "sgd" or not p.optimizer.momentum),
-        "optimizer.nesterov needs optimizer.name = 'sgd' and optimizer.momentum above 0",
-    ),
-    Clash(
-        ("optimizer.momentum", "optimizer.name"),
-        lambda p: p.optimizer.momentum > 0 and p.optimizer.name not in ("sgd", "rmsprop", "lars"),
-        "optimizer.momentum is for optimizer.name = 'sgd', 'rmsprop' or 'lars'; "
-        "the others keep their own mean (optimizer.beta_1)",
-    ),
-    Clash(
         ("schedule.name", "schedule.warmup"),
         lambda p: p.schedule.name == "one_cycle" and p.schedule.warmup == 0,
         "schedule.name = 'one_cycle' needs schedule.warmup above 0: its rising part",
     ),
     Clash(
-        ("schedule.momentum_low", "schedule.name"),
-        lambda p: p.schedule.momentum_low > 0 and p.schedule.name != "one_cycle",
-        "schedule.momentum_low needs schedule.name = 'one_cycle', whose rise it mirrors: "
-        "set schedule.momentum_low = 0",
-    ),
-    Clash(
-        ("schedule.momentum_low", "optimizer.name", "optimizer.momentum", "optimizer.beta_1"),
-        lambda p: p.schedule.momentum_low > 0 and p.schedule.momentum_low >= _cycled_momentum(p),
+        (
+            *("schedule.momentum_low", "schedule.name"),
+            *("optimizer.name", "optimizer.momentum", "optimizer.beta_1"),
+        ),
+        lambda p: (
+            p.schedule.name == "one_cycle"
+            and p.schedule.momentum_low > 0
+            and p.schedule.momentum_low >= _cycled_momentum(p)
+        ),
         "schedule.momentum_low needs an optimizer whose momentum is above it: optimizer.name = "
         "'sgd' with optimizer.momentum, or 'adam' or 'adamw' with optimizer.beta_1",
     ),
@@ -128,11 +126,6 @@ CLASHES: tuple[Clash, ...] = (
         lambda p: p.runtime.loop == "keras" and p.optimizer.swa > 0,
         "runtime.loop = 'keras' does not go with optimizer.swa: Keras averages exponentially; "
         "set runtime.loop = 'slipstream'",
-    ),
-    Clash(
-        ("groups.rate", "groups.pattern"),
-        lambda p: p.groups.rate != 1.0 and not p.groups.pattern,
-        "groups.rate needs groups.pattern: a regular expression that names its variables",
     ),
     Clash(
         ("precision.policy", "runtime.backend"),
@@ -207,8 +200,3 @@ CLASHES: tuple[Clash, ...] = (
         "runtime.loop = 'keras' keeps the last batch: set batch.remainder = 'keep'",
     ),
 )
-
-
-def find_clash(plan: Plan) -> Clash | None:
-    """Return the first pair of keys that contradict each other, or None."""
-    return next((clash for clash in CLASHES if clash.holds(plan)), None)

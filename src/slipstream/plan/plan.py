@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from slipstream.errors import PlanError
 from slipstream.plan import parts
-from slipstream.plan.clashes import find_clash
+from slipstream.plan.clashes import ClashError
 from slipstream.plan.losses import Loss
 from slipstream.plan.spelling import explain_validation_error, nearest_key
+from slipstream.plan.uses import find_clash, unused
 
 Value = str | int | float | bool
+# Context of a validation that leaves aside what keys say together.
+_KEY_BY_KEY = "key by key"
 
 
 class Plan(parts.Section):
@@ -47,19 +50,16 @@ class Plan(parts.Section):
     seeds: parts.Seeds = parts.Seeds()
 
     @model_validator(mode="after")
-    def _refuse_clashes(self) -> Self:
-        clash = find_clash(self)
+    def _refuse_clashes(self, info: ValidationInfo) -> Self:
+        clash = None if info.context == _KEY_BY_KEY else find_clash(self)
         if clash is not None:
-            raise ValueError(clash.sentence)
+            raise ClashError(clash)
         return self
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """Build a plan from nested mappings; raises PlanError that names the key."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise explain_validation_error(error, all_keys()) from None
+        return _read(values)
 
     def to_dict(self) -> dict[str, dict[str, Value]]:
         """Return the plan as nested plain values, section by section."""
@@ -74,7 +74,28 @@ class Plan(parts.Section):
         }
 
     def edit(self, changes: Mapping[str, Value]) -> Plan:
-        """Return a plan with the dotted keys changed; raises PlanError for an unknown key."""
+        """Return a plan with the dotted keys changed, and nothing else.
+
+        Raises:
+            PlanError: A key is unknown, or the plan would contradict itself or set a key where it
+                counts for nothing.
+        """
+        return Plan.from_dict(self._with(changes))
+
+    def adapt(self, changes: Mapping[str, Value]) -> Plan:
+        """Return a plan with the dotted keys changed; others that lose their use are reset.
+
+        Raises:
+            PlanError: As `edit` does, for the keys that are changed.
+
+        Example:
+            >>> polynomial = Plan().edit({"schedule.name": "polynomial", "schedule.power": 3.0})
+            >>> polynomial.adapt({"schedule.name": "cosine"}).schedule.power
+            2.0
+        """
+        return settled(self._with(changes), keep=changes)
+
+    def _with(self, changes: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
         values = self.to_dict()
         for dotted, value in changes.items():
             section, _, key = dotted.partition(".")
@@ -85,7 +106,7 @@ class Plan(parts.Section):
                     f"Did you mean '{nearest_key(dotted, all_keys())}'?",
                 )
             values[section][key] = value
-        return Plan.from_dict(values)
+        return values
 
     def difference(self, other: Plan) -> dict[str, tuple[Value, Value]]:
         """Return the dotted keys whose values differ, each with (this value, the other's)."""
@@ -98,6 +119,38 @@ class Plan(parts.Section):
         """Return 12 hexadecimal characters that are equal for equal plans."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def settled(values: Mapping[str, Any], keep: Collection[str] = ()) -> Plan:
+    """Return a plan from nested mappings, with keys that count for nothing at their defaults.
+
+    Args:
+        values: Section by section; what is not named has its default.
+        keep: Dotted keys that are not reset.
+
+    Raises:
+        PlanError: A key is unknown or out of range, or the plan contradicts itself even so.
+
+    Example:
+        >>> settled({"schedule": {"name": "cosine", "power": 3.0}}).schedule.power
+        2.0
+    """
+    plan = _read(values, _KEY_BY_KEY)
+    # Once more: a key that is reset may have been what another counted beside.
+    while lost := [use for use in unused(plan) if use.key not in keep]:
+        values = plan.to_dict()
+        for use in lost:
+            section, _, key = use.key.partition(".")
+            values[section][key] = use.default
+        plan = _read(values, _KEY_BY_KEY)
+    return Plan.from_dict(plan.to_dict())
+
+
+def _read(values: Mapping[str, Any], context: str | None = None) -> Plan:
+    try:
+        return Plan.model_validate(values, context=context)
+    except ValidationError as error:
+        raise explain_validation_error(error, all_keys()) from None
 
 
 def all_keys() -> list[str]:

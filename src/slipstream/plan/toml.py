@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from slipstream.errors import PlanError
 from slipstream.files import write_text
+from slipstream.plan.clashes import ClashError
 from slipstream.plan.plan import Plan, Value, all_keys
 from slipstream.plan.spelling import explain_validation_error
 
@@ -50,9 +51,7 @@ def from_toml(text: str, source: str = "the plan") -> Plan:
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        location = error.errors()[0]["loc"]
-        line = _line_of(text, [str(part) for part in location[:2]])
-        where = f" in {source}" + (f", line {line}" if line else "")
+        where = f" in {source}{_lines_in_words(text, error)}"
         raise explain_validation_error(error, all_keys(), where) from None
 
 
@@ -80,6 +79,19 @@ def _value(value: Value) -> str:
         text = repr(value)
         return text if any(mark in text for mark in ".e") else text + ".0"
     return json.dumps(value)
+
+
+def _lines_in_words(text: str, error: ValidationError) -> str:
+    """Return where the first problem stands, like ", lines 3 and 7"; "" where it stands nowhere."""
+    problem = error.errors()[0]
+    cause = problem.get("ctx", {}).get("error")
+    locations = [[str(part) for part in problem["loc"][:2]]]
+    if isinstance(cause, ClashError):
+        locations = [key.split(".") for key in cause.clash.keys]
+    lines = sorted({line for location in locations if (line := _line_of(text, location))})
+    if len(lines) < 2:
+        return f", line {lines[0]}" if lines else ""
+    return f", lines {', '.join(map(str, lines[:-1]))} and {lines[-1]}"
 
 
 def _line_of(text: str, location: list[str]) -> int | None:

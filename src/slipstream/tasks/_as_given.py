@@ -219,8 +219,10 @@ def _translate_schedule(
     if class_name == "CosineDecay":
         _translate_cosine(config, translation)
     elif class_name == "PolynomialDecay" and not config["cycle"]:
-        changes["schedule.name"] = "linear" if config["power"] == 1.0 else "polynomial"
-        changes["schedule.power"] = config["power"]
+        if config["power"] == 1.0:
+            changes["schedule.name"] = "linear"
+        else:
+            changes |= {"schedule.name": "polynomial", "schedule.power": config["power"]}
         changes["schedule.peak"] = config["initial_learning_rate"]
         changes["schedule.floor"] = config["end_learning_rate"] / config["initial_learning_rate"]
         _note_length(config["decay_steps"], translation)

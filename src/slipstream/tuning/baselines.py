@@ -85,7 +85,7 @@ def find_baselines(
     tuned_value = best.best_value if best and best.best_value is not None else quality
     return Baselines(
         as_given=as_given,
-        tuned=as_given.edit(_sgd(best.rate if best else FALLBACK_RATES[0])),
+        tuned=as_given.adapt(_sgd(best.rate if best else FALLBACK_RATES[0])),
         sweep=tuple(rows),
         target=facts.target if facts.target is not None else tuned_value,
         quality=quality,
@@ -93,14 +93,14 @@ def find_baselines(
 
 
 def _rates(context: Context, fast: Plan) -> list[float]:
-    found = find_range(context, fast.edit(_sgd(0.01)))
+    found = find_range(context, fast.adapt(_sgd(0.01)))
     if found is None:
         return list(FALLBACK_RATES)
     return [found.suggested * factor for factor in FACTORS]
 
 
 def _try(context: Context, fast: Plan, rate: float, limit: float) -> SweepRow:
-    record = context.train(fast.edit(_sgd(rate)), limit_seconds=limit)
+    record = context.train(fast.adapt(_sgd(rate)), limit_seconds=limit)
     if isinstance(record, Failed):
         return SweepRow(rate=rate, best_value=None, seconds_to_target=math.inf)
     target = context.facts.target

@@ -88,9 +88,9 @@ def _with(context: Context, plan: Plan, name: str, changes: dict[str, Value]) ->
         if get(name).applies(plan, context.facts) is not None:
             return None
         changed = apply_all(
-            [name], plan.edit({"data.cache": "host"} if changes else {}), context.facts
+            [name], plan.adapt({"data.cache": "host"} if changes else {}), context.facts
         )
-        changed = changed.edit(changes)
+        changed = changed.adapt(changes)
     except PlanError:
         return None
     return None if changed == plan else changed

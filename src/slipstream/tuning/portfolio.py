@@ -38,7 +38,7 @@ class Portfolio:
     def __init__(self, context: Context, baselines: Baselines, runtime: RuntimeResult) -> None:
         self._context = context
         self._baselines = baselines
-        self._own = baselines.as_given.edit({"runtime.loop": "slipstream"})
+        self._own = baselines.as_given.adapt({"runtime.loop": "slipstream"})
         self._runtimes = quick_runtimes(runtime) or {self._own.runtime.backend: {}}
         self.batches = runtime.batch_sizes or (self._own.batch.size,)
         self.ranges: dict[str, RateRange] = {}
@@ -113,7 +113,7 @@ class Portfolio:
 
     def _on(self, runtime: str, batch: int) -> Plan:
         """The task's own plan on one of the runtimes, at a batch size."""
-        return self._own.edit({**self._runtimes[runtime], "batch.size": batch})
+        return self._own.adapt({**self._runtimes[runtime], "batch.size": batch})
 
     def _applied(self, recipe: str, plan: Plan) -> Plan | None:
         try:

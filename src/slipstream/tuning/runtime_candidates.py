@@ -213,7 +213,7 @@ class Space:
             "batch.size": options.batch_size,
         }
         try:
-            return Candidate(options, self._base.edit(changes))
+            return Candidate(options, self._base.adapt(changes))
         except PlanError:
             # The plan says itself which options do not go together.
             return None

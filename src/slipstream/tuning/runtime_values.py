@@ -58,7 +58,7 @@ class RuntimeRow(BaseModel):
 
     def apply(self, base: Plan) -> Plan:
         """Return the base plan with this candidate's changes."""
-        return base.edit(self.changes)
+        return base.adapt(self.changes)
 
 
 class RuntimeResult(BaseModel):

@@ -1,0 +1,211 @@
+"""Which keys of a plan count only beside other keys: one table.
+
+A plan that sets such a key where it counts for nothing is refused, so that none is ignored without
+a word. `Plan.adapt` puts them back to their defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from slipstream.plan import parts
+from slipstream.plan.clashes import CLASHES, Clash
+from slipstream.plan.losses import OF_CLASSES, Loss
+
+if TYPE_CHECKING:
+    from slipstream.plan.plan import Plan
+
+_SECTIONS: Mapping[str, type[parts.Section]] = {
+    "optimizer": parts.Optimizer,
+    "groups": parts.Groups,
+    "schedule": parts.Schedule,
+    "batch": parts.Batch,
+    "clipping": parts.Clipping,
+    "loss": Loss,
+    "precision": parts.Precision,
+    "architecture": parts.Architecture,
+    "regularization": parts.Regularization,
+    "augmentation": parts.Augmentation,
+    "data": parts.DataPipeline,
+    "runtime": parts.Runtime,
+    "duration": parts.Duration,
+    "seeds": parts.Seeds,
+}
+
+
+class Use(NamedTuple):
+    """When a key counts.
+
+    Args:
+        key: The key.
+        by: The keys that decide whether it counts.
+        when: What they must be, in words.
+        holds: Whether they are.
+        idle: Values beside the default that say nothing but what holds anyhow, like "off".
+    """
+
+    key: str
+    by: tuple[str, ...]
+    when: str
+    holds: Callable[[Plan], bool]
+    idle: tuple[Any, ...] = ()
+
+    @property
+    def default(self) -> Any:
+        """The key's default."""
+        section, _, key = self.key.partition(".")
+        return _SECTIONS[section].model_fields[key].default
+
+    def is_broken(self, plan: Plan) -> bool:
+        """Whether a plan sets the key where it counts for nothing."""
+        section, _, key = self.key.partition(".")
+        value = getattr(getattr(plan, section), key)
+        return value not in (self.default, *self.idle) and not self.holds(plan)
+
+    def as_clash(self) -> Clash:
+        """Return the contradiction that a plan is refused with where the key counts for nothing."""
+        shown = str(self.default).lower() if isinstance(self.default, bool) else repr(self.default)
+        sentence = (
+            f"{self.key} has no effect without {self.when}: set {self.key} = {shown}, its default"
+        )
+        return Clash((self.key, *self.by), self.is_broken, sentence)
+
+
+def _or(names: tuple[str, ...]) -> str:
+    *others, last = (f"'{name}'" for name in names)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _of_optimizers(key: str, *names: str) -> Use:
+    when = f"optimizer.name = {_or(names)}"
+    return Use(f"optimizer.{key}", ("optimizer.name",), when, lambda p: p.optimizer.name in names)
+
+
+def _of_shapes(key: str, *names: str) -> Use:
+    when = f"schedule.name = {_or(names)}"
+    return Use(f"schedule.{key}", ("schedule.name",), when, lambda p: p.schedule.name in names)
+
+
+def _of_plateau(key: str) -> Use:
+    return Use(
+        f"schedule.{key}",
+        ("schedule.plateau_patience",),
+        "schedule.plateau_patience above 0",
+        lambda p: p.schedule.plateau_patience > 0,
+    )
+
+
+def _of_losses(key: str, *names: str) -> Use:
+    return Use(
+        f"loss.{key}",
+        ("loss.name",),
+        f"loss.name = {_or(names)}",
+        lambda p: any(name in names for name in p.loss.names().values()),
+    )
+
+
+def averages_weights(plan: Plan) -> bool:
+    """Whether other weights than those of the last update are judged and kept."""
+    settings = plan.optimizer
+    return settings.ema > 0 or settings.swa > 0 or settings.name == "schedule_free_adamw"
+
+
+_WITH_BETAS = ("adam", "adamw", "nadam", "lion", "lamb", "muon", "schedule_free_adamw")
+_WITH_ROOTS = (
+    *("adam", "adamw", "nadam", "rmsprop", "adagrad", "adadelta", "lamb", "muon"),
+    "schedule_free_adamw",
+)
+_TO_A_FLOOR = (
+    *("cosine", "linear", "polynomial", "one_cycle", "warmup_stable_decay", "exponential"),
+    *("inverse_time", "step_decay", "warm_restarts"),
+)
+_BY_DECAYS = ("exponential", "step_decay", "inverse_time")
+
+# A key stands after those that decide over it.
+USES: tuple[Use, ...] = (
+    _of_optimizers("momentum", "sgd", "rmsprop", "lars"),
+    Use(
+        "optimizer.nesterov",
+        ("optimizer.name", "optimizer.momentum"),
+        "optimizer.name = 'sgd' and optimizer.momentum above 0",
+        lambda p: p.optimizer.name == "sgd" and p.optimizer.momentum > 0,
+    ),
+    _of_optimizers("beta_1", *_WITH_BETAS),
+    _of_optimizers("beta_2", *_WITH_BETAS),
+    _of_optimizers("rho", "rmsprop", "adadelta"),
+    _of_optimizers("trust", "lars"),
+    _of_optimizers("epsilon", *_WITH_ROOTS),
+    Use(
+        "optimizer.decay_norm_and_bias",
+        ("optimizer.weight_decay",),
+        "optimizer.weight_decay above 0",
+        lambda p: p.optimizer.weight_decay > 0,
+    ),
+    Use(
+        "optimizer.lookahead_share",
+        ("optimizer.lookahead",),
+        "optimizer.lookahead above 0",
+        lambda p: p.optimizer.lookahead > 0,
+    ),
+    Use(
+        "optimizer.norm_batches",
+        ("optimizer.ema", "optimizer.swa", "optimizer.name", "runtime.loop"),
+        "averaged weights (optimizer.ema, optimizer.swa, or optimizer.name = "
+        "'schedule_free_adamw') in runtime.loop = 'slipstream'",
+        lambda p: averages_weights(p) and p.runtime.loop == "slipstream",
+        idle=(0,),
+    ),
+    Use(
+        "groups.rate",
+        ("groups.pattern",),
+        "groups.pattern, a regular expression that names its variables",
+        lambda p: bool(p.groups.pattern),
+    ),
+    _of_shapes("floor", *_TO_A_FLOOR),
+    _of_shapes("decay_rate", *_BY_DECAYS),
+    _of_shapes("decay_every", *_BY_DECAYS),
+    _of_shapes("staircase", "exponential", "inverse_time"),
+    _of_shapes("power", "polynomial"),
+    _of_shapes("decay_last", "warmup_stable_decay"),
+    _of_shapes("decay_shape", "warmup_stable_decay"),
+    _of_shapes("pieces", "piecewise_constant"),
+    _of_shapes("cycles", "warm_restarts"),
+    _of_shapes("momentum_low", "one_cycle"),
+    _of_plateau("plateau_factor"),
+    _of_plateau("plateau_floor"),
+    _of_plateau("plateau_cooldown"),
+    _of_plateau("plateau_min_delta"),
+    Use(
+        "clipping.window",
+        ("clipping.quantile",),
+        "clipping.quantile above 0",
+        lambda p: p.clipping.quantile > 0,
+    ),
+    _of_losses("from_logits", *OF_CLASSES),
+    _of_losses("delta", "huber"),
+    _of_losses("asymmetry", "asymmetric_mse"),
+    _of_losses("focus", "focal"),
+    _of_losses("balance", "focal"),
+)
+UNUSED: tuple[Clash, ...] = tuple(use.as_clash() for use in USES)
+
+
+def find_clash(plan: Plan) -> Clash | None:
+    """Return the first keys that contradict each other, or one that counts for nothing; or None."""
+    return next((clash for clash in (*CLASHES, *UNUSED) if clash.holds(plan)), None)
+
+
+def unused(plan: Plan) -> Iterator[Use]:
+    """Yield the keys that a plan sets where they count for nothing."""
+    return (use for use in USES if use.is_broken(plan))
+
+
+def use_of(key: str) -> Use | None:
+    """Return when a key counts; None where it always does.
+
+    Example:
+        >>> use_of("clipping.window").when
+        'clipping.quantile above 0'
+    """
+    return next((use for use in USES if use.key == key), None)
