@@ -15,6 +15,12 @@ PARAMETERS = {
     "diabetes": 32 * 11 + 32 * 33 + 33,
     # Keras' GRU has two biases for each of its three gates.
     "next_character": 97 * 32 + 3 * 64 * (32 + 64 + 2) + 97 * 65,
+    "digits_transfer": 65 * 64 + 65 * 32 + 33 * 5,
+    "next_character_attention": (
+        97 * 48 + 48 * 48 + 40 * 48
+        + 2 * (2 * 2 * 48 + 4 * 48 * 49 + 192 * 49 + 48 * 193)
+        + 2 * 48 + 97 * 49
+    ),
     "fashion_mnist": (
         9 * 32 + 4 * 32
         + 2 * (9 * 32 * 32 + 4 * 32)

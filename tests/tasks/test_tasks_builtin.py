@@ -10,7 +10,9 @@ from sklearn import datasets
 from slipstream import tasks
 from slipstream.data import to_data
 
-SMALL = ("breast_cancer", "diabetes", "digits", "next_character")
+SMALL = ("breast_cancer", "diabetes", "digits", "digits_transfer", "next_character")
+# Another net on the same data.
+NETS = ("next_character_attention",)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def rows(split):
 
 
 def test_all_tasks_are_listed_and_described():
-    assert set(tasks.names()) == {*SMALL, "fashion_mnist"}
+    assert set(tasks.names()) == {*SMALL, *NETS, "fashion_mnist"}
     for name in tasks.names():
         line = tasks.describe(name)
         assert 20 < len(line) < 110 and "\n" not in line
@@ -139,6 +141,26 @@ def test_stretches_of_text_do_not_overlap(data):
         assert len(windows[i] & windows[j]) < 0.002 * len(windows[j])
     x = data["next_character"].train.x
     assert x.dtype == np.int32 and x.shape == (20_000, 40) and 0 <= x.min() <= x.max() <= 96
+
+
+def test_the_net_that_is_transferred_knows_the_old_digits_and_none_of_the_new(data):
+    from slipstream.tasks.digits_transfer import pretrained
+
+    bunch = datasets.load_digits()
+    new = data["digits_transfer"]
+    rows_of_new = np.concatenate([split.rows for split in splits(new)])
+    assert sorted(rows_of_new) == np.flatnonzero(bunch.target >= 5).tolist()
+    for split in splits(new):
+        np.testing.assert_array_equal(split.x * 16, bunch.data[split.rows])
+        np.testing.assert_array_equal(split.y + 5, bunch.target[split.rows])
+    # What its last layer says of the old digits tells them apart, as far as a line can.
+    old = bunch.target < 5
+    features = bunch.data[old] / 16
+    for kernel, bias in pretrained():
+        features = np.maximum(features @ kernel + bias, 0)
+    one_hot = np.eye(5)[bunch.target[old]]
+    weights, *_ = np.linalg.lstsq(features, one_hot, rcond=None)
+    assert np.mean((features @ weights).argmax(1) == bunch.target[old]) > 0.97
 
 
 def test_another_process_loads_the_same_data(data):

@@ -1,0 +1,167 @@
+"""What techniques are put onto when their effect is measured: a task and a plan, each cheap.
+
+A technique goes onto the ground that `SPECIAL` names for it, else onto the first of `USUAL` that
+it applies to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from slipstream.plan import Plan, Value
+from slipstream.tasks import resolve
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A task and a plan.
+
+    Args:
+        name: Short name.
+        words: The plan, in words: "Adam at 0.001 in batches of 32, on PyTorch".
+        task: The built-in task.
+        changes: Keys of the task's own plan that are changed.
+        target: The value of the monitor that ends the race; the task's own if None.
+        num_seeds: Runs of each side.
+        is_cold: Whether each run has a process of its own, because starting or compiling counts.
+    """
+
+    name: str
+    words: str
+    task: str
+    changes: Mapping[str, Value] = field(default_factory=dict)
+    target: float | None = None
+    num_seeds: int = 5
+    is_cold: bool = False
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the side without the technique."""
+        return resolve(self.task).plan.adapt(self.changes)
+
+
+TORCH: Mapping[str, Value] = {
+    "runtime.backend": "torch",
+    "runtime.loop": "slipstream",
+    "runtime.lowering": True,
+}
+TENSORFLOW: Mapping[str, Value] = {
+    "runtime.backend": "tensorflow",
+    "runtime.loop": "slipstream",
+    "runtime.lowering": True,
+}
+SHORT: Mapping[str, Value] = {"duration.epochs": 12, "duration.evaluations_per_epoch": 2}
+ADAM = "Adam at 0.001 in batches of 32, on PyTorch"
+
+DIGITS = Ground("digits", ADAM, "digits", {**TORCH, **SHORT})
+DIABETES = Ground(
+    "diabetes", ADAM, "diabetes", {**TORCH, "duration.evaluations_per_epoch": 2}, target=0.55
+)
+TEXT = Ground(
+    "text",
+    f"{ADAM}, 3 epochs",
+    "next_character",
+    {**TORCH, "duration.epochs": 3, "duration.evaluations_per_epoch": 8},
+    target=0.33,
+    num_seeds=4,
+)
+CLOTHES = Ground(
+    "clothes",
+    "Adam at 0.002 in batches of 128, on PyTorch in bfloat16, 1 epoch",
+    "fashion_mnist",
+    {
+        **TORCH,
+        "precision.policy": "mixed_bfloat16",
+        "batch.size": 128,
+        "schedule.peak": 2e-3,
+        "duration.epochs": 1,
+        "duration.evaluations_per_epoch": 6,
+    },
+    target=0.85,
+    num_seeds=3,
+)
+COLD = Ground(
+    "cold", "Adam at 0.001 in batches of 32, on TensorFlow", "digits", {**TENSORFLOW, **SHORT},
+    num_seeds=3, is_cold=True,
+)  # fmt: skip
+
+USUAL = (DIGITS, DIABETES, TEXT, CLOTHES)
+
+
+def on_digits(name: str, words: str, **changes: Value) -> Ground:
+    """Return the usual ground with further keys changed; `optimizer__name` is optimizer.name."""
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    return Ground(name, words, "digits", {**DIGITS.changes, **dotted})
+
+
+SGD = on_digits(
+    "sgd",
+    "plain SGD at 0.05 in batches of 32, on PyTorch",
+    optimizer__name="sgd",
+    schedule__peak=0.05,
+)
+AS_GIVEN = Ground(
+    "as_given",
+    "Keras' fit with Adam at 0.001 in batches of 32, on TensorFlow",
+    "digits",
+    {"duration.epochs": 12},
+    num_seeds=3,
+    is_cold=True,
+)
+GRAPH = Ground(
+    "graph",
+    f"{COLD.words}, without XLA",
+    "digits",
+    {**COLD.changes, "runtime.jit": "off"},
+    num_seeds=3,
+    is_cold=True,
+)
+
+SPECIAL: Mapping[str, Ground] = {
+    "adam": SGD,
+    "nesterov": SGD,
+    "sgd_momentum": SGD,
+    "learning_rate": on_digits("low_rate", "Adam at 0.0001, on PyTorch", schedule__peak=1e-4),
+    "constant": on_digits("falling", f"{ADAM}, with a cosine", schedule__name="cosine"),
+    "float32": on_digits("bf16", f"{ADAM} in bfloat16", precision__policy="mixed_bfloat16"),
+    "task_loss": on_digits("focal", f"{ADAM}, with a focal loss", loss__name="focal"),
+    "momentum_cycling": on_digits(
+        "one_cycle",
+        "Adam with one cycle up to 0.005, on PyTorch",
+        schedule__name="one_cycle",
+        schedule__warmup=0.3,
+        schedule__peak=5e-3,
+    ),
+    "slow_layers": on_digits(
+        "pattern", f"{ADAM}; the pattern names the convolutions", groups__pattern="conv2d"
+    ),
+    "native_kernels": on_digits(
+        "keras_calls", f"{ADAM}, layers run by Keras' calls", runtime__lowering=False
+    ),
+    "layer_decay": Ground(
+        "transfer",
+        "Adam at 0.001 in batches of 32, on PyTorch, from a net pre-trained on other digits",
+        "digits_transfer",
+        {**TORCH, "duration.epochs": 30},
+        target=0.9,
+    ),
+    "norm_batches": Ground(
+        "averaged_clothes",
+        f"{CLOTHES.words}, with averaged weights whose statistics are left alone",
+        "fashion_mnist",
+        {**CLOTHES.changes, "optimizer.ema": 0.98, "optimizer.norm_batches": 0},
+        target=0.85,
+        num_seeds=3,
+    ),
+    "batch_norm_momentum": CLOTHES,
+    "own_loop": AS_GIVEN,
+    "backend": COLD,
+    "steps_per_execution": COLD,
+    "jit": COLD,
+    "graph_bfloat16": GRAPH,
+    **dict.fromkeys(
+        ("clipping", "clip_by_norm", "clip_by_value", "adaptive_clipping", "quantile_clipping"),
+        TEXT,
+    ),
+}
