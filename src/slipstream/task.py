@@ -86,7 +86,8 @@ class Task:
 class TaskFacts(BaseModel):
     """What is known of a task after one look at it; pure data, readable without Keras.
 
-    Shapes are without the batch axis. `as_given` is the plan of the first baseline.
+    Shapes are without the batch axis. `as_given` is the plan of the first baseline. `streamed`
+    says that training examples are read from files as they are needed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,6 +111,7 @@ class TaskFacts(BaseModel):
     parameters: int
     multiply_adds: int
     layers: dict[str, int]
+    streamed: bool = False
 
     @property
     def has_image_input(self) -> bool:

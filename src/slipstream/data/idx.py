@@ -11,15 +11,24 @@ from typing import IO, Any
 
 import numpy as np
 
+from slipstream.data.nests import Array
+from slipstream.data.splits import Split
 from slipstream.errors import DataError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 32
 CHUNK_BYTES = 1 << 20
 # Deflate cannot pack more than 1,032 bytes into one: two bits for 258 bytes.
 MAX_DEFLATE_RATIO = 1032
+
+
+def idx_files(examples: str | Path, labels: str | Path) -> Split:
+    """Return a pair of idx files, like those of MNIST, as a split; labels become int64.
+
+    Raises:
+        DataError: See `read_idx`.
+    """
+    return Split(read_idx(Path(examples)), read_idx(Path(labels)).astype(np.int64))
 
 
 def read_idx(path: Path) -> Array:

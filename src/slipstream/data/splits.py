@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from slipstream.data.columns import Column, as_array, choose
+from slipstream.data.nests import Array, Arrays, leaves, map_arrays
+from slipstream.data.pipelines import kind_of, read_once
 from slipstream.errors import DataError
 
-Array = np.ndarray[Any, np.dtype[Any]]
-# One array, or several: by position for a model with several inputs or outputs, or by name.
-Arrays = Any
+__all__ = ["Array", "Arrays", "Data", "Split", "leaves", "map_arrays", "to_data"]
 
 VALIDATION_SHARE = 0.2
 VALIDATION_SEED = 20_240_101
@@ -26,7 +27,8 @@ class Split:
     """One split of a data set.
 
     Args:
-        x: Inputs: an array of shape (N, ...), or a tuple, list or dict of them.
+        x: Inputs: an array of shape (N, ...), or a tuple, list or dict of them. Arrays of
+            examples that are decoded when they are asked for are arrays, too.
         y: Targets, in the same forms.
         sample_weight: Weights of shape (N,), or None.
         rows: Which row of the user's own arrays each example was, of shape (N,), int64; None
@@ -48,17 +50,19 @@ class Split:
         return next((len(array) for array in leaves(self.x)), 0)
 
     def take(self, indices: Array) -> Split:
-        """Return the split with only the examples at the indices, in their order."""
-        return Split(
-            map_arrays(lambda array: array[indices], self.x),
-            map_arrays(lambda array: array[indices], self.y),
-            map_arrays(lambda array: array[indices], self.sample_weight),
-            self._rows_at(indices),
-        )
+        """Return the split with only the examples at the indices, in their order, in memory."""
+        return self._mapped(lambda array: array[indices], indices)
+
+    def choose(self, indices: Array) -> Split:
+        """Return what `take` returns; what does not lie in memory is not read for it yet."""
+        return self._mapped(lambda array: choose(array, indices), indices)
 
     def parts(self) -> tuple[Arrays, Arrays, Arrays]:
         """Return inputs, targets and weights, as Keras takes them."""
         return self.x, self.y, self.sample_weight
+
+    def _mapped(self, function: Callable[[Array], Any], indices: Array) -> Split:
+        return Split(*(map_arrays(function, part) for part in self.parts()), self._rows_at(indices))
 
     def _rows_at(self, indices: Array) -> Array:
         if self.rows is not None:
@@ -78,7 +82,8 @@ class Data:
     def digest(self) -> str:
         """Return 16 hexadecimal characters that are equal for equal data.
 
-        The arrays are read the first time only; nobody changes them in place.
+        The arrays are read the first time only; nobody changes them in place. Of files that are
+        decoded while training, names, sizes and the bytes of some count.
         """
         return self._digest
 
@@ -88,6 +93,10 @@ class Data:
         for split in (self.train, self.validation, self.test):
             for array in leaves(split.parts()) if split else ():
                 digest.update(str((array.dtype.str, array.shape)).encode())
+                if isinstance(array, Column):
+                    for part in array.identity():
+                        digest.update(part)
+                    continue
                 for piece in _pieces(array):
                     digest.update(_bytes(piece))
         return digest.hexdigest()
@@ -99,7 +108,9 @@ def to_data(loaded: Any) -> Data:
     Accepts Data; a pair (x, y); two or three such pairs (train, validation, test); or a dict
     with the keys train, validation and test. Where validation is missing, a fixed, shuffled
     20 % of the training examples is set apart. A pair of tuples is two splits: for several inputs
-    and outputs and no validation split return a Split.
+    and outputs and no validation split return a Split. In the place of a pair, what hands out
+    batches in `Model.fit` is taken too: a `tf.data.Dataset`, a Grain dataset, a torch `DataLoader`,
+    a `keras.utils.PyDataset`; it is read once.
 
     Raises:
         DataError: The loader returned something else.
@@ -110,7 +121,7 @@ def to_data(loaded: Any) -> Data:
         parts = [loaded.get(name) for name in ("train", "validation", "test")]
     elif _is_list_of_splits(loaded):
         parts = [*loaded, None, None][:3]
-    elif isinstance(loaded, Split) or (isinstance(loaded, tuple) and len(loaded) in (2, 3)):
+    elif _is_split(loaded):
         parts = [loaded, None, None]
     else:
         raise DataError(
@@ -131,7 +142,7 @@ def set_apart(split: Split, share: float) -> tuple[Split, Split]:
     check_equal_lengths(split, "training")
     order = np.random.default_rng(VALIDATION_SEED).permutation(split.num_examples)
     num_apart = round(split.num_examples * share)
-    return split.take(order[num_apart:]), split.take(order[:num_apart])
+    return split.choose(order[num_apart:]), split.choose(order[:num_apart])
 
 
 def check_equal_lengths(split: Split, name: str) -> None:
@@ -145,40 +156,18 @@ def check_equal_lengths(split: Split, name: str) -> None:
         )
 
 
-def leaves(arrays: Arrays) -> Iterator[Array]:
-    """Yield every array in the nest; None holds no array."""
-    if arrays is None:
-        return
-    if isinstance(arrays, Mapping):
-        for name in arrays:
-            yield from leaves(arrays[name])
-    elif isinstance(arrays, tuple | list):
-        for part in arrays:
-            yield from leaves(part)
-    else:
-        yield arrays
-
-
-def map_arrays(function: Callable[[Array], Any], arrays: Arrays) -> Any:
-    """Apply a function to every array in the nest, keeping its shape."""
-    if arrays is None:
-        return None
-    if isinstance(arrays, Mapping):
-        return {name: map_arrays(function, part) for name, part in arrays.items()}
-    if isinstance(arrays, tuple | list):
-        return tuple(map_arrays(function, part) for part in arrays)
-    return function(arrays)
-
-
 def _is_list_of_splits(loaded: Any) -> bool:
     return (
         isinstance(loaded, tuple | list)
         and len(loaded) in (2, 3)
-        and all(
-            isinstance(part, Split) or (isinstance(part, tuple | list) and len(part) in (2, 3))
-            for part in loaded
-        )
+        and all(isinstance(part, list) or _is_split(part) for part in loaded)
+        and all(len(part) in (2, 3) for part in loaded if isinstance(part, list))
     )
+
+
+def _is_split(part: Any) -> bool:
+    is_pair = isinstance(part, tuple) and len(part) in (2, 3)
+    return is_pair or isinstance(part, Split) or bool(kind_of(part))
 
 
 def _to_split(part: Split | Sequence[Arrays]) -> Split:
@@ -186,11 +175,13 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
         return replace(
             part,
             **{
-                name: map_arrays(np.asarray, getattr(part, name))
+                name: map_arrays(as_array, getattr(part, name))
                 for name in ("x", "y", "sample_weight")
             },
         )
-    return Split(*(map_arrays(np.asarray, arrays) for arrays in part))
+    if kind_of(part):
+        return Split(*read_once(part))
+    return Split(*(map_arrays(as_array, arrays) for arrays in part))
 
 
 def _pieces(array: Array) -> Iterator[Array]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from slipstream.data import Split, leaves
+from slipstream.data.columns import Column
 from slipstream.data.splits import Array, Arrays
 from slipstream.doctor._case import Case
 from slipstream.task import InputFacts, OutputFacts
@@ -92,7 +93,8 @@ def all_leaves(case: Case) -> Iterator[Part]:
 def usable(part: Part) -> bool:
     """Whether a leaf is an array of numbers with an axis of examples; the rest is refused once."""
     array = part.array
-    return isinstance(array, np.ndarray) and array.ndim > 0 and is_number(array.dtype)
+    is_array = isinstance(array, np.ndarray | Column)
+    return is_array and array.ndim > 0 and is_number(array.dtype)
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:
@@ -136,8 +138,12 @@ def weights_of(case: Case) -> Iterator[tuple[Part, OutputFacts]]:
                 yield part, facts
 
 
-def chunks(array: Array) -> Iterator[tuple[int, Array]]:
-    """Yield (first row, rows) pieces of an array."""
+def chunks(array: Array | Column) -> Iterator[tuple[int, Array]]:
+    """Yield (first row, rows) pieces of an array; of what lies in files, some rows only."""
+    if isinstance(array, Column):
+        for place, row in zip(*array.sample, strict=True):
+            yield int(place), row[None]
+        return
     per_row = max(1, array[:1].size)
     step = max(1, CHUNK_ELEMENTS // per_row)
     for start in range(0, len(array), step):

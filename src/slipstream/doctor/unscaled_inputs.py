@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from slipstream.doctor._arrays import inputs_of
+from slipstream.doctor._arrays import chunks, inputs_of
 from slipstream.doctor._case import Case, Finding
 
 
@@ -20,12 +20,14 @@ def check(case: Case) -> Iterator[Finding]:
     for part, facts in inputs_of(case):
         if part.split != "training" or not facts.dtype.startswith(("float", "bfloat")):
             continue
-        array = part.array
-        if array.dtype == np.uint8 and array.size and array.max() > 1:
+        if part.array.dtype != np.uint8 or not part.array.size:
+            continue
+        largest = max(rows.max() for _, rows in chunks(part.array))
+        if largest > 1:
             yield Finding(
                 "unscaled_inputs",
                 "warning",
                 "inputs of about unit size",
-                f"bytes (uint8) up to {array.max()} in {part.place}",
+                f"bytes (uint8) up to {largest} in {part.place}",
                 "Divide by 255, or begin the model with keras.layers.Rescaling(1 / 255).",
             )

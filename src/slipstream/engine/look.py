@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import keras
+
 from slipstream.backends.seeding import set_random_seed
 from slipstream.data.columns import columns_in
 from slipstream.data.splits import Data, leaves
@@ -56,11 +58,20 @@ def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]
             output_shapes={entry.name: entry.shape for entry in facts.outputs},
             parameters=model.count_params(),
             multiply_adds=_arithmetic(model, data),
-            layers=dict(Counter(type(layer).__name__ for layer in model._flatten_layers())),
+            layers=dict(Counter(_kinds(model))),
             streamed=bool(columns_in(data.train.parts())),
         ),
         facts,
     )
+
+
+def _kinds(model: Any) -> Iterator[str]:
+    """Yield the class of each layer, and of each operation between layers, like a plus sign."""
+    for layer in model._flatten_layers():
+        yield type(layer).__name__
+        for operation in getattr(layer, "operations", ()):
+            if not isinstance(operation, keras.layers.Layer):
+                yield type(operation).__name__
 
 
 def _arithmetic(model: Any, data: Data) -> int:

@@ -1,0 +1,123 @@
+"""Tables in CSV and Parquet files: numbers in, one column of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slipstream.data.extras import needed
+from slipstream.data.nests import Array
+from slipstream.data.splits import Split
+from slipstream.errors import DataError
+
+PARQUET_ENDINGS = (".parquet", ".pq")
+
+
+def table_file(path: str | Path, label: str, *, features: Sequence[str] | None = None) -> Split:
+    """Return the rows of a CSV file with a header, or of a Parquet file.
+
+    Args:
+        path: The file; what ends in .parquet or .pq is read as Parquet, all else as CSV, packed
+            or not (.gz, .bz2, .zst).
+        label: The column of the targets. Names become the numbers of their sorted order.
+        features: The columns of the inputs; all but the label, in the file's order, if None.
+
+    Returns:
+        A split with inputs float32 (N, columns), and targets int64 (N,) for whole numbers and
+        names, float32 (N,) for others.
+
+    Raises:
+        DataError: The file is missing or broken, lacks a column, or has one without numbers or
+            with gaps.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "pets.csv"
+        >>> _ = file.write_text("weight,legs,kind\\n4,4,cat\\n0.03,2,budgie\\n")
+        >>> split = table_file(file, "kind")
+        >>> split.x.tolist(), split.y.tolist()
+        ([[4.0, 4.0], [0.029999999329447746, 2.0]], [1, 0])
+    """
+    path = Path(path)
+    table = _read(path)
+    names = list(table.column_names)
+    wanted = [name for name in names if name != label] if features is None else list(features)
+    for name in (label, *wanted):
+        _refuse_missing(name, names, path)
+    if not wanted or not table.num_rows:
+        came = "no row" if wanted else f"none but '{label}'"
+        raise DataError(f"rows with columns of inputs in {path}", came, "Give another file.")
+    inputs = np.empty((table.num_rows, len(wanted)), np.float32)
+    for place, name in enumerate(wanted):
+        inputs[:, place] = _numbers(table.column(name), name, path)
+    return Split(inputs, _targets(table.column(label), label, path))
+
+
+def _read(path: Path) -> Any:
+    arrow = needed("pyarrow")
+    if not path.is_file():
+        raise DataError(
+            f"a CSV or Parquet file at {path.absolute()}", "nothing", "Mend the path, or make it."
+        )
+    try:
+        if path.suffix in PARQUET_ENDINGS:
+            return needed("pyarrow.parquet").read_table(path)
+        return needed("pyarrow.csv").read_csv(path)
+    except (arrow.ArrowException, OSError) as error:
+        kind = "Parquet" if path.suffix in PARQUET_ENDINGS else "CSV"
+        raise DataError(
+            f"a {kind} file at {path}", str(error).splitlines()[0], "Mend the file."
+        ) from None
+
+
+def _refuse_missing(name: str, names: Sequence[str], path: Path) -> None:
+    if names.count(name) == 1:
+        return
+    shown = ", ".join(f"'{other}'" for other in names[:12]) + (", ..." if len(names) > 12 else "")
+    near = get_close_matches(name, names, 1)
+    raise DataError(
+        f"one column '{name}' in {path}",
+        f"{names.count(name) or 'none'}; its columns are {shown}",
+        f"Did you mean '{near[0]}'?" if near else "Name one of these.",
+    )
+
+
+def _numbers(column: Any, name: str, path: Path) -> Array:
+    _refuse_gaps(column, name, path)
+    types = needed("pyarrow").types
+    if types.is_boolean(column.type) or _is_number(column.type):
+        return np.asarray(column.to_numpy(), np.float32)
+    raise DataError(
+        f"numbers in column '{name}' of {path}",
+        f"values of type {column.type}, like {str(column[0])[:20]!r}",
+        "Leave it out with features=[...], or write it as numbers.",
+    )
+
+
+def _targets(column: Any, name: str, path: Path) -> Array:
+    _refuse_gaps(column, name, path)
+    types = needed("pyarrow").types
+    if types.is_floating(column.type) or types.is_decimal(column.type):
+        return np.asarray(column.to_numpy(), np.float32)
+    if types.is_integer(column.type):
+        return np.asarray(column.to_numpy(), np.int64)
+    values = np.asarray(column.to_pylist())
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _refuse_gaps(column: Any, name: str, path: Path) -> None:
+    if column.null_count:
+        raise DataError(
+            f"a value in every row of column '{name}' of {path}",
+            f"{column.null_count} of {len(column)} rows without one",
+            "Fill them in, or leave these rows out.",
+        )
+
+
+def _is_number(kind: Any) -> bool:
+    types = needed("pyarrow").types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
