@@ -40,6 +40,21 @@ def count_multiply_adds(model: Any, x: Any) -> int:
         model: A built Keras model, with a graph of layers or without.
         x: Inputs as the model takes them; their shapes count, their values do not.
     """
+    return sum(_multiply_adds(call) for call in _calls(model, x))
+
+
+def count_activations(model: Any, x: Any) -> int:
+    """Return the numbers that the layers of a model put out for one example.
+
+    Args:
+        model: A built Keras model.
+        x: Inputs as the model takes them; their shapes count, their values do not.
+    """
+    return sum(math.prod(call.output[1:]) for call in _calls(model, x))
+
+
+def _calls(model: Any, x: Any) -> list[Call]:
+    """Return the calls of layers that one example makes."""
     tensors = keras.tree.map_structure(
         lambda array: keras.KerasTensor(
             (1, *array.shape[1:]), keras.backend.standardize_dtype(array.dtype)
@@ -48,7 +63,7 @@ def count_multiply_adds(model: Any, x: Any) -> int:
     )
     with _noted_calls() as calls:
         keras.src.backend.compute_output_spec(model, tensors)
-    return sum(_multiply_adds(call) for call in calls)
+    return calls
 
 
 @contextmanager
