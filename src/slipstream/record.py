@@ -54,8 +54,9 @@ def _spelt(value: Any) -> Any:
 class Timings(JsonModel):
     """Where the time went, in seconds. `clock_seconds` is what a user waits for.
 
-    Imports and the loading of data happen before the clock starts; building, compiling, training
-    and evaluating (the held-out test split excepted) are on it.
+    Waiting for examples is a part of training. Imports and the loading of data happen before the
+    clock starts; building, compiling, training,
+    evaluating (the held-out test split excepted) and looking into layers are on it.
     """
 
     import_seconds: float = 0.0
@@ -63,7 +64,9 @@ class Timings(JsonModel):
     build_seconds: float = 0.0
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
+    wait_seconds: float = 0.0
     evaluate_seconds: float = 0.0
+    monitor_seconds: float = 0.0
     clock_seconds: float = 0.0
 
 
@@ -83,6 +86,29 @@ class Point(JsonModel):
     values: dict[str, float]
 
 
+class Signal(JsonModel):
+    """Something that a run showed: when, of which kind, what was seen, and what may help."""
+
+    epoch: float
+    step: int
+    kind: str
+    seen: str
+    advice: str
+
+
+class Bound(JsonModel):
+    """What bounds a training: examples, the overhead of calls, or arithmetic and memory.
+
+    `waiting_share` is the part of training in which the device waited for examples, `work_share`
+    the part that its arithmetic and memory traffic take at this machine's speeds; None where the
+    model does not tell.
+    """
+
+    verdict: Literal["input-bound", "overhead-bound", "compute-bound", "unknown"]
+    waiting_share: float
+    work_share: float | None = None
+
+
 class Failure(JsonModel):
     """Why a run failed: the kind of error and its message."""
 
@@ -93,8 +119,8 @@ class Failure(JsonModel):
 class Record(JsonModel):
     """The facts of one run. Immutable once written.
 
-    `applied` states what the engine did of the plan, and `notes` what a reader should know
-    (a fallback, a skipped part and why).
+    `applied` states what the engine did of the plan, `notes` what a reader should know (a fallback,
+    a skipped part and why), and `events` what the run showed (overfitting, dead units, ...).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -125,6 +151,8 @@ class Record(JsonModel):
     test_values: dict[str, float] | None = None
     applied: dict[str, str] = {}
     notes: list[str] = []
+    bound: Bound | None = None
+    events: list[Signal] = []
     points: list[Point] = []
 
     def seconds_to(self, target: float) -> float:

@@ -58,6 +58,14 @@ class Program(Protocol):
         """Return the training loss and metrics since the last reset, and reset them."""
         ...
 
+    def is_idle(self) -> bool:
+        """Whether the device has done all it was given, as far as that can be told at once."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until the device has done all it was given; its state stays where it is."""
+        ...
+
     def synchronize(self) -> None:
         """Wait until the device has done all it was given, and hand its state to Keras.
 
