@@ -35,7 +35,7 @@ def plans(draw: st.DrawFn) -> Plan:
         **draw(_learning()),
         **draw(_execution()),
         "clipping": draw(_clipping()),
-        "architecture": {"batch_norm_momentum": draw(st.one_of(st.just("as_model"), _SHARES))},
+        "architecture": draw(_architecture()),
         "regularization": {
             "l2": draw(_AMOUNTS),
             "dropout": draw(st.one_of(st.just("as_model"), _SHARES)),
@@ -50,6 +50,8 @@ def plans(draw: st.DrawFn) -> Plan:
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
     }
+    if sections["runtime"]["loop"] == "slipstream":
+        sections["transfer"] = draw(_transfer())
     if sections["runtime"]["loop"] == "keras":
         sections["schedule"]["plateau_patience"] = 0
         sections["optimizer"] |= {"sam": 0.0, "swa": 0.0}
@@ -121,6 +123,39 @@ def _learning(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             **draw(_shape()),
             **{key: value for key, value in draw(_plateau()).items() if not own_average},
         },
+    }
+
+
+@st.composite
+def _architecture(draw: st.DrawFn) -> dict[str, Any]:
+    """Rewrites of the model."""
+    freezes = draw(st.booleans())
+    return {
+        "base": draw(st.sampled_from(("as_model", "MobileNetV2", "VGG16"))),
+        "width": draw(st.floats(0.1, 4.0)),
+        "depth": draw(st.floats(0.1, 4.0)),
+        "separable": draw(st.sampled_from(("off", "fresh", "nearest"))),
+        "residual": draw(st.sampled_from(("off", "plain", "gated"))),
+        "batch_norm": not freezes and draw(st.booleans()),
+        "init": draw(st.sampled_from(("as_model", "he_normal", "orthogonal", "lsuv"))),
+        "zero_gamma": not freezes and draw(st.booleans()),
+        "freeze_batch_norm": freezes,
+        "batch_norm_momentum": "as_model"
+        if freezes
+        else draw(st.one_of(st.just("as_model"), _SHARES)),
+    }
+
+
+@st.composite
+def _transfer(draw: st.DrawFn) -> dict[str, Any]:
+    """Two phases, or one."""
+    frozen = draw(st.sampled_from((0.0, 0.3, 1.0, "40 steps", "2 epochs")))
+    ends = frozen not in (0.0, 1.0)
+    return {
+        "frozen": frozen,
+        "base": draw(st.sampled_from(("", "^base"))) if frozen else "",
+        "rate": draw(st.floats(0.01, 1.0)) if ends else 0.1,
+        "batch_norm": draw(st.sampled_from(("frozen", "trained"))) if ends else "frozen",
     }
 
 

@@ -54,6 +54,13 @@ CASES = [
     [KERAS | {"data.cache": "device"}],
     [KERAS | {"duration.evaluations_per_epoch": 2}],
     [KERAS | {"augmentation.shift": 1}, KERAS | {"augmentation.flip": True}],
+    [{"architecture.freeze_batch_norm": True, "architecture.batch_norm_momentum": 0.9}],
+    [{"architecture.freeze_batch_norm": True, "architecture.batch_norm": True}],
+    [{"architecture.freeze_batch_norm": True, "architecture.zero_gamma": True}],
+    [
+        KERAS | {"transfer.frozen": 0.5},
+        KERAS | {"transfer.frozen": "2 epochs", "transfer.rate": 0.5},
+    ],
     [
         {"loss.name": "huber", "regularization.label_smoothing": 0.1},
         {"loss.name": "mse", "regularization.label_smoothing": 0.1},

@@ -189,6 +189,32 @@ CLASHES: tuple[Clash, ...] = (
         "set runtime.loop = 'slipstream'",
     ),
     Clash(
+        ("architecture.freeze_batch_norm", "architecture.batch_norm_momentum"),
+        lambda p: (
+            p.architecture.freeze_batch_norm and p.architecture.batch_norm_momentum != "as_model"
+        ),
+        "architecture.freeze_batch_norm keeps the averages that architecture.batch_norm_momentum "
+        "moves: set architecture.batch_norm_momentum = 'as_model'",
+    ),
+    Clash(
+        ("architecture.freeze_batch_norm", "architecture.batch_norm"),
+        lambda p: p.architecture.freeze_batch_norm and p.architecture.batch_norm,
+        "architecture.freeze_batch_norm leaves what architecture.batch_norm inserts without "
+        "effect: set one of them to false",
+    ),
+    Clash(
+        ("architecture.freeze_batch_norm", "architecture.zero_gamma"),
+        lambda p: p.architecture.freeze_batch_norm and p.architecture.zero_gamma,
+        "architecture.freeze_batch_norm and architecture.zero_gamma leave residual branches with "
+        "nothing for ever: set one of them to false",
+    ),
+    Clash(
+        ("runtime.loop", "transfer.frozen"),
+        lambda p: p.runtime.loop == "keras" and p.transfer.is_on,
+        "runtime.loop = 'keras' has one phase and transfer.frozen makes two: "
+        "set runtime.loop = 'slipstream'",
+    ),
+    Clash(
         ("loss.name", "regularization.label_smoothing"),
         lambda p: p.regularization.label_smoothing > 0 and not p.loss.has_cross_entropy,
         "loss.name without a cross-entropy and regularization.label_smoothing do not go together: "

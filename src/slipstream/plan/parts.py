@@ -186,15 +186,6 @@ class Batch(Section):
     )
 
 
-class Architecture(Section):
-    """What is set in the model's own layers; the weights and the graph stay as they are."""
-
-    batch_norm_momentum: BelowOne | Literal["as_model"] = Field(
-        default="as_model",
-        description="BatchNormalization: share of the moving averages kept at each update",
-    )
-
-
 class Clipping(Section):
     """Bounds on the gradient: one of these, or none."""
 

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError, ValidationInfo, model_validato
 
 from slipstream.errors import PlanError
 from slipstream.plan import parts
+from slipstream.plan.architecture import Architecture, Transfer
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.losses import Loss
 from slipstream.plan.spelling import explain_validation_error, nearest_key
@@ -41,7 +42,8 @@ class Plan(parts.Section):
     clipping: parts.Clipping = parts.Clipping()
     loss: Loss = Loss()
     precision: parts.Precision = parts.Precision()
-    architecture: parts.Architecture = parts.Architecture()
+    architecture: Architecture = Architecture()
+    transfer: Transfer = Transfer()
     regularization: parts.Regularization = parts.Regularization()
     augmentation: parts.Augmentation = parts.Augmentation()
     data: parts.DataPipeline = parts.DataPipeline()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipstream.plan import parts
+from slipstream.plan.architecture import Architecture, Transfer
 from slipstream.plan.clashes import CLASHES, Clash
 from slipstream.plan.losses import OF_CLASSES, Loss
 
@@ -24,7 +25,8 @@ _SECTIONS: Mapping[str, type[parts.Section]] = {
     "clipping": parts.Clipping,
     "loss": Loss,
     "precision": parts.Precision,
-    "architecture": parts.Architecture,
+    "architecture": Architecture,
+    "transfer": Transfer,
     "regularization": parts.Regularization,
     "augmentation": parts.Augmentation,
     "data": parts.DataPipeline,
@@ -105,6 +107,15 @@ def _of_losses(key: str, *names: str) -> Use:
     )
 
 
+def _of_transfer(key: str, ending: bool) -> Use:
+    when = "transfer.frozen above 0" + (" and below 1: a phase after it" if ending else "")
+
+    def holds(plan: Plan) -> bool:
+        return plan.transfer.is_on and not (ending and plan.transfer.frozen == 1.0)
+
+    return Use(f"transfer.{key}", ("transfer.frozen",), when, holds)
+
+
 def averages_weights(plan: Plan) -> bool:
     """Whether other weights than those of the last update are judged and kept."""
     settings = plan.optimizer
@@ -182,6 +193,9 @@ USES: tuple[Use, ...] = (
         "clipping.quantile above 0",
         lambda p: p.clipping.quantile > 0,
     ),
+    _of_transfer("base", ending=False),
+    _of_transfer("rate", ending=True),
+    _of_transfer("batch_norm", ending=True),
     _of_losses("from_logits", *OF_CLASSES),
     _of_losses("delta", "huber"),
     _of_losses("asymmetry", "asymmetric_mse"),

@@ -7,7 +7,9 @@ from slipstream.task import TaskFacts
 from slipstream.techniques._base import Range, Technique, set_keys
 
 
-def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+def _applies(plan: Plan, task: TaskFacts) -> str | None:
+    if plan.architecture.freeze_batch_norm:
+        return "the plan has architecture.freeze_batch_norm"
     if "BatchNormalization" not in task.layers:
         return "the model has no BatchNormalization layer"
     return None
