@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_OUT_OF_MEMORY = re.compile(
+    r"MemoryError|RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|out of memory|bad_alloc"
+    r"|can't allocate memory|cannot allocate memory|OOM when allocating",
+    re.IGNORECASE,
+)
 
 
 class SlipstreamError(Exception):
@@ -59,3 +66,13 @@ class RecordError(InputError):
 
 class TrainingError(SlipstreamError):
     """A training that began and could not go on. The command exits with 1."""
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether a message, of whichever backend or system, says that memory ran out.
+
+    Example:
+        >>> tells_of_memory("DefaultCPUAllocator: can't allocate memory: you tried")
+        True
+    """
+    return _OUT_OF_MEMORY.search(text) is not None

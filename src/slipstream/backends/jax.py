@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, final
 
@@ -12,23 +13,36 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
 from slipstream.backends._protocol import scalars, step_values
+from slipstream.backends._shares import Shares, factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # What Keras' JAX trainer calls a state: trainable, non-trainable, optimizer and metric variables.
 KerasState = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
-def open_program(model: Any, *, jit: bool, sharpness: float = 0.0) -> JaxProgram:
+def open_program(
+    model: Any,
+    *,
+    jit: bool,
+    sharpness: float = 0.0,
+    shares: Shares | None = None,
+    overflows: bool = False,
+    preparation: Preparation | None = None,
+) -> JaxProgram:
     """Return the program of a compiled, built model.
 
     Args:
         model: The model.
         jit: Means nothing here: JAX always compiles.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
+        shares: What micro-batches count, where that is not their share of the examples.
+        overflows: Whether what is measured of a batch is left out where it is not finite.
+        preparation: What is done to examples in the step.
     """
     del jit
-    return JaxProgram(model, sharpness)
+    return JaxProgram(model, sharpness, shares, overflows, preparation)
 
 
 @final
@@ -41,9 +55,21 @@ class JaxProgram:
     somebody changed in between counts.
     """
 
-    def __init__(self, model: Any, sharpness: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        sharpness: float = 0.0,
+        shares: Shares | None = None,
+        overflows: bool = False,
+        preparation: Preparation | None = None,
+    ) -> None:
         self._model = model
+        self._preparation = preparation
+        self._mixes = preparation is not None and preparation.mixes
+        self._prepared = jax.jit(partial(prepared, preparation=preparation))
         self._sharpness = sharpness
+        self._shares = shares
+        self._overflows = overflows
         self._placed: Arrays = None
         rate = getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate
         # None where the rate is a Keras schedule: such a model keeps its own rate.
@@ -57,6 +83,7 @@ class JaxProgram:
         self._gradients = jax.jit(self._micro_batch, donate_argnums=0)
         self._apply = jax.jit(self._apply_gradients, donate_argnums=0)
         self._sharp = jax.jit(self._worst_nearby, donate_argnums=0)
+        self._count = jax.jit(self._counts)
         self._results = jax.jit(self._metric_results)
         self._variables = (
             model.trainable_variables,
@@ -96,15 +123,18 @@ class JaxProgram:
             self._state, self._logs = self._one(state, update, at, None)
             return
         self._logs = None
+        if self._preparation is not None:
+            batches = [self._prepared(batch) for batch in batches]
         total = sum(_num_examples(batch) for batch in batches)
         if self._sharpness:
             shares = [np.float32(_num_examples(batch) / total) for batch in batches]
             self._state = self._sharp(state, list(batches), shares, at)
             return
         gradients = None
-        for batch in batches:
+        factors = self._factors(state, batches, self._count)
+        for batch, own in zip(batches, factors, strict=True):
             share = np.float32(_num_examples(batch) / total)
-            self._state, gradients = self._gradients(state, batch, share, gradients)
+            self._state, gradients = self._gradients(state, batch, share, gradients, own)
             state = self._state
         self._state = self._apply(state, gradients, at)
 
@@ -133,6 +163,14 @@ class JaxProgram:
         else:
             self._state = (*self._state[:3], fresh)
         return values
+
+    def is_idle(self) -> bool:
+        values = [value for group in self._state or () for value in group]
+        # What comes of one call is ready at one time.
+        return not values or bool(values[-1].is_ready())
+
+    def settle(self) -> None:
+        jax.block_until_ready(self._state)
 
     def synchronize(self) -> None:
         if self._state is None:
@@ -179,36 +217,64 @@ class JaxProgram:
     def _one_update(
         self, state: KerasState, update: Arrays, rate: Any, placed: Arrays
     ) -> tuple[KerasState, dict[str, Any] | None]:
-        num_micro_batches = len(next(leaves(update)))
-        batches = [
-            _gather(map_arrays(lambda array, m=micro: array[m], update), placed)  # type: ignore[misc]
-            for micro in range(num_micro_batches)
-        ]
+        batches = batches_of(update, partial(_gather, placed=placed), self._preparation)
+        num_micro_batches = len(batches)
         if self._sharpness:
             shares = [np.float32(1.0 / num_micro_batches)] * num_micro_batches
             return self._worst_nearby(state, batches, shares, rate), None
-        if num_micro_batches == 1:
+        if num_micro_batches == 1 and not self._mixes:
             logs, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
-            return tuple(new_state), step_values(logs)
-        gradients = None
-        for batch in batches:
-            state, gradients = self._micro_batch(state, batch, 1.0 / num_micro_batches, gradients)
+            *learned, metrics = new_state
+            return (*learned, self._measured(state[3], metrics)), step_values(logs)
+        shares = [1.0 / num_micro_batches] * num_micro_batches
+        state, gradients = self._summed(state, batches, shares)
         return self._apply_gradients(state, gradients, rate), None
 
+    def _factors(
+        self, state: KerasState, batches: Sequence[Arrays], count: Callable[..., Any]
+    ) -> list[list[Any] | None]:
+        """Return by what each loss of each micro-batch is multiplied, or None for nothing."""
+        if self._shares is None or len(batches) == 1:
+            return [None] * len(batches)
+        counts = [count(state, batch) for batch in batches]
+        return [*factors_of(counts, [_num_examples(batch) for batch in batches])]
+
+    def _counts(self, state: KerasState, batch: Arrays) -> list[Any]:
+        assert self._shares is not None
+        # Of this pass nothing but the masks is used: the compiler leaves out the rest.
+        predictions, _ = self._model.stateless_call(*state[:2], batch[0], training=False)
+        return self._shares.counts(batch, predictions)
+
+    def _measured(self, before: list[Any], after: list[Any]) -> list[Any]:
+        """Return the metrics after a batch; those before it, where an overflow got into them."""
+        if not self._overflows:
+            return after
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(value)) for value in after]))
+        return [jnp.where(finite, new, old) for old, new in zip(before, after, strict=True)]
+
     def _micro_batch(
-        self, state: KerasState, batch: Arrays, share: Any, gradients: Any
+        self,
+        state: KerasState,
+        batch: Arrays,
+        share: Any,
+        gradients: Any,
+        factors: list[Any] | None = None,
     ) -> tuple[KerasState, Any]:
         model = self._model
         trainable, others, optimizer, metrics = state
+        before = metrics
         differentiate = jax.value_and_grad(
             partial(model.compute_loss_and_updates, training=True), has_aux=True
         )
-        (_, aux), new = differentiate(
-            trainable, others, metrics, *batch, optimizer_variables=optimizer
-        )
+        with self._shares.applied(factors) if self._shares else nullcontext():
+            (_, aux), new = differentiate(
+                trainable, others, metrics, *batch, optimizer_variables=optimizer
+            )
         loss, predictions, others, metrics = aux
         x, y, weights = batch
-        _, metrics = model._update_metrics_variables(metrics, loss, x, y, predictions, weights)
+        labels = judged(y, self._preparation)
+        _, metrics = model._update_metrics_variables(metrics, loss, x, labels, predictions, weights)
+        metrics = self._measured(before, metrics)
         new = [gradient * share for gradient in new]
         if gradients is not None:
             new = [old + gradient for old, gradient in zip(gradients, new, strict=True)]
@@ -235,8 +301,9 @@ class JaxProgram:
         self, state: KerasState, batches: list[Arrays], shares: list[Any]
     ) -> tuple[KerasState, Any]:
         gradients = None
-        for batch, share in zip(batches, shares, strict=True):
-            state, gradients = self._micro_batch(state, batch, share, gradients)
+        factors = self._factors(state, batches, self._counts)
+        for batch, share, own in zip(batches, shares, factors, strict=True):
+            state, gradients = self._micro_batch(state, batch, share, gradients, own)
         return state, gradients
 
     def _apply_gradients(self, state: KerasState, gradients: Any, rate: Any) -> KerasState:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
 from slipstream.backends._protocol import scalars, step_values
+from slipstream.backends._shares import Shares, factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 
@@ -18,24 +22,47 @@ def set_graph_bfloat16(on: bool) -> None:
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": on})
 
 
-def open_program(model: Any, *, jit: bool, sharpness: float = 0.0) -> TensorflowProgram:
+def open_program(
+    model: Any,
+    *,
+    jit: bool,
+    sharpness: float = 0.0,
+    shares: Shares | None = None,
+    overflows: bool = False,
+    preparation: Preparation | None = None,
+) -> TensorflowProgram:
     """Return the program of a compiled, built model.
 
     Args:
         model: The model.
         jit: Lets XLA compile the step.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
+        shares: What micro-batches count, where that is not their share of the examples.
+        overflows: Whether what is measured of a batch is left out where it is not finite.
+        preparation: What is done to examples in the step.
     """
-    return TensorflowProgram(model, jit, sharpness)
+    return TensorflowProgram(model, jit, sharpness, shares, overflows, preparation)
 
 
 @final
 class TensorflowProgram:
     """See `slipstream.backends.Program`."""
 
-    def __init__(self, model: Any, jit: bool, sharpness: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Any,
+        jit: bool,
+        sharpness: float = 0.0,
+        shares: Shares | None = None,
+        overflows: bool = False,
+        preparation: Preparation | None = None,
+    ) -> None:
         self._model = model
+        self._preparation = preparation
+        self._mixes = preparation is not None and preparation.mixes
         self._sharpness = sharpness
+        self._shares = shares
+        self._overflows = overflows
         self._placed: Arrays = None
         # What the last update returned, where it was made alone.
         self._logs: dict[str, Any] | None = None
@@ -77,6 +104,13 @@ class TensorflowProgram:
         self._model.reset_metrics()
         return values
 
+    def is_idle(self) -> bool:
+        # On a processor calls return when they are done; on a GPU there is no way to ask.
+        return True
+
+    def settle(self) -> None:
+        self.synchronize()
+
     def synchronize(self) -> None:
         # Reading a variable waits for the calls that write it.
         self._model.optimizer.iterations.numpy()
@@ -88,15 +122,13 @@ class TensorflowProgram:
     def _run_block(
         self, block: Arrays, rates: Any, count: Any, placed: Arrays
     ) -> dict[str, Any] | None:
-        num_updates, num_micro_batches = next(leaves(block)).shape[:2]
+        num_updates = next(leaves(block)).shape[0]
 
         def one_update(index: Any) -> dict[str, Any] | None:
             self._set_rate(None if rates is None else rates[index])
-            batches = [
-                _gather(map_arrays(lambda array, m=micro: array[index, m], block), placed)  # type: ignore[misc]
-                for micro in range(num_micro_batches)
-            ]
-            return self._update(batches)
+            update = map_arrays(lambda array: array[index], block)
+            gather = partial(_gather, placed=placed)
+            return self._update(batches_of(update, gather, self._preparation))
 
         def go_on(index: Any) -> Any:
             one_update(index)
@@ -110,12 +142,25 @@ class TensorflowProgram:
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _one_ragged_update(self, batches: Sequence[Arrays], rate: Any) -> dict[str, Any] | None:
         self._set_rate(rate)
-        return self._update(list(batches))
+        return self._update([prepared(batch, self._preparation) for batch in batches])
 
     def _update(self, batches: list[Arrays]) -> dict[str, Any] | None:
         """Make one update and return what it logs, if it is a train_step."""
+        measured = [variable.value for variable in self._model.metrics_variables]
+        before = _copies(measured) if self._overflows else []
+        logs = self._stepped(batches)
+        if self._overflows:
+            # Where an overflow got into the metrics, they are what they were before.
+            after = _copies(measured)
+            parts = [v for v in after if v.dtype.is_floating]
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in parts])
+            pairs = zip(before, after, strict=True)
+            _assign(measured, [tf.where(finite, new, old) for old, new in pairs])
+        return logs
+
+    def _stepped(self, batches: list[Arrays]) -> dict[str, Any] | None:
         model = self._model
-        if len(batches) == 1 and not self._sharpness:
+        if len(batches) == 1 and not self._sharpness and not self._mixes:
             return step_values(model.train_step(batches[0]))
         gradients = self._worst_nearby(batches) if self._sharpness else self._gradients(batches)
         model.optimizer.apply(gradients, model.trainable_variables)
@@ -142,23 +187,39 @@ class TensorflowProgram:
         """Return the gradients of the mean loss over all examples of the batches."""
         sizes = [next(leaves(batch)).shape[0] for batch in batches]
         total: list[Any | None] = []
-        for batch, size in zip(batches, sizes, strict=True):
+        factors = self._factors(batches, sizes)
+        for batch, size, own in zip(batches, sizes, factors, strict=True):
             share = size / sum(sizes)
+            found = self._micro_batch(batch, size, track, own)
             # None is the gradient of a variable that the loss does not reach; Keras skips it.
-            new = [None if g is None else g * share for g in self._micro_batch(batch, size, track)]
+            new = [None if g is None else g * share for g in found]
             total = [_sum(a, b) for a, b in zip(total, new, strict=True)] if total else new
         return total
 
-    def _micro_batch(self, batch: Arrays, size: int, track: bool) -> list[Any | None]:
+    def _factors(self, batches: list[Arrays], sizes: Sequence[int]) -> list[list[Any] | None]:
+        """Return by what each loss of each micro-batch is multiplied, or None for nothing."""
+        if self._shares is None or len(batches) == 1:
+            return [None] * len(batches)
+        # Of this pass nothing but the masks is used: the graph keeps no more of it.
+        counts = [
+            self._shares.counts(batch, self._model(batch[0], training=False)) for batch in batches
+        ]
+        return [*factors_of(counts, sizes)]
+
+    def _micro_batch(
+        self, batch: Arrays, size: int, track: bool, factors: list[Any] | None
+    ) -> list[Any | None]:
         model = self._model
         x, y, weights = batch
         with tf.GradientTape() as tape:
             predictions = model(x, training=True)
-            loss = model._compute_loss(x, y, predictions, weights, training=True)
+            with self._shares.applied(factors) if self._shares else nullcontext():
+                loss = model._compute_loss(x, y, predictions, weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
         if track:
             model._loss_tracker.update_state(loss, sample_weight=size)
-            model.compute_metrics(x, y, predictions, sample_weight=weights)
+            labels = judged(y, self._preparation)
+            model.compute_metrics(x, labels, predictions, sample_weight=weights)
         gradients = tape.gradient(scaled, model.trainable_variables)
         return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import keras
@@ -14,7 +16,9 @@ from numpy.typing import NDArray
 
 from slipstream.backends._cuda import CudaRecorder, Host, RecordedSteps, Recorder
 from slipstream.backends._overrides import overrides
+from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
 from slipstream.backends._protocol import scalars
+from slipstream.backends._shares import Shares, factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # NumPy's dtypes that mean the same in PyTorch: such arrays are taken as they lie in memory.
@@ -98,6 +102,9 @@ def open_program(
     recorder: Recorder | None = None,
     note: Callable[[str], None] | None = None,
     sharpness: float = 0.0,
+    shares: Shares | None = None,
+    overflows: bool = False,
+    preparation: Preparation | None = None,
 ) -> TorchProgram:
     """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
 
@@ -110,15 +117,22 @@ def open_program(
         note: Told what a record should say of the steps, as it is found out.
         sharpness: The radius within which the worst gradient is taken; 0 is off. Such steps are
             not recorded.
+        shares: What micro-batches count, where that is not their share of the examples.
+        overflows: Whether what is measured of a batch is left out where it is not finite.
+        preparation: What is done to examples in the step, which is not recorded then.
     """
     del jit
     parts = parts or keras_parts(model)
     capture = capture and not sharpness
     if capture and recorder is None and parts.host is not None and parts.host.row.is_cuda:
         recorder = CudaRecorder()
-    return TorchProgram(
+    program = TorchProgram(
         model, parts, recorder if capture else None, note or (lambda _: None), sharpness
     )
+    program.shares = shares
+    program.overflows = overflows
+    program.preparation = preparation
+    return program
 
 
 @final
@@ -131,6 +145,11 @@ class TorchProgram:
         recorder: What records steps; None records none.
         note: Told why steps are not recorded.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
+
+    Attributes:
+        shares: What micro-batches count, where that is not their share of the examples.
+        overflows: Whether what is measured of a batch is left out where it is not finite.
+        preparation: What is done to examples in the step.
     """
 
     def __init__(
@@ -144,6 +163,9 @@ class TorchProgram:
         self._model = model
         self._sharpness = sharpness
         self._parts = parts
+        self.shares: Shares | None = None
+        self.overflows = False
+        self.preparation: Preparation | None = None
         self._placed: Arrays = None
         self._recorded: RecordedSteps | None = None
         if parts.host is not None:
@@ -161,13 +183,10 @@ class TorchProgram:
         if self._recorded is not None:
             self._recorded.train(map_arrays(_on_host, block), rates, count)
             return
-        num_micro_batches = next(leaves(block)).shape[1]
         block = map_arrays(_to_tensor, block)
         for index in range(count):
-            batches = [
-                self._gather(map_arrays(lambda array, i=index, m=micro: array[i, m], block))  # type: ignore[misc]
-                for micro in range(num_micro_batches)
-            ]
+            update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
+            batches = batches_of(update, self._gather, self.preparation)
             self._update(batches, None if rates is None else float(rates[index]))
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
@@ -175,7 +194,7 @@ class TorchProgram:
         if self._recorded is not None:
             self._recorded.train_ragged(tensors, rate)
         else:
-            self._update(tensors, rate)
+            self._update([prepared(batch, self.preparation) for batch in tensors], rate)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -196,6 +215,12 @@ class TorchProgram:
         self._model.reset_metrics()
         return values
 
+    def is_idle(self) -> bool:
+        return not torch.cuda.is_available() or bool(torch.cuda.current_stream().query())
+
+    def settle(self) -> None:
+        self.synchronize()
+
     def synchronize(self) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -208,7 +233,7 @@ class TorchProgram:
         if len(batches) == 1 and self._has_own_step:
             if rate is not None:
                 self._model.optimizer.learning_rate = rate
-            self._model.train_step(batches[0])
+            self._measured(lambda: self._model.train_step(batches[0]))
             return
         if self._sharpness:
             done = self._differentiated_nearby(batches)
@@ -222,7 +247,32 @@ class TorchProgram:
             else:
                 warnings.warn("The model does not have any trainable weights.", stacklevel=2)
             for seen, loss in done:
-                self._parts.track(seen, loss)
+                labels = judged(seen.y, self.preparation)
+                self._measured(partial(self._parts.track, seen._replace(y=labels), loss))
+
+    def _measured(self, measure: Callable[[], Any]) -> None:
+        """Measure a batch; where an overflow got into the metrics, they stay what they were."""
+        if not self.overflows:
+            measure()
+            return
+        values = [variable._value for variable in self._model.metrics_variables]
+        before = _copies(values)
+        measure()
+        values = [variable._value for variable in self._model.metrics_variables]
+        if not all(bool(torch.isfinite(value).all()) for value in values):
+            with torch.no_grad():
+                _put_back(values, before)
+
+    def _factors(self, batches: Sequence[Arrays]) -> list[list[Any] | None]:
+        """Return by what each loss of each micro-batch is multiplied, or None for nothing."""
+        if self.shares is None or len(batches) == 1:
+            return [None] * len(batches)
+        sizes = [len(next(leaves(batch))) for batch in batches]
+        with torch.no_grad():
+            counts = [
+                self.shares.counts(batch, self._parts.forward(batch[0], False)) for batch in batches
+            ]
+            return [*factors_of(counts, sizes)]
 
     def _differentiated(self, batches: list[Arrays]) -> list[tuple[Seen, torch.Tensor]]:
         """Leave the gradient of the mean loss over all batches in the variables."""
@@ -230,9 +280,10 @@ class TorchProgram:
         self._forget_gradients()
         total = sum(len(next(leaves(batch))) for batch in batches) if len(batches) > 1 else 0
         done = []
-        for x, y, weights in batches:
+        for (x, y, weights), own in zip(batches, self._factors(batches), strict=True):
             seen = Seen(x, y, weights, self._parts.forward(x, True))
-            loss = self._parts.loss(seen, True)
+            with self.shares.applied(own) if self.shares else nullcontext():
+                loss = self._parts.loss(seen, True)
             scaled = self._model.optimizer.scale_loss(loss)
             if len(batches) > 1:
                 scaled = scaled * (seen.num_examples / total)

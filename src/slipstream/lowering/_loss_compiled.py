@@ -10,6 +10,7 @@ import keras
 import torch
 from keras.src.trainers.compile_utils import CompileLoss
 
+from slipstream.backends._shares import factor_of
 from slipstream.lowering._loss_output import OutputLoss, of_loss
 
 Tensor = torch.Tensor
@@ -35,7 +36,7 @@ class _Entry:
 
     Args:
         key: The output's place or name; None where there is but one.
-        loss: What computes it.
+        loss: What computes it, times the factor that the compiled loss has for it now.
         weight: What it is multiplied by.
         tracker: The metric that averages it, or None.
     """
@@ -66,11 +67,11 @@ def of_compiled(compiled: Any) -> Compiled | str:
     entries = [
         _Entry(
             entry.path[0] if depth else None,
-            _through_keras(entry.loss) if isinstance(loss, str) else loss,
+            _scaled(compiled, place, _through_keras(entry.loss) if isinstance(loss, str) else loss),
             entry.loss_weights,
             tracker,
         )
-        for entry, loss, tracker in zip(losses, found, trackers, strict=False)
+        for place, (entry, loss, tracker) in enumerate(zip(losses, found, trackers, strict=False))
     ]
     left = tuple(loss for loss in found if isinstance(loss, str))
     if depth:
@@ -89,6 +90,15 @@ def _through_keras(loss: Any) -> OutputLoss:
     def run(y_true: Any, y_pred: Any, weights: Any) -> Tensor:
         value: Tensor = keras.ops.cast(loss(y_true, y_pred, weights), "float32")
         return value
+
+    return run
+
+
+def _scaled(compiled: Any, place: int, loss: OutputLoss) -> OutputLoss:
+    def run(y_true: Any, y_pred: Any, weights: Any) -> Tensor | None:
+        value = loss(y_true, y_pred, weights)
+        factor = factor_of(compiled, place)
+        return value if value is None or factor is None else value * factor
 
     return run
 

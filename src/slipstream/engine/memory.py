@@ -1,0 +1,40 @@
+"""What a training does when memory runs out: the same updates, from smaller batches."""
+
+from __future__ import annotations
+
+from slipstream.errors import tells_of_memory
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, whichever backend it comes from.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("shapes"))
+        (True, False)
+        >>> is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory"))
+        True
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if tells_of_memory(f"{type(cause).__name__}: {cause}"):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def smaller_part(of_update: int, at_a_time: int) -> int | None:
+    """Return how many examples to take at a time after memory ran out; None where it is one.
+
+    The largest divisor of an update's examples that is at most half of what there was: such
+    micro-batches are of one size, and together they are the update that the plan asks for.
+
+    Args:
+        of_update: Examples of an update.
+        at_a_time: Examples of a micro-batch so far.
+
+    Example:
+        >>> smaller_part(64, 64), smaller_part(96, 32), smaller_part(33, 33), smaller_part(8, 1)
+        (32, 16, 11, None)
+    """
+    smaller = range(at_a_time // 2, 0, -1)
+    return next((size for size in smaller if of_update % size == 0), None)
