@@ -49,7 +49,15 @@ def plans(draw: st.DrawFn) -> Plan:
             "weights": draw(st.sampled_from(("as_task", "learned", "a=1, b=0.5"))),
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
+        "monitoring": {"landscape": draw(st.booleans())},
     }
+    if sections["runtime"]["loop"] == "slipstream":
+        sections["monitoring"] |= {
+            "layers_every": draw(st.integers(0, 3)),
+            "histograms": draw(st.booleans()),
+            "wrong_images": draw(st.integers(0, 64)),
+            "profile": draw(st.integers(0, 100)),
+        }
     if sections["runtime"]["loop"] == "slipstream":
         sections["transfer"] = draw(_transfer())
     if sections["runtime"]["loop"] == "keras":

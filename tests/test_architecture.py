@@ -25,6 +25,8 @@ MAY_IMPORT: dict[str, str] = {
     "task": "errors plan better",
     "record": "errors files better",
     "environment": "record errors",
+    "loss_surface": "record errors",
+    "signals": "record better",
     "progress": "errors",
     "data": "errors",
     "ops": "errors plan",
@@ -34,11 +36,12 @@ MAY_IMPORT: dict[str, str] = {
     "techniques": "errors plan task record verdict",
     "tasks": "errors files plan task data record",
     "verdict": "errors record",
-    "report": "errors files plan record verdict",
+    "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",
-    "engine": "errors better plan task record environment data ops rewrite lowering backends",
-    "observers": "errors plan record engine",
-    "measure": "errors plan task record environment",
+    "engine": "errors better plan task record environment data ops rewrite lowering backends"
+    " loss_surface signals",
+    "observers": "errors plan record engine signals",
+    "measure": "errors plan task record environment loss_surface",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
     " measure",
     "tuning": "errors files plan task record progress techniques measure verdict",
@@ -62,7 +65,7 @@ KERAS_ROOMS = (*FRAMEWORK_ROOMS, "ops", "rewrite", "engine", "observers")
 KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
     "errors", "files", "better", "plan", "task", "record", "environment", "progress", "data",
-    "techniques", "tasks",
+    "techniques", "tasks", "loss_surface", "signals",
     "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from slipstream._version import __version__
 if TYPE_CHECKING:
     from slipstream.commands.compare import CompareResult
     from slipstream.commands.door import ablate, compare, eject, fit, optimize
+    from slipstream.commands.landscape import landscape
     from slipstream.commands.optimize import OptimizeResult
     from slipstream.data import Data, Split
     from slipstream.doctor import Finding
@@ -51,6 +52,7 @@ _PLACES = {
     "eject": "slipstream.commands.door",
     "fit": "slipstream.commands.door",
     "hand_over": "slipstream.tasks.hand_over",
+    "landscape": "slipstream.commands.landscape",
     "optimize": "slipstream.commands.door",
     "read_plan": "slipstream.plan",
     "read_record": "slipstream.record",
@@ -80,6 +82,7 @@ __all__ = [
     "eject",
     "fit",
     "hand_over",
+    "landscape",
     "optimize",
     "read_plan",
     "read_record",

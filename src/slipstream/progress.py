@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 StageName = Literal[
-    "look", "runtime", "baselines", "learn", "generalise", "confirm", "ablate", "train", "compare"
+    "look",
+    "runtime",
+    "baselines",
+    "learn",
+    "generalise",
+    "confirm",
+    "ablate",
+    "train",
+    "compare",
+    "landscape",
 ]
 
 

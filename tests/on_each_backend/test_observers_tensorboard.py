@@ -1,17 +1,21 @@
 """The events file of a run, read back record by record."""
 
+import io
 import struct
 import time
 
+import keras
 import numpy as np
 import pytest
 from engine_help import data, plan, task
+from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
-from slipstream.engine import Evaluated, train
+from slipstream.data.splits import Data, Split
+from slipstream.engine import Evaluated, Looked, Pictured, Signalled, train
 from slipstream.observers import TensorBoardWriter
-from slipstream.record import Point
+from slipstream.record import Point, Signal
 
 
 def read_events(folder):
@@ -105,3 +109,89 @@ def test_a_run_that_failed_closes_its_file(tmp_path):
     )
     assert record.outcome == "failed"
     assert values_of(read_events(tmp_path))["validation/loss"]
+
+
+def image_task():
+    generator = np.random.default_rng(0)
+    x = generator.uniform(size=(60, 6, 6, 1)).astype("float32")
+    y = generator.integers(0, 3, 60)
+    images = Data(Split(x[:40], y[:40]), Split(x[40:], y[40:]))
+
+    def model():
+        layers = keras.layers
+        return keras.Sequential([keras.Input((6, 6, 1)), layers.Flatten(), layers.Dense(3)])
+
+    return task(model), images
+
+
+def test_histograms_pictures_and_signals_are_read_back(tmp_path):
+    looks, pictures = [], []
+
+    def keep(event):
+        if isinstance(event, Looked):
+            looks.append(event)
+        elif isinstance(event, Pictured):
+            pictures.append(event)
+
+    changes = {
+        "duration.epochs": 1,
+        "monitoring.layers_every": 1,
+        "monitoring.histograms": True,
+        "monitoring.wrong_images": 4,
+    }
+    of_images, images = image_task()
+    train(
+        of_images,
+        plan(changes),
+        data=images,
+        folder=tmp_path,
+        observers=[TensorBoardWriter(tmp_path), keep],
+    )
+    events = read_events(tmp_path)
+    curves = values_of(events)
+    assert [step for step, _ in curves["gradient_norm"]] == [0, 5]
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in looks[-1].gradients.values()))
+    assert curves["gradient_norm"][-1][1] == pytest.approx(norm, rel=1e-5)
+    wrong = pictures[-1]
+    assert curves["validation/wrong_of_seen"] == [(5, pytest.approx(wrong.num_wrong / 20))]
+
+    drawn = {
+        value.tag: value.histo
+        for event in events
+        for value in event.summary.value
+        if value.HasField("histo") and event.step == 5
+    }
+    seen = {
+        f"{kind}/{name}": values
+        for kind in ("weights", "gradients", "activations")
+        for name, values in getattr(looks[-1], kind).items()
+    }
+    assert set(drawn) == set(seen) and len(seen) == 2 + 2 + 2
+    for tag, values in seen.items():
+        assert sum(drawn[tag].bucket) == drawn[tag].num == values.size
+        assert drawn[tag].sum == pytest.approx(float(values.sum()), rel=1e-4, abs=1e-4)
+        below = np.cumsum(drawn[tag].bucket)
+        for limit, count in list(zip(drawn[tag].bucket_limit, below, strict=True))[:-1:9]:
+            assert abs(count - np.sum(values <= limit)) <= 1
+
+    (picture,) = (
+        value.image for event in events for value in event.summary.value if value.HasField("image")
+    )
+    page = np.asarray(Image.open(io.BytesIO(picture.encoded_image_string)))
+    assert page.shape == (picture.height, picture.width, 3)
+    # The first tile begins within the gap around it; its pixels are repeated.
+    assert page[7, 7].tolist() == [wrong.images[0, 0, 0, 0]] * 3
+
+
+def test_what_a_run_showed_stands_there_as_text(tmp_path):
+    writer = TensorBoardWriter(tmp_path)
+    signal = Signal(epoch=2.0, step=9, kind="dead_units", seen="half of a", advice="Mend it.")
+    writer(Signalled(signal))
+    writer._writer.close()
+    (text,) = (
+        value
+        for event in read_events(tmp_path)
+        for value in event.summary.value
+        if value.tag.startswith("signals/dead_units")
+    )
+    assert b"half of a. Mend it." in text.tensor.string_val[0]

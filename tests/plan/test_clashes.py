@@ -65,6 +65,7 @@ CASES = [
         {"loss.name": "huber", "regularization.label_smoothing": 0.1},
         {"loss.name": "mse", "regularization.label_smoothing": 0.1},
     ],
+    *([KERAS | {f"monitoring.{key}": 2}] for key in ("layers_every", "wrong_images", "profile")),
     [KERAS | {"batch.remainder": "drop"}],
 ]
 

@@ -11,6 +11,7 @@ from strategies import plans
 
 # Values other than the defaults, as a person would write them, and what makes each of them count.
 EXAMPLES = {
+    "monitoring.histograms": (True, {"monitoring.layers_every": 1}),
     "optimizer.momentum": (0.9, {"optimizer.name": "lars"}),
     "optimizer.nesterov": (True, {"optimizer.name": "sgd", "optimizer.momentum": 0.9}),
     "optimizer.beta_1": (0.8, {"optimizer.name": "lion"}),

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from slipstream.backends._cuda_memory import peak_device_bytes
+from slipstream.backends._look import Looker
 from slipstream.backends._overrides import overrides
 from slipstream.backends._protocol import Program, scalars
 from slipstream.backends._state import TrainingState, restore_state, state_of
 
 __all__ = [
+    "Looker",
     "Program",
     "TrainingState",
+    "open_looker",
     "open_program",
     "overrides",
     "peak_device_bytes",
     "restore_state",
     "scalars",
     "set_graph_bfloat16",
+    "start_profile",
     "state_of",
 ]
 
@@ -34,6 +40,26 @@ def open_program(model: Any, backend: str, *, jit: bool, **settings: Any) -> Pro
     """
     module = importlib.import_module(f"slipstream.backends.{backend}")
     return cast(Program, module.open_program(model, jit=jit, **settings))
+
+
+def open_looker(model: Any, backend: str) -> Looker:
+    """Return what looks into a compiled and built model on the backend that Keras runs on."""
+    module = importlib.import_module(f"slipstream.backends.look_{backend}")
+    return cast(Looker, module.open_looker(model))
+
+
+def start_profile(folder: Path, backend: str) -> Callable[[], None]:
+    """Begin a profile on the backend that Keras runs on.
+
+    Args:
+        folder: Below which, in `plugins/profile`, TensorBoard finds it.
+        backend: The backend.
+
+    Returns:
+        What ends it and writes it.
+    """
+    module = importlib.import_module(f"slipstream.backends.look_{backend}")
+    return cast(Callable[[], None], module.start_profile(folder))
 
 
 def set_graph_bfloat16(on: bool) -> None:

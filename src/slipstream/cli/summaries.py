@@ -18,9 +18,10 @@ from slipstream.cli.running import Manner, tell_error
 from slipstream.commands._writing import command_line
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
-from slipstream.commands.folders import PLAN_FILE, REPORT_FILE
+from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE
 from slipstream.commands.show import write_json_line
 from slipstream.errors import TrainingError
+from slipstream.loss_surface import LANDSCAPE_FILE, Landscape
 from slipstream.verdict import AblationRow, Verdict
 
 if TYPE_CHECKING:
@@ -137,6 +138,17 @@ def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None
         cells = _cells(row.verdict) if row.verdict is not None else (row.failure or ABSENT, "", "")
         table.add_row(escape(row.technique), how, *map(escape, cells))
     console.print(table)
+    _files(console, files)
+
+
+def of_landscape(landscape: Landscape, folder: Path, manner: Manner) -> None:
+    """Print how sharp the loss is, and where its picture lies."""
+    files = {"picture": folder / LANDSCAPE_PICTURE, "numbers": folder / LANDSCAPE_FILE}
+    if manner.json:
+        _json("landscape", **landscape.model_dump(mode="json", exclude={"losses"}), files=files)
+        return
+    console = _console()
+    _headline(console, f"{landscape.task}: {landscape.sentence()}.", good=True)
     _files(console, files)
 
 

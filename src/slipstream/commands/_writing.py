@@ -13,7 +13,7 @@ from slipstream import report
 from slipstream._version import __version__
 from slipstream.doctor import Finding
 from slipstream.plan import Plan
-from slipstream.record import Environment, Record
+from slipstream.record import Environment, Record, Signal
 
 
 def environment_of(records: Sequence[Record]) -> tuple[dict[str, str], dict[str, str]]:
@@ -81,6 +81,40 @@ def noticed(findings: Sequence[Finding]) -> tuple[report.Notice, ...]:
     )
 
 
+def signal_in_words(signal: Signal) -> str:
+    """Return what a run showed as one line.
+
+    Example:
+        >>> signal = Signal(epoch=3.0, step=9, kind="dead_units", seen="half of a", advice="Mend.")
+        >>> signal_in_words(signal)
+        'dead units at epoch 3: half of a. Mend.'
+    """
+    return f"{_kind(signal)} at epoch {signal.epoch:g}: {signal.seen}. {signal.advice}"
+
+
+def signalled(sides: Sequence[report.Side]) -> tuple[report.Notice, ...]:
+    """Return what the runs of each side showed, each kind once, as the report shows it."""
+    notices = []
+    for side in sides:
+        kinds = dict.fromkeys(signal.kind for run in side.records for signal in run.events)
+        for kind in kinds:
+            of_kind = [
+                [signal for signal in run.events if signal.kind == kind] for run in side.records
+            ]
+            first = next(signals[0] for signals in of_kind if signals)
+            runs = sum(bool(signals) for signals in of_kind)
+            where = f" in {runs} of {len(of_kind)} runs" if len(of_kind) > 1 else ""
+            label = f"{side.label}: " if len(sides) > 1 else ""
+            title = f"{label}{_kind(first)} at epoch {first.epoch:g}{where}"
+            text = f"{first.seen[:1].upper()}{first.seen[1:]}. {first.advice}"
+            notices.append(report.Notice(title=title, text=text, warning=True))
+    return tuple(notices)
+
+
+def _kind(signal: Signal) -> str:
+    return signal.kind.replace("_", " ")
+
+
 def findings_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
     """Return findings that were kept as plain values."""
     return tuple(Finding(**values) for values in stored)
@@ -93,7 +127,7 @@ def write_report(
     return report.write(
         replace(
             content,
-            notices=noticed(findings) + content.notices,
+            notices=noticed(findings) + signalled(content.sides) + content.notices,
             written_at=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
             version=__version__,
         ),

@@ -15,18 +15,28 @@ from slipstream.commands._writing import (
     environment_of,
     findings_of,
     labelled,
+    signal_in_words,
     write_report,
 )
 from slipstream.commands.durations import seconds_in_words
-from slipstream.commands.folders import PLAN_FILE, claimed
+from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, claimed
 from slipstream.commands.interrupt import first_interrupt_asks
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
+from slipstream.loss_surface import LANDSCAPE_FILE, read_landscape
 from slipstream.measure import Failed, Job, Launch, Worker, require_backend
 from slipstream.measure.interleave import failed_record
-from slipstream.measure.messages import Happening, Train, TrainingEvaluated, TrainingProgress
+from slipstream.measure.messages import (
+    Happening,
+    Train,
+    TrainingEvaluated,
+    TrainingProgress,
+    TrainingSignalled,
+)
 from slipstream.plan import Plan, Value, to_toml, write_plan
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, Step, silent
 from slipstream.record import METRICS_FILE, Record, read_record, write_record
+from slipstream.report.landscape import write_picture
+from slipstream.signals import found_over
 from slipstream.task import TaskFacts
 
 STOPPING = "Stopping after the update that runs; Ctrl-C again ends it at once."
@@ -82,6 +92,8 @@ def fit(
         job = Job("run", chosen, folder)
         record, interrupted = _train(launch, facts, job, evaluate_test, listener)
         write_fit_report(folder, record, notes)
+        if (folder / LANDSCAPE_FILE).exists():
+            write_picture(read_landscape(folder), folder / LANDSCAPE_PICTURE)
         listener(StageDone("train", in_words(record), time.monotonic() - start))
         if interrupted:
             raise KeyboardInterrupt
@@ -183,6 +195,7 @@ def _salvage(job: Job, facts: TaskFacts) -> Record:
     timings = unfinished.timings.model_copy(update={"clock_seconds": clock})
     known = {
         "points": points,
+        "events": found_over(points, facts.monitor, facts.mode),
         "best_value": best,
         "best_epoch": points[values.index(best)].epoch if best is not None else None,
         "updates": points[-1].step if points else 0,
@@ -203,7 +216,9 @@ def _what(facts: TaskFacts, plan: Plan) -> str:
     return f"Training {facts.name} on {plan.runtime.backend}, {epochs}"
 
 
-def _step(told: Happening, facts: TaskFacts) -> Step | None:
+def _step(told: Happening, facts: TaskFacts) -> Step | Notice | None:
+    if isinstance(told, TrainingSignalled):
+        return Notice(signal_in_words(told.signal), warning=True)
     if isinstance(told, TrainingProgress):
         text = f"epoch {told.epoch:.1f}, {told.examples_per_second:,.0f} examples/s"
         return Step("train", text, told.update / max(1, told.total_updates), passing=True)

@@ -17,6 +17,7 @@ RUNS = Path("runs")
 REPORT_FILE = "report.html"
 PLAN_FILE = "plan.toml"
 SCRIPT_FILE = "train.py"
+LANDSCAPE_PICTURE = "landscape.html"
 LOG_FOLDER = "logs"
 TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
 RESUMING = ", or go on with --resume"

@@ -1,6 +1,17 @@
 """The engine: the only place where state changes."""
 
-from slipstream.engine.events import Evaluated, Event, Finished, Observer, Progress, Started
+from slipstream.engine.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Looked,
+    Observer,
+    Pictured,
+    Progress,
+    Signalled,
+    Started,
+)
+from slipstream.engine.landscape import landscape_of
 from slipstream.engine.limits import Limits
 from slipstream.engine.look import look
 from slipstream.engine.probe import Probe, RatePoint, learning_rate_range
@@ -11,13 +22,17 @@ __all__ = [
     "Event",
     "Finished",
     "Limits",
+    "Looked",
     "Observer",
     "Origin",
+    "Pictured",
     "Probe",
     "Progress",
     "RatePoint",
+    "Signalled",
     "Started",
     "check",
+    "landscape_of",
     "learning_rate_range",
     "look",
     "train",

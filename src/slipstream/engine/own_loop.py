@@ -19,10 +19,11 @@ from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
+from slipstream.engine.watch import Watch
 from slipstream.errors import RecordError, TrainingError
 from slipstream.ops.plateau import Plateau
 from slipstream.plan import Plan
-from slipstream.record import Point
+from slipstream.record import Point, Signal
 
 
 class OwnLoop:
@@ -60,6 +61,7 @@ class OwnLoop:
             data.validation, evaluation_batch_size(plan.batch.size)
         )
         self._renew = norm_renewal(plan, data.train)
+        self._watch = Watch(built, program, data, plan, recorder)
         self._first_seconds: dict[str, float] = {}
         self.update = 0
         self.examples = 0
@@ -73,6 +75,12 @@ class OwnLoop:
         Returns:
             The outcome. The program may have work left to do.
         """
+        try:
+            return self._train(limits)
+        finally:
+            self._watch.close(self.update)
+
+    def _train(self, limits: Limits) -> str:
         points = self._feed.evaluation_points()
         start = self.position
         for epoch in range(start.epoch, self._plan.duration.epochs):
@@ -133,6 +141,7 @@ class OwnLoop:
         self.update = position.epoch * updates + position.update
 
     def _step(self, block: Block | Ragged) -> None:
+        self._watch.before_updates(self.update)
         start = time.perf_counter()
         if isinstance(block, Ragged):
             self._program.train_ragged(block.batches, float(self._rates_from(1)[0]))
@@ -146,6 +155,7 @@ class OwnLoop:
         self._book("train", kind, time.perf_counter() - start)
         self.update += block.count
         self.examples += block.num_examples
+        self._watch.after_updates(self.update)
 
     def _rates_from(self, count: int) -> NDArray[np.float32]:
         """Return the learning rates of the next updates."""
@@ -167,6 +177,8 @@ class OwnLoop:
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
             factor = self._plateau.factor if self._plateau else 1.0
             self._recorder.evaluated(point, model, factor * float(self._rates[self.update - 1]))
+            self._watch.judged(self.update, epoch)
+        self._watch.evaluated(self.update, epoch)
         self._program.resume()
         self._watch_for_a_plateau(point)
         self._refuse_divergence(values, epoch)
@@ -187,10 +199,15 @@ class OwnLoop:
         scaled = self._plan.precision.policy == "mixed_float16"
         if scaled and math.isfinite(values.get("val_loss", 0.0)):
             return
+        advice = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
+        seen = f"a training loss of {values['loss']}"
+        self._recorder.signal(
+            Signal(epoch=epoch, step=self.update, kind="divergence", seen=seen, advice=advice)
+        )
         raise TrainingError(
             "a finite training loss",
             f"{values['loss']} by update {self.update} (epoch {epoch:.2f})",
-            "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0.",
+            advice,
         )
 
     def _book(self, what: str, kind: str, seconds: float) -> None:

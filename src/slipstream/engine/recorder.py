@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.better import Mode, is_better, meets
-from slipstream.engine.events import Evaluated, Event, Observer
+from slipstream.engine.events import Evaluated, Event, Looked, Observer, Signalled
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
-from slipstream.record import METRICS_FILE, Point, point_to_line
+from slipstream.record import METRICS_FILE, Point, Signal, point_to_line
+from slipstream.signals import Layers, found_at_the_end, found_in_layers, is_new
 from slipstream.task import Task
 
 
@@ -54,10 +55,13 @@ class Recorder:
         self._plan = plan
         self._observers = observers
         self._file: TextIO | None = None
+        self.folder = folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = (folder / METRICS_FILE).open("w", encoding="utf-8")
         self._since_best = 0
+        self._looks: list[Layers] = []
+        self.signals: list[Signal] = []
         self.clock = Clock()
         self.points: list[Point] = []
         self.best: Point | None = None
@@ -87,6 +91,21 @@ class Recorder:
             self._since_best += 1
         self._decide(value)
         self.tell(Evaluated(point, is_best, learning_rate))
+        for signal in found_at_the_end(self.points, self._task.monitor, self._task.better):
+            self.signal(signal)
+
+    def looked(self, seen: Looked) -> None:
+        """Note one look into the layers."""
+        self._looks.append(seen.layers)
+        self.tell(seen)
+        for signal in found_in_layers(self._looks):
+            self.signal(signal)
+
+    def signal(self, signal: Signal) -> None:
+        """Note what the run shows, if it was not told before."""
+        if is_new(signal, self.signals):
+            self.signals.append(signal)
+            self.tell(Signalled(signal))
 
     def close(self) -> None:
         """Sync and close metrics.jsonl."""

@@ -21,13 +21,16 @@ from slipstream.engine.events import Finished, Observer, Started
 from slipstream.engine.feed import Feed, evaluation_batches
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
+from slipstream.engine.landscape import landscape
 from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
 from slipstream.engine.rates import applied_to_rates, cycle_momentum, rates_of
 from slipstream.engine.recorder import Recorder
+from slipstream.engine.wrong_images import refuse_other_than_images
 from slipstream.environment import environment, peak_memory_bytes
 from slipstream.errors import InputError, PlanError, TrainingError
+from slipstream.loss_surface import LandscapeSettings, write_landscape
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
 from slipstream.record import (
@@ -156,6 +159,8 @@ def _outcome(job: _Job, recorder: Recorder, run: _Run, limits: Limits, evaluate_
             run.test_values = _evaluate_test(run, job.data, job.plan)
         if job.folder is not None:
             _save_weights(run, job.folder)
+        if job.plan.monitoring.landscape:
+            _look_around(job, run)
     except InputError:
         raise
     except TrainingError as error:
@@ -216,6 +221,7 @@ def _train(
 
 def _prepare(task: Task, plan: Plan, data: Data) -> tuple[Built, Feed, NDArray[np.float64]]:
     _check_monitor(task, plan)
+    refuse_other_than_images(plan, data)
     feed = Feed(data.train, plan)
     rates = rates_of(plan, feed)
     own = plan.runtime.loop == "slipstream"
@@ -244,6 +250,16 @@ def _evaluate_test(run: _Run, data: Data, plan: Plan) -> dict[str, float] | None
     with run.built.judged_by_the_task():
         program = open_program(model, plan.runtime.backend, jit=False)
         return program.evaluate(evaluation_batches(data.test, evaluation_batch_size(32)))
+
+
+def _look_around(job: _Job, run: _Run) -> None:
+    """Compute the loss around the final weights; the clock has stopped."""
+    assert run.built is not None
+    settings = LandscapeSettings(seed=job.plan.seeds.seed)
+    seen = landscape(run.built, job.data, settings, job.task.name)
+    run.built.applied["monitoring.landscape"] = seen.sentence()
+    if job.folder is not None:
+        write_landscape(seen, job.folder)
 
 
 def _save_best_so_far(run: _Run, recorder: Recorder, folder: Path | None) -> None:
@@ -299,6 +315,7 @@ def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
             compile_seconds=spent.get("compile", 0.0),
             train_seconds=spent.get("train", 0.0),
             evaluate_seconds=spent.get("evaluate", 0.0),
+            monitor_seconds=spent.get("monitor", 0.0),
             clock_seconds=total,
         ),
         outcome=cast(Outcome, outcome),
@@ -314,5 +331,6 @@ def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
         test_values=run.test_values,
         applied=dict(run.built.applied) if run.built else {},
         notes=list(run.built.notes) if run.built else [],
+        events=recorder.signals,
         points=recorder.points,
     )

@@ -198,6 +198,12 @@ def _head(task: Task, plan: Plan) -> list[str]:
             "The plan keeps the training set on the device. Keras feeds batches from the host",
             "instead: the same examples in the same order, at another speed.",
         ]
+    if plan.monitoring != Plan().monitoring:
+        lines += [
+            "",
+            "The plan's [monitoring] looks at the training and leaves it as it is: this script",
+            "trains the same, and looks at nothing.",
+        ]
     return [*lines, '"""', "", "from __future__ import annotations", ""]
 
 

@@ -25,6 +25,7 @@ from slipstream.measure.messages import (
     Checked,
     Happening,
     Looked,
+    LookedAround,
     Measured,
     Opened,
     Probed,
@@ -46,6 +47,7 @@ BACKENDS: Mapping[str, tuple[str, ...]] = {
 OPEN_SECONDS = 1800.0
 ANSWER_SECONDS = 120.0
 SILENCE_SECONDS = 600.0
+LANDSCAPE_SECONDS = 3600.0
 QUIT_SECONDS = 2.0
 
 _OUT_OF_MEMORY = re.compile(
@@ -237,6 +239,13 @@ class Worker:
         """Run a learning-rate range test."""
         self.begin(request)
         return self.finish(Ranged, timeout)
+
+    def look_around(
+        self, request: messages.LookAround, timeout: float = LANDSCAPE_SECONDS
+    ) -> LookedAround | Failed:
+        """Compute the loss around weights on disk."""
+        self.begin(request)
+        return self.finish(LookedAround, timeout)
 
     def begin(self, request: messages.Request) -> None:
         """Send a request without waiting for its answer."""

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from slipstream import errors
 from slipstream.errors import InputError, SlipstreamError
+from slipstream.loss_surface import Landscape, LandscapeSettings
 from slipstream.plan import Plan
-from slipstream.record import Point, Record
+from slipstream.record import Point, Record, Signal
 from slipstream.task import ModelFacts, TaskFacts
 
 
@@ -89,6 +90,15 @@ class RangeTest(Message):
     updates: int
 
 
+class LookAround(Message):
+    """Compute the loss around weights that a training left in a file."""
+
+    do: Literal["look_around"] = "look_around"
+    plan: Plan
+    weights: str
+    settings: LandscapeSettings
+
+
 class StopTraining(Message):
     """Ask the training that runs to stop soon. Gets no reply of its own."""
 
@@ -102,7 +112,16 @@ class Quit(Message):
 
 
 Request = Annotated[
-    Open | Look | CheckPlan | BuildProbe | MeasureProbe | Train | RangeTest | StopTraining | Quit,
+    Open
+    | Look
+    | CheckPlan
+    | BuildProbe
+    | MeasureProbe
+    | Train
+    | RangeTest
+    | LookAround
+    | StopTraining
+    | Quit,
     Field(discriminator="do"),
 ]
 
@@ -172,6 +191,13 @@ class Ranged(Message):
     points: tuple[tuple[float, float], ...]
 
 
+class LookedAround(Message):
+    """The loss around some weights."""
+
+    kind: Literal["looked_around"] = "looked_around"
+    landscape: Landscape
+
+
 class Done(Message):
     """Nothing to say but that it is done."""
 
@@ -228,8 +254,15 @@ class TrainingEvaluated(Message):
     learning_rate: float
 
 
-Happening = TrainingStarted | TrainingProgress | TrainingEvaluated
-Value = Opened | Looked | Checked | Probed | Measured | Trained | Ranged | Done
+class TrainingSignalled(Message):
+    """A training shows something that somebody should know."""
+
+    kind: Literal["signalled"] = "signalled"
+    signal: Signal
+
+
+Happening = TrainingStarted | TrainingProgress | TrainingEvaluated | TrainingSignalled
+Value = Opened | Looked | Checked | Probed | Measured | Trained | Ranged | LookedAround | Done
 
 
 class Reply(Message):

@@ -102,6 +102,7 @@ class Session:
             "measure": self._measure,
             "train": self._train,
             "range_test": self._range_test,
+            "look_around": self._look_around,
         }
         try:
             return handlers[numbered.request.do](numbered.request)
@@ -200,6 +201,14 @@ class Session:
         )
         return messages.Ranged(points=tuple((float(p.rate), float(p.loss)) for p in points))
 
+    def _look_around(self, request: messages.LookAround) -> messages.LookedAround:
+        from slipstream import engine
+
+        landscape = engine.landscape_of(
+            self._task, request.plan, Path(request.weights), self._data, request.settings
+        )
+        return messages.LookedAround(landscape=landscape)
+
 
 @final
 class Teller:
@@ -235,6 +244,8 @@ class Teller:
             return messages.TrainingEvaluated(
                 point=event.point, is_best=event.is_best, learning_rate=event.learning_rate
             )
+        if isinstance(event, events.Signalled):
+            return messages.TrainingSignalled(signal=event.signal)
         if isinstance(event, events.Started):
             return messages.TrainingStarted(
                 total_updates=event.total_updates, updates_per_epoch=event.updates_per_epoch

@@ -7,12 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from slipstream.engine.events import Evaluated, Event, Finished, Progress, Started
+import numpy as np
+from numpy.typing import NDArray
+
+from slipstream.engine.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Looked,
+    Pictured,
+    Progress,
+    Signalled,
+    Started,
+)
+from slipstream.observers._pictures import sheet
 from slipstream.plan import Plan
 from slipstream.record import Record
 
 # How far what is on disk may lag behind, for those who watch the curves grow.
 FLUSH_SECONDS = 2
+# Bars of a histogram; all are equally wide, which NumPy counts fastest.
+NUM_BARS = 64
 
 
 @final
@@ -20,7 +35,10 @@ class TensorBoardWriter:
     """Observer that writes every evaluation, and at the end the plan with what it came to.
 
     Curves are drawn over optimizer updates: loss and metrics, those of the validation split under
-    "validation/", the others under "training/", the learning rate, and examples per second.
+    "validation/", the others under "training/", the learning rate, and examples per second. What
+    the plan's [monitoring] looks at comes with it: norms of gradients, shares of dead units,
+    histograms of weights, gradients and activations, wrongly classified images; and as text what
+    the run showed.
 
     Args:
         folder: Where the events file goes; made if it is not there.
@@ -43,6 +61,14 @@ class TensorBoardWriter:
             self._examples_per_second = event.examples_per_second
         elif isinstance(event, Evaluated):
             self._write_evaluation(event)
+        elif isinstance(event, Looked):
+            self._write_layers(event)
+        elif isinstance(event, Pictured):
+            self._write_pictures(event)
+        elif isinstance(event, Signalled):
+            signal = event.signal
+            text = f"**{signal.kind}** at epoch {signal.epoch:g}: {signal.seen}. {signal.advice}"
+            self._open().add_text(f"signals/{signal.kind}", text, signal.step)
         elif isinstance(event, Finished):
             self._finish(event.record)
 
@@ -59,6 +85,28 @@ class TensorBoardWriter:
         writer.add_scalar("learning_rate", event.learning_rate, step)
         writer.add_scalar("examples_per_second", self._examples_per_second, step)
 
+    def _write_layers(self, event: Looked) -> None:
+        writer, layers = self._open(), event.layers
+        writer.add_scalar("gradient_norm", layers.gradient_norm, layers.step)
+        for gradient in layers.gradients:
+            writer.add_scalar(f"gradient_norms/{gradient.path}", gradient.norm, layers.step)
+        for activation in layers.activations:
+            if activation.dead is not None:
+                writer.add_scalar(f"dead_units/{activation.layer}", activation.dead, layers.step)
+        for kind in ("weights", "gradients", "activations"):
+            for name, values in getattr(event, kind).items():
+                histogram = _histogram(values)
+                if histogram:
+                    tag = f"{kind}/{name}"
+                    writer.add_histogram_raw(tag, **histogram, global_step=layers.step)
+
+    def _write_pictures(self, event: Pictured) -> None:
+        writer = self._open()
+        writer.add_scalar("validation/wrong_of_seen", event.num_wrong / event.num_seen, event.step)
+        if event.captions:
+            page = sheet(event.images, event.captions)
+            writer.add_image("wrong_predictions", page, event.step, dataformats="HWC")
+
     def _finish(self, record: Record) -> None:
         writer = self._open()
         for summary in _hyperparameters(self._plan, record):
@@ -71,6 +119,29 @@ def _tag(name: str) -> str:
     if name.startswith("val_"):
         return f"validation/{name.removeprefix('val_')}"
     return f"training/{name}"
+
+
+def _histogram(values: NDArray[Any]) -> dict[str, Any]:
+    """Return what TensorBoard draws of some numbers; nothing where none of them is finite."""
+    numbers = values.astype(np.float32, copy=False).ravel()
+    if not np.isfinite(numbers.sum()):
+        numbers = numbers[np.isfinite(numbers)]
+    if numbers.size == 0:
+        return {}
+    low, high = float(numbers.min()), float(numbers.max())
+    if low == high:
+        # One bar, and none of no width.
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(numbers, NUM_BARS, (low, high))
+    return {
+        "min": low,
+        "max": high,
+        "num": numbers.size,
+        "sum": float(numbers.sum(dtype=np.float64)),
+        "sum_squares": float(np.dot(numbers, numbers)),
+        "bucket_limits": edges[1:].tolist(),
+        "bucket_counts": counts.tolist(),
+    }
 
 
 def _hyperparameters(plan: Plan | None, record: Record) -> tuple[Any, ...]:

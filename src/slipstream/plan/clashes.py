@@ -38,6 +38,13 @@ def _bounds_by(one: str, other: str) -> Callable[[Plan], bool]:
     return holds
 
 
+def _watched_in_keras_loop(key: str) -> Callable[[Plan], bool]:
+    def holds(plan: Plan) -> bool:
+        return plan.runtime.loop == "keras" and getattr(plan.monitoring, key) > 0  # type: ignore[no-any-return]
+
+    return holds
+
+
 def _cycled_momentum(plan: Plan) -> float:
     """Return the momentum that schedule.momentum_low cycles; 0 where there is none."""
     optimizer = plan.optimizer
@@ -219,6 +226,15 @@ CLASHES: tuple[Clash, ...] = (
         lambda p: p.regularization.label_smoothing > 0 and not p.loss.has_cross_entropy,
         "loss.name without a cross-entropy and regularization.label_smoothing do not go together: "
         "there are no labels to smooth; set regularization.label_smoothing = 0",
+    ),
+    *(
+        Clash(
+            ("runtime.loop", f"monitoring.{key}"),
+            _watched_in_keras_loop(key),
+            f"runtime.loop = 'keras' is Keras' own fit, to be measured as it is, and has no "
+            f"monitoring.{key}: set runtime.loop = 'slipstream'",
+        )
+        for key in ("layers_every", "wrong_images", "profile")
     ),
     Clash(
         ("runtime.loop", "batch.remainder"),

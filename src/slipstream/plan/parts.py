@@ -284,6 +284,28 @@ class Duration(Section):
     )
 
 
+class Monitoring(Section):
+    """What is looked at while it trains. The training stays as it is."""
+
+    layers_every: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="evaluations from one look at gradients and activations to the next; 0 is off",
+    )
+    histograms: bool = Field(
+        default=False,
+        description="TensorBoard: weights, gradients and activations of each such look",
+    )
+    wrong_images: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=0, description="TensorBoard: wrongly classified images shown at each evaluation"
+    )
+    profile: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="updates that a profile is taken of, once it is compiled; 0 is off"
+    )
+    landscape: bool = Field(
+        default=False, description="after the training: the loss around the final weights"
+    )
+
+
 class Seeds(Section):
     """What makes a run repeatable."""
 

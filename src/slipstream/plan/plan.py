@@ -49,6 +49,7 @@ class Plan(parts.Section):
     data: parts.DataPipeline = parts.DataPipeline()
     runtime: parts.Runtime = parts.Runtime()
     duration: parts.Duration = parts.Duration()
+    monitoring: parts.Monitoring = parts.Monitoring()
     seeds: parts.Seeds = parts.Seeds()
 
     @model_validator(mode="after")

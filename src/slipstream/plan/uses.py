@@ -32,6 +32,7 @@ _SECTIONS: Mapping[str, type[parts.Section]] = {
     "data": parts.DataPipeline,
     "runtime": parts.Runtime,
     "duration": parts.Duration,
+    "monitoring": parts.Monitoring,
     "seeds": parts.Seeds,
 }
 
@@ -196,6 +197,12 @@ USES: tuple[Use, ...] = (
     _of_transfer("base", ending=False),
     _of_transfer("rate", ending=True),
     _of_transfer("batch_norm", ending=True),
+    Use(
+        "monitoring.histograms",
+        ("monitoring.layers_every",),
+        "monitoring.layers_every above 0",
+        lambda p: p.monitoring.layers_every > 0,
+    ),
     _of_losses("from_logits", *OF_CLASSES),
     _of_losses("delta", "huber"),
     _of_losses("asymmetry", "asymmetric_mse"),

@@ -19,6 +19,7 @@ from slipstream.record import (
     point_to_line,
     write_record,
 )
+from slipstream.signals import found_over
 
 REPORT_FILE = "report.html"
 NO_PLAN = "A fit of a script follows no plan: the script decides, and `applied` says what."
@@ -107,6 +108,7 @@ def record_of(fit: Fit) -> Record:
         final_values=fit.points[-1].values if fit.points else {},
         applied=dict(fit.applied),
         notes=[*fit.notes, *unknown, NO_PLAN],
+        events=found_over(fit.points, fit.monitor, "min"),
         points=list(fit.points),
     )
 
