@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, str] = {
     "verdict": "errors record",
     "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",
-    "engine": "errors better plan task record environment data ops rewrite lowering backends"
+    "engine": "errors files better plan task record environment data ops rewrite lowering backends"
     " loss_surface signals",
     "observers": "errors plan record engine signals",
     "measure": "errors plan task record environment loss_surface",

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from slipstream.data.columns import Column, as_array, choose
+from slipstream.data.columns import Column, as_array, choose, columns_in
+from slipstream.data.extras import needed
 from slipstream.data.nests import Array, Arrays, leaves, map_arrays
 from slipstream.data.pipelines import kind_of, read_once
 from slipstream.errors import DataError
@@ -134,6 +135,9 @@ def to_data(loaded: Any) -> Data:
         raise DataError("training data", "none", "Return it under 'train'.")
     if validation is None:
         train, validation = set_apart(train, VALIDATION_SHARE)
+    if columns_in((train.parts(), validation.parts())):
+        # It reads them ahead; imports belong before the clock.
+        needed("grain")
     return Data(train, validation, test)
 
 

@@ -11,10 +11,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from slipstream.backends import scalars
+from slipstream.data.columns import columns_in
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.events import Progress
+from slipstream.engine.keras_feed import FileBatches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
 from slipstream.plan import Plan
@@ -78,23 +80,35 @@ class KerasLoop:
         if self._plan.optimizer.ema > 0:
             # Before the watch, so that it sees the averaged weights.
             callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-        train, validation = self._data.train, self._data.validation
         start = time.perf_counter()
         self._built.model.fit(
-            train.x,
-            train.y,
-            sample_weight=train.sample_weight,
-            batch_size=self._plan.batch.size,
+            **self._fit_data(),
             epochs=self._plan.duration.epochs,
-            validation_data=validation.parts()
-            if validation.sample_weight is not None
-            else (validation.x, validation.y),
             callbacks=callbacks,
             verbose=0,
         )
         clock = self._recorder.clock
         clock.add("train", time.perf_counter() - start - clock.spent.get("evaluate", 0.0))
         return self._recorder.stop or ("limit_reached" if watch.limited else "completed")
+
+    def _fit_data(self) -> dict[str, Any]:
+        """Return what fit is given of the data: arrays, or batches of what lies in files."""
+        train, validation = self._data.train, self._data.validation
+        if columns_in((train.parts(), validation.parts())):
+            return {
+                "x": FileBatches(train, self._plan, is_training=True),
+                "validation_data": FileBatches(validation, self._plan, is_training=False),
+                "shuffle": False,
+            }
+        return {
+            "x": train.x,
+            "y": train.y,
+            "sample_weight": train.sample_weight,
+            "batch_size": self._plan.batch.size,
+            "validation_data": validation.parts()
+            if validation.sample_weight is not None
+            else (validation.x, validation.y),
+        }
 
     @property
     def epochs(self) -> float:

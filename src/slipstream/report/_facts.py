@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -86,6 +87,7 @@ def rows_of(sides: Sequence[Side], question: Question) -> list[Row]:
         _row("Whole run, on the clock", sides, _median_of(_clock, numbers.seconds)),
         _row("of it compiling", sides, _median_of(_compiling, numbers.seconds)),
         _row("Throughput", sides, _median_of(lambda r: r.examples_per_second, _per_second)),
+        _row("Bound by", sides, _bound),
         _row("Epochs run", sides, _median_of(lambda r: r.epochs, numbers.plain)),
         _row("Parameters", sides, _median_of(lambda r: r.parameters, numbers.count)),
         _row("Peak memory", sides, _median_of(lambda r: r.peak_memory_bytes, numbers.size)),
@@ -233,6 +235,16 @@ def jitter(record: Record) -> float | None:
         return None
     steps = [abs(after - before) for before, after in pairwise(half)]
     return statistics.fmean(steps) / abs(statistics.fmean(half))
+
+
+def _bound(side: Side) -> tuple[str, str]:
+    """Return what bounds most runs, and the median share of time that they waited for examples."""
+    bounds = [record.bound for record in side.records if record.bound]
+    if not bounds:
+        return numbers.ABSENT, ""
+    verdict = Counter(bound.verdict for bound in bounds).most_common(1)[0][0]
+    waiting = statistics.median(bound.waiting_share for bound in bounds)
+    return verdict, f"{waiting:.0%} waiting for data"
 
 
 def _energy(side: Side) -> tuple[str, str]:
