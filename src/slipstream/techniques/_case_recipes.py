@@ -15,7 +15,7 @@ def case_recipes() -> tuple[Recipe, ...]:
 
     Example:
         >>> [recipe.name for recipe in case_recipes()]
-        ['image_classification', 'transfer', 'tabular', 'recurrent', 'transformer']
+        ['image_classification', 'transfer_learning', 'tabular', 'recurrent', 'transformer']
     """
     return _RECIPES
 
@@ -47,18 +47,18 @@ _RECIPES = (
         "Image classification from scratch",
         "Convolutional nets on images: a high rate that rises and falls once, decay that leaves "
         "norms and biases alone, labels that leave some doubt.",
-        ("adamw", "weight_decay", "one_cycle", "label_smoothing"),
+        ("adamw", "weight_decay", "one_cycle"),
         {"schedule.peak": 4e-3, "schedule.warmup": 0.25, "optimizer.weight_decay": 0.01},
-        optional=("batch_norm_momentum",),
+        optional=("label_smoothing", "batch_norm_momentum"),
         task="digits",
     ),
     Recipe(
-        "transfer",
+        "transfer_learning",
         "Transfer from a pre-trained net",
-        "Fine-tuning at a low rate, lower still in the layers that were learnt first and are the "
-        "most general.",
-        ("adamw", "weight_decay", "cosine", "warmup", "layer_decay"),
-        {"schedule.peak": 1e-3, "schedule.warmup": 0.1, "groups.layer_decay": 0.8},
+        "Two phases: the head learns on a frozen base, then all of it at a lower rate, with the "
+        "base's BatchNormalization kept frozen.",
+        ("adamw", "weight_decay", "cosine", "warmup", "own_loop", "transfer"),
+        {"schedule.peak": 3e-3, "schedule.warmup": 0.05, "transfer.rate": 0.3},
         task="digits_transfer",
     ),
     Recipe(
