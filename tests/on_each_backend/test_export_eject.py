@@ -71,6 +71,12 @@ PLANS = {
         "optimizer.ema": 0.9,
         "duration.patience": 1,
     },
+    "a rewritten model": {
+        "architecture.width": 0.5,
+        "architecture.separable": "nearest",
+        "architecture.batch_norm": True,
+        "architecture.init": "lsuv",
+    },
     "averaged weights of the last update": {
         "optimizer.ema": 0.9,
         "duration.restore_best": False,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from engine_help import numbers
-from rewrite_help import Subclassed, layers, outputs_of
+from rewrite_help import Subclassed, layers, once, outputs_of
 
 import slipstream.rewrite as rewrite
 from slipstream.errors import InputError
@@ -47,6 +47,7 @@ def drawn(scheme):
     return found
 
 
+@once
 @pytest.mark.parametrize("scheme", ["he_normal", "glorot_uniform"])
 def test_variances_are_those_of_the_formula(scheme):
     kernels = drawn(scheme)
@@ -57,6 +58,7 @@ def test_variances_are_those_of_the_formula(scheme):
     np.testing.assert_array_equal(kernels["dense/bias"], 1.0)
 
 
+@once
 def test_orthogonal_kernels_keep_lengths():
     kernel = drawn("orthogonal")["full/kernel"].reshape(-1, 64)
     np.testing.assert_allclose(kernel.T @ kernel, np.eye(64), atol=1e-5)

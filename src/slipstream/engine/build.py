@@ -12,6 +12,7 @@ import numpy as np
 
 from slipstream.backends import set_graph_bfloat16
 from slipstream.backends.seeding import set_random_seed
+from slipstream.data.order import epoch_order
 from slipstream.data.splits import Data, Split
 from slipstream.engine.extras import applied_to_optimizer, extras_of
 from slipstream.engine.losses import (
@@ -22,13 +23,16 @@ from slipstream.engine.losses import (
 )
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.engine.outputs import output_facts
+from slipstream.engine.phases import Phases
 from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
 from slipstream.ops.optimizer_extras import Extras
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
 from slipstream.rewrite.dropout import set_dropout
+from slipstream.rewrite.initialization import SCALED_BY
 from slipstream.rewrite.normalization import set_batch_norm_momentum
 from slipstream.rewrite.penalty import Penalty
+from slipstream.rewrite.planned import frozen_norms, rewritten
 from slipstream.task import Task
 
 
@@ -36,7 +40,8 @@ from slipstream.task import Task
 class Built:
     """A compiled model, with what the engine needs to judge it by the task's own loss.
 
-    `applied` states what was done of the plan, by plan key, and `notes` what was not, and why. Both
+    `phases` are what it is trained in, where the plan has two; it stands in the first. `applied`
+    states what was done of the plan, by plan key, and `notes` what was not, and why. Both
     are added to when the program is opened.
     """
 
@@ -45,6 +50,7 @@ class Built:
     task_loss: Any
     applied: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    phases: Phases | None = None
 
     @contextmanager
     def judged_by_the_task(self) -> Iterator[None]:
@@ -82,7 +88,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     _set_precision(plan)
     model = build_model(task, data.train)
     _refuse_own_step(model, plan)
-    applied: dict[str, str] = {}
+    model, applied = _rewritten(model, plan, data.train)
     if plan.precision.policy.startswith("mixed"):
         applied["precision.policy"] = _keep_outputs_in_float32(model, plan.precision.policy)
     if plan.regularization.dropout != "as_model":
@@ -94,6 +100,10 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     penalty = Penalty(model, plan.regularization.l2)
     if plan.regularization.l2 > 0:
         applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
+    applied |= frozen_norms(model, plan.architecture)
+    phases = Phases(plan, model) if plan.transfer.is_on else None
+    if phases is not None:
+        applied |= phases.applied()
     log_variances = learned_weights(task, plan, model)
     extras = extras_of(plan, model, data.train)
     _compile(task, plan, model, learning_rate, extras)
@@ -108,7 +118,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
         model._compile_loss = training.compiled
         _build_state(model, data.train)
         applied |= training.applied
-    return Built(model, penalty, task_loss, applied)
+    return Built(model, penalty, task_loss, applied, phases=phases)
 
 
 def build_model(task: Task, train: Split) -> Any:
@@ -133,6 +143,13 @@ def build_model(task: Task, train: Split) -> Any:
         few = train.take(np.arange(min(2, train.num_examples)))
         model(few.x)
     return model
+
+
+def _rewritten(model: Any, plan: Plan, train: Split) -> tuple[Any, dict[str, str]]:
+    """Return the model as the plan's section [architecture] has it, and what was done."""
+    order = epoch_order(train.num_examples, plan.seeds.seed, 0)
+    few = train.take(np.arange(min(2, train.num_examples)))
+    return rewritten(model, plan.architecture, few.x, lambda: train.take(order[:SCALED_BY]).x)
 
 
 def _refuse_own_step(model: Any, plan: Plan) -> None:

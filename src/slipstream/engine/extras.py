@@ -15,13 +15,21 @@ from slipstream.ops.optimizer_extras import Extras, rate_factors
 from slipstream.plan import Plan
 
 
-def extras_of(plan: Plan, model: Any, train: Split) -> Extras | None:
+def extras_of(plan: Plan, model: Any, train: Split, after: int = 0) -> Extras | None:
     """Return what the plan puts around the optimizer's rule; None where it is nothing.
 
+    Args:
+        plan: The plan.
+        model: A built Keras model.
+        train: The training split.
+        after: How many updates of the run another optimizer makes before it.
+
     Raises:
-        PlanError: groups.pattern is no regular expression, or names no variable of the model.
+        PlanError: groups.pattern is no regular expression, or names no variable of the model; or
+            weights would be averaged over two phases of the training.
     """
     first, every = _snapshots(plan, train)
+    first = max(0, first - after)
     extras = Extras(
         _factors(plan, model),
         plan.optimizer.lookahead,
@@ -71,7 +79,8 @@ def _factors(plan: Plan, model: Any) -> tuple[float, ...]:
 
 
 def _refuse_pattern(pattern: str, model: Any) -> None:
-    paths = [variable.path for variable in model.trainable_variables]
+    # All weights: those of a base that is frozen at first count too.
+    paths = [variable.path for variable in model.weights]
     try:
         found = any(re.search(pattern, path) for path in paths)
     except re.error as error:
@@ -97,4 +106,14 @@ def _snapshots(plan: Plan, train: Split) -> tuple[int, int]:
     # The share of whole epochs, and the last one at least.
     num_snapshots = max(1, math.floor(epochs * plan.optimizer.swa + 1e-9))
     every = Feed(train, plan).updates_per_epoch
-    return (epochs - num_snapshots + 1) * every, every
+    first = (epochs - num_snapshots + 1) * every
+    num_frozen = plan.transfer.num_frozen(epochs, every)
+    if first <= num_frozen < epochs * every:
+        raise PlanError(
+            "an average over weights of the second phase alone",
+            f"optimizer.swa = {plan.optimizer.swa}, whose first snapshot is that of update "
+            f"{first}, and transfer.frozen = {plan.transfer.frozen!r}, which lasts for "
+            f"{num_frozen} updates",
+            "Lower optimizer.swa or transfer.frozen.",
+        )
+    return first, every

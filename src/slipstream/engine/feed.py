@@ -29,6 +29,15 @@ class Block:
     count: int
     num_examples: int
 
+    def split(self, count: int) -> tuple[Block, Block]:
+        """Return its first updates, as many as told, and the rest; both have the same padding."""
+        num_examples = self.num_examples * count // self.count
+        later = map_arrays(lambda array: np.roll(array, -count, axis=0), self.arrays)
+        return (
+            Block(self.arrays, count, num_examples),
+            Block(later, self.count - count, self.num_examples - num_examples),
+        )
+
 
 @dataclass(frozen=True)
 class Ragged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,8 @@ from slipstream.engine.evaluation import named, norm_renewal, weights_for_evalua
 from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
+from slipstream.engine.open_program import open_for
+from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.watch import Watch
 from slipstream.errors import RecordError, TrainingError
@@ -52,6 +55,7 @@ class OwnLoop:
         self._built = built
         self._program = program
         self._feed = feed
+        self._data = data
         self._rates = rates.astype(np.float32)
         watches = plan.schedule.plateau_patience > 0
         self._plateau = Plateau(plan.schedule, recorder.mode) if watches else None
@@ -86,7 +90,8 @@ class OwnLoop:
         for epoch in range(start.epoch, self._plan.duration.epochs):
             done = start.update if epoch == start.epoch else 0
             for block in self._feed.epoch(epoch, done):
-                self._step(block)
+                for part in self._phased(block):
+                    self._step(part)
                 done += block.count
                 self._tell(epoch + done / self._feed.updates_per_epoch)
                 if done in points:
@@ -111,6 +116,10 @@ class OwnLoop:
         epoch, update = divmod(self.update, self._feed.updates_per_epoch)
         return Position(epoch, update, self._plan.seeds.seed)
 
+    def synchronize(self) -> None:
+        """Wait until all is done, and hand the state to Keras' variables."""
+        self._program.synchronize()
+
     def hand_out(self) -> TrainingState:
         """Return the complete state of the training; not while it runs."""
         self._program.synchronize()
@@ -134,7 +143,12 @@ class OwnLoop:
                 "Go on with the data and the plan that the state was handed out with.",
             )
         self._program.synchronize()
-        restore_state(self._built.model, state)
+        self._stand_at(position.epoch * updates + position.update)
+        try:
+            restore_state(self._built.model, state)
+        except RecordError:
+            self._stand_at(self.update)
+            raise
         self._program.resume()
         if self._plateau is not None:
             self._plateau.restore(state.plateau)
@@ -156,6 +170,36 @@ class OwnLoop:
         self.update += block.count
         self.examples += block.num_examples
         self._watch.after_updates(self.update)
+
+    def _phased(self, block: Block | Ragged) -> Iterator[Block | Ragged]:
+        """Yield a block in parts of one phase each, and go over to the phase of each part."""
+        phases = self._built.phases
+        if phases is None:
+            yield block
+            return
+        before = phases.num_frozen(self._feed) - self.update
+        if isinstance(block, Block) and 0 < before < block.count:
+            first, block = block.split(before)
+            yield first
+        if self._stand_at(self.update):
+            self._built.notes.append(
+                f"After update {self.update} the base learns too, and the optimizer begins anew."
+            )
+        yield block
+
+    def _stand_at(self, update: int) -> bool:
+        """Stand in the phase of the update after so many; returns whether another one begins."""
+        phases, model = self._built.phases, self._built.model
+        if phases is None or not phases.is_other_at(update, self._feed):
+            return False
+        self._program.synchronize()
+        phases.change(self._feed, self._data.train)
+        self._program.place(None)
+        with kept_metrics(model):
+            self._program = open_for(self._built, self._plan, self._feed, self._data)
+        self._watch.use(self._program)
+        self._first_seconds.clear()
+        return True
 
     def _rates_from(self, count: int) -> NDArray[np.float32]:
         """Return the learning rates of the next updates."""

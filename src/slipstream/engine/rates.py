@@ -15,18 +15,30 @@ from slipstream.plan import Plan
 def rates_of(plan: Plan, feed: Feed) -> NDArray[np.float64]:
     """Return the learning rate of each update of a run, shape (updates,)."""
     total = feed.updates_per_epoch * plan.duration.epochs
-    return learning_rates(plan.schedule, total, feed.updates_per_epoch)
+    rates = learning_rates(plan.schedule, total, feed.updates_per_epoch)
+    if plan.transfer.is_on:
+        rates[plan.transfer.num_frozen(plan.duration.epochs, feed.updates_per_epoch) :] *= (
+            plan.transfer.rate
+        )
+    return rates
 
 
-def cycle_momentum(plan: Plan, feed: Feed, optimizer: Any) -> None:
-    """Give an optimizer the momentum of each update, where the plan cycles it."""
+def cycle_momentum(plan: Plan, feed: Feed, optimizer: Any, after: int = 0) -> None:
+    """Give an optimizer the momentum of each update, where the plan cycles it.
+
+    Args:
+        plan: The plan.
+        feed: The training split, cut into updates.
+        optimizer: The optimizer.
+        after: How many updates of the run another optimizer makes before it.
+    """
     if not plan.schedule.momentum_low:
         return
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     settings = plan.optimizer
     highest = settings.momentum if settings.name == "sgd" else settings.beta_1
     total = feed.updates_per_epoch * plan.duration.epochs
-    inner.momenta = momenta(plan.schedule, highest, total, feed.updates_per_epoch)
+    inner.momenta = momenta(plan.schedule, highest, total, feed.updates_per_epoch)[after:]
 
 
 def applied_to_rates(plan: Plan, feed: Feed) -> dict[str, str]:
@@ -44,5 +56,10 @@ def applied_to_rates(plan: Plan, feed: Feed) -> dict[str, str]:
             f"times {schedule.plateau_factor} after {schedule.plateau_patience} evaluations "
             "without a better one"
         )
+    if plan.transfer.is_on:
+        num_frozen = plan.transfer.num_frozen(plan.duration.epochs, feed.updates_per_epoch)
+        applied["transfer.frozen"] = f"the first {num_frozen} of {total} updates"
+        if num_frozen < total:
+            applied["transfer.rate"] = f"times {plan.transfer.rate} after that"
     bounds = {key: value for key, value in plan.clipping if key != "window" and value > 0}
     return {**applied, **{f"clipping.{key}": str(value) for key, value in bounds.items()}}

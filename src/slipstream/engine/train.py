@@ -205,14 +205,14 @@ def _train(
     try:
         outcome = loop.run(limits)
     except BaseException:
-        if own:
+        if isinstance(loop, OwnLoop):
             # What is kept of a run that was cut short is read from Keras' variables.
             with suppress(Exception):
-                program.synchronize()
+                loop.synchronize()
         raise
     recorder.clock.add("total", recorder.clock.seconds)
-    if own:
-        program.synchronize()
+    if isinstance(loop, OwnLoop):
+        loop.synchronize()
         _leave_final_weights(built.model, recorder, norm_renewal(plan, data.train))
     elif recorder.best_weights is not None:
         built.model.set_weights(recorder.best_weights)

@@ -14,6 +14,11 @@ NEEDS = {
     r"(?<![\w.])ops\.": "from keras import ops",
     r"(?<![\w.])re\.": "import re",
     r"@dataclass\b": "from dataclasses import dataclass",
+    r"(?<![\w.])inspect\.": "import inspect",
+    r"(?<![\w.])pairwise\(": "from itertools import pairwise",
+    r"\bCounter\(": "from collections import Counter",
+    r"\(ABC\)": "from abc import ABC",
+    r"\bLiteral\[": "from typing import Literal",
     r"@cache\b": "from functools import cache",
     r"\bAny\b": "from typing import Any",
     r"\bNamedTuple\b": "from typing import NamedTuple",
@@ -33,9 +38,7 @@ def copied(module: str, name: str) -> str:
         >>> copied("slipstream.ops.norm_statistics", "normalizations").splitlines()[0]
         'def normalizations(model: Any) -> list[Any]:'
     """
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
-    text = Path(spec.origin).read_text(encoding="utf-8")
+    text = _text_of(module)
     definition = next(
         node
         for node in ast.parse(text).body
@@ -56,6 +59,37 @@ def copied(module: str, name: str) -> str:
     return "\n".join(kept)
 
 
+def copied_module(module: str) -> str:
+    """Return all that a module defines, as `copied` does; its imports are left out.
+
+    Example:
+        >>> copied_module("slipstream.rewrite.residual").splitlines()[0]
+        'Way = Literal["plain", "gated"]'
+    """
+    text = _text_of(module)
+    lines = text.splitlines()
+    parts = []
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            parts.append(f"\n\n{copied(module, node.name)}")
+        elif isinstance(node, ast.Assign):
+            parts.append("\n".join(lines[node.lineno - 1 : node.end_lineno]))
+    return "\n".join(parts).strip("\n")
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names that a source text defines at its top level.
+
+    Example:
+        >>> sorted(names_in("SIZE = 1; LIMIT = 2"))
+        ['LIMIT', 'SIZE']
+    """
+    body = ast.parse(text).body
+    defined = {n.name for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    targets = [target for n in body if isinstance(n, ast.Assign) for target in n.targets]
+    return defined | {target.id for target in targets if isinstance(target, ast.Name)}
+
+
 def needs(text: str) -> set[str]:
     """Return the imports that copied definitions in a text need.
 
@@ -64,6 +98,12 @@ def needs(text: str) -> set[str]:
         {'from keras import ops'}
     """
     return {line for pattern, line in NEEDS.items() if re.search(pattern, text)}
+
+
+def _text_of(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _start(definition: ast.ClassDef | ast.FunctionDef) -> int:

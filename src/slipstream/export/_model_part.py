@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from textwrap import indent
 
+from slipstream.export._architecture_part import (
+    freeze_lines,
+    rewrite_definitions,
+    rewrite_lines,
+    rewrites_model,
+)
 from slipstream.export._loss_part import (
     loss_definitions,
     loss_source,
@@ -57,7 +63,7 @@ def set_dropout(model: keras.Model, rate: float) -> keras.Model:
 
 def model_definitions(task: Task, plan: Plan) -> list[str]:
     """Return the functions that `build` of the script needs."""
-    parts = []
+    parts = rewrite_definitions(plan)
     if plan.regularization.dropout != "as_model":
         parts.append(SET_DROPOUT)
     return [*parts, *optimizer_definitions(plan), *loss_definitions(task, plan)]
@@ -82,6 +88,7 @@ def build_function(
     lines.append(f"model = {_called(expressions['model'])}")
     if _looks_into_model(plan):
         lines += ["if not model.built:", "    model(keras.tree.map_structure(lambda a: a[:2], x))"]
+    lines += rewrite_lines(plan)
     if policy.startswith("mixed") and loads_model:
         lines += [
             "# A model from a file has its own number formats.",
@@ -103,6 +110,7 @@ def build_function(
             "    if isinstance(layer, keras.layers.BatchNormalization):",
             f"        layer.momentum = {plan.architecture.batch_norm_momentum}",
         ]
+    lines += freeze_lines(plan)
     if plan.regularization.l2 and plan.runtime.loop == "keras":
         lines += [
             f"for variable in model.trainable_variables:  # {plan.regularization.l2} * sum(w**2)",
@@ -141,6 +149,7 @@ def _looks_into_model(plan: Plan) -> bool:
         plan.precision.policy.startswith("mixed")
         or plan.regularization.dropout != "as_model"
         or plan.architecture.batch_norm_momentum != "as_model"
+        or rewrites_model(plan)
         or (plan.regularization.l2 > 0 and plan.runtime.loop == "keras")
         or looks_into_model(plan)
     )

@@ -6,12 +6,13 @@ import ast
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from slipstream.errors import PlanError, SlipstreamError, TaskError
-from slipstream.export._copied import needs
+from slipstream.export._architecture_part import refuse_phases, rewrite_definitions
+from slipstream.export._copied import names_in, needs
 from slipstream.export._data_part import Loading, loading
 from slipstream.export._folder_source import folder_data, folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
@@ -69,6 +70,7 @@ def eject(plan: Plan, task_reference: str) -> str:
     loaded = _load(task)
     load = loading(folder_data(Path(task_reference), loaded) if source.loads_model else loaded)
     _check(task, plan, source, load)
+    refuse_phases(plan)
     expressions = {key: f"@{key}@" for key in source.expressions}
     ours = "\n\n\n".join(
         part.strip("\n")
@@ -83,7 +85,8 @@ def eject(plan: Plan, task_reference: str) -> str:
             'if __name__ == "__main__":\n    main()',
         )
     )
-    ours = _with_expressions(_renamed(ours, source), source.expressions)
+    own_names = (*OWN_NAMES, *names_in("\n".join(rewrite_definitions(plan))))
+    ours = _with_expressions(_renamed(ours, source, own_names), source.expressions)
     lines = [*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)]
     return _checked("\n".join(lines), task)
 
@@ -164,12 +167,12 @@ def _file_of(module: str) -> Path:
     return Path(spec.origin)
 
 
-def _renamed(text: str, source: TaskSource) -> str:
+def _renamed(text: str, source: TaskSource, own_names: Iterable[str]) -> str:
     """Rename what the script and the task would both call the same."""
     taken = set(source.names)
     for expression in source.expressions.values():
         taken.update(re.findall(r"[A-Za-z_]\w*", expression))
-    for name in OWN_NAMES:
+    for name in own_names:
         if name in taken:
             # Not attributes, not keyword arguments, not text in quotes.
             new = f"PLAN_{name}" if name.isupper() else f"{name}_"
