@@ -13,6 +13,9 @@ from pathlib import Path
 NEEDS = {
     r"(?<![\w.])ops\.": "from keras import ops",
     r"(?<![\w.])re\.": "import re",
+    r"(?<![\w.])math\.": "import math",
+    r"\bMapping\b": "from collections.abc import Mapping",
+    r"\bNDArray\b": "from numpy.typing import NDArray",
     r"@dataclass\b": "from dataclasses import dataclass",
     r"(?<![\w.])inspect\.": "import inspect",
     r"(?<![\w.])pairwise\(": "from itertools import pairwise",
