@@ -152,7 +152,7 @@ def _train(program: Program, block: Block | Ragged, rate: float) -> None:
 
 def _open(task: Task, plan: Plan, data: Data, feed: Feed) -> tuple[Built, Program]:
     built = build(task, plan, data, plan.schedule.peak)
-    if built.phases is not None:
+    if built.phases is not None and plan.transfer.frozen != 1.0:
         # What lasts longer is measured: all of the model learns.
         built.phases.change(feed, data.train)
     return built, open_for(built, plan, feed, data)
