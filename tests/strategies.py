@@ -37,8 +37,15 @@ def plans(draw: st.DrawFn) -> Plan:
         "clipping": draw(_clipping()),
         "architecture": draw(_architecture()),
         "regularization": {
-            "l2": draw(_AMOUNTS),
+            **{key: draw(_AMOUNTS) for key in ("l1", "l2")},
+            "adaptive_gap": draw(_SHARES),
+            "adaptive_step": draw(st.floats(1.01, 10.0)),
+            "adaptive_limit": draw(st.floats(1.01, 1000.0)),
             "dropout": draw(st.one_of(st.just("as_model"), _SHARES)),
+            **{
+                key: draw(st.one_of(st.just(0.0), _SHARES))
+                for key in ("spatial_dropout", "drop_connect", "stochastic_depth")
+            },
             "label_smoothing": draw(_SHARES) if loss_name in _OF_CLASSES else 0.0,
         },
         "loss": {
@@ -63,6 +70,7 @@ def plans(draw: st.DrawFn) -> Plan:
     if sections["runtime"]["loop"] == "keras":
         sections["schedule"]["plateau_patience"] = 0
         sections["optimizer"] |= {"sam": 0.0, "swa": 0.0}
+        sections["regularization"]["adaptive_gap"] = 0.0
     # Keys that count for nothing beside the others stay at their defaults.
     return settled(sections)
 
@@ -222,6 +230,44 @@ def _clipping(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def _augmentation(draw: st.DrawFn, on_device: bool) -> dict[str, Any]:
+    """What is done to examples, and where."""
+    values = {
+        "shift": draw(st.integers(0, 4)),
+        "flip": draw(st.booleans()),
+        "flip_vertical": draw(st.booleans()),
+        "resized_crop": draw(st.sampled_from((0.0, 0.3))),
+        "rand_ops": 0 if on_device else draw(st.integers(0, 3)),
+        "augmix": 0 if on_device else draw(st.integers(0, 3)),
+        "erase": draw(st.sampled_from((0.0, 0.5))),
+        "mixup": draw(st.sampled_from((0.0, 0.2))),
+        "cutmix": draw(st.sampled_from((0.0, 1.0))),
+    }
+    settings = {"rand_ops": "rand_strength", "augmix": "augmix_strength", "erase": "erase_area"}
+    for switch, key in settings.items():
+        if values[switch]:
+            values[key] = draw(st.floats(0.01, 1.0))
+    if any(values.values()):
+        places = ["auto", *(["device"] if not values["rand_ops"] + values["augmix"] else [])]
+        values["place"] = draw(st.sampled_from(places if on_device else [*places, "host"]))
+    return values
+
+
+@st.composite
+def _pipeline(draw: st.DrawFn, own: bool) -> dict[str, Any]:
+    """Where examples rest, and how they are read."""
+    cache = draw(st.sampled_from(("host", "disk", "hybrid", "none", *(["device"] * own))))
+    prefetch = draw(st.sampled_from(("auto", 0, 3)))
+    sized = cache in ("host", "hybrid")
+    return {
+        "cache": cache,
+        "memory_budget": draw(st.sampled_from(("auto", "64MiB"))) if sized else "auto",
+        "prefetch": "auto" if cache == "device" else prefetch,
+        "threads": draw(st.integers(0, 9)) if prefetch or cache == "device" else 0,
+    }
+
+
+@st.composite
 def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     loop = draw(st.sampled_from(("slipstream", "keras")))
     backend = draw(st.sampled_from(("tensorflow", "jax", "torch")))
@@ -238,21 +284,24 @@ def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     policies = ["float32", "mixed_bfloat16", "mixed_float16"]
     if backend == "tensorflow" and jit == "off":
         policies.append("graph_bfloat16")
-    cache = draw(st.sampled_from(("host", "device"))) if own else "host"
-    augments = own and cache == "host"
+    pipeline = draw(_pipeline(own))
+    cache = pipeline["cache"]
     one_step = not own and backend == "torch"
     return {
         "batch": {
             "size": draw(st.integers(1, 4096)),
             "accumulation": draw(st.integers(1, 8)) if own else 1,
             "remainder": draw(st.sampled_from(("keep", "drop"))) if own else "keep",
+            "rate_scaling": draw(st.sampled_from(("none", "linear", "sqrt"))),
+            "rate_base": draw(st.integers(1, 4096)),
         },
-        "precision": {"policy": draw(st.sampled_from(policies))},
-        "augmentation": {
-            "shift": draw(st.integers(0, 4)) if augments else 0,
-            "flip": augments and draw(st.booleans()),
+        "precision": {
+            "policy": draw(st.sampled_from(policies)),
+            "float32_layers": draw(st.sampled_from(("", "a, b/c", "auto" if own else "a"))),
+            "tf32": draw(st.sampled_from(("as_backend", "on", "off"))),
         },
-        "data": {"cache": cache},
+        "augmentation": draw(_augmentation(on_device=cache == "device")) if own else {},
+        "data": pipeline,
         "runtime": {
             "backend": backend,
             "jit": jit,

@@ -8,10 +8,13 @@ from hypothesis import given, settings
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, all_keys
+from slipstream.plan.augmentation import SWITCHES
 from slipstream.plan.clashes import BOUNDS, CLASHES
 from slipstream.plan.uses import UNUSED, find_clash
 from strategies import plans
 
+# A value that switches a kind of augmentation on, by its type.
+ON = {bool: True, int: 1, float: 0.5}
 KERAS = {"runtime.loop": "keras"}
 SCHEDULE_FREE = {"optimizer.name": "schedule_free_adamw"}
 ONE_CYCLE = {"schedule.name": "one_cycle", "schedule.warmup": 0.3}
@@ -46,14 +49,20 @@ CASES = [
     [{"runtime.backend": "jax", "runtime.jit": "off"}],
     [{"runtime.backend": "torch", "runtime.jit": "on"}],
     [
-        {"data.cache": "device", "augmentation.shift": 1},
-        {"data.cache": "device", "augmentation.flip": True},
+        {"data.cache": "device", "augmentation.rand_ops": 2},
+        {"data.cache": "device", "augmentation.augmix": 3},
+    ],
+    [{"data.cache": "device", "augmentation.place": "host", "augmentation.shift": 1}],
+    [
+        {"augmentation.place": "device", "augmentation.rand_ops": 1},
+        {"augmentation.place": "device", "augmentation.augmix": 1, "augmentation.mixup": 0.2},
     ],
     [KERAS | {"runtime.backend": "torch", "runtime.steps_per_execution": 2}],
     [KERAS | {"batch.accumulation": 2}],
     [KERAS | {"data.cache": "device"}],
     [KERAS | {"duration.evaluations_per_epoch": 2}],
-    [KERAS | {"augmentation.shift": 1}, KERAS | {"augmentation.flip": True}],
+    [KERAS | {f"augmentation.{key}": ON[type(off)]} for key, off in SWITCHES.items()],
+    [KERAS | {"regularization.l2": 1e-4, "regularization.adaptive_gap": 0.1}],
     [{"architecture.freeze_batch_norm": True, "architecture.batch_norm_momentum": 0.9}],
     [{"architecture.freeze_batch_norm": True, "architecture.batch_norm": True}],
     [{"architecture.freeze_batch_norm": True, "architecture.zero_gamma": True}],
@@ -66,6 +75,9 @@ CASES = [
         {"loss.name": "mse", "regularization.label_smoothing": 0.1},
     ],
     *([KERAS | {f"monitoring.{key}": 2}] for key in ("layers_every", "wrong_images", "profile")),
+    [
+        KERAS | {"precision.policy": "mixed_float16", "precision.float32_layers": "auto"},
+    ],
     [KERAS | {"batch.remainder": "drop"}],
 ]
 

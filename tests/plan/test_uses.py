@@ -11,7 +11,6 @@ from strategies import plans
 
 # Values other than the defaults, as a person would write them, and what makes each of them count.
 EXAMPLES = {
-    "monitoring.histograms": (True, {"monitoring.layers_every": 1}),
     "optimizer.momentum": (0.9, {"optimizer.name": "lars"}),
     "optimizer.nesterov": (True, {"optimizer.name": "sgd", "optimizer.momentum": 0.9}),
     "optimizer.beta_1": (0.8, {"optimizer.name": "lion"}),
@@ -37,7 +36,18 @@ EXAMPLES = {
     "schedule.plateau_floor": (0.1, {"schedule.plateau_patience": 3}),
     "schedule.plateau_cooldown": (2, {"schedule.plateau_patience": 3}),
     "schedule.plateau_min_delta": (0.01, {"schedule.plateau_patience": 3}),
+    "batch.rate_base": (64, {"batch.rate_scaling": "linear"}),
+    "precision.float32_layers": ("auto", {"precision.policy": "mixed_float16"}),
     "clipping.window": (50, {"clipping.quantile": 0.9}),
+    "regularization.adaptive_gap": (0.1, {"regularization.l1": 1e-4}),
+    "regularization.adaptive_step": (
+        2.0,
+        {"regularization.adaptive_gap": 0.1, "regularization.l2": 1e-4},
+    ),
+    "regularization.adaptive_limit": (
+        10.0,
+        {"regularization.adaptive_gap": 0.1, "regularization.l2": 1e-4},
+    ),
     "transfer.base": ("^base/", {"transfer.frozen": 0.3}),
     "transfer.rate": (0.5, {"transfer.frozen": "2 epochs"}),
     "transfer.batch_norm": ("trained", {"transfer.frozen": 0.3}),
@@ -46,6 +56,11 @@ EXAMPLES = {
     "loss.asymmetry": (4.0, {"loss.name": "asymmetric_mse"}),
     "loss.focus": (3.0, {"loss.name": "focal"}),
     "loss.balance": (0.75, {"loss.name": "focal"}),
+    "augmentation.rand_strength": (0.2, {"augmentation.rand_ops": 2}),
+    "augmentation.augmix_strength": (0.2, {"augmentation.augmix": 3}),
+    "augmentation.erase_area": (0.2, {"augmentation.erase": 0.5}),
+    "augmentation.place": ("device", {"augmentation.mixup": 0.2}),
+    "monitoring.histograms": (True, {"monitoring.layers_every": 1}),
 }
 # Another choice than each of these makes the key count for nothing.
 NOTHING = {"optimizer.name": "adafactor"}

@@ -10,6 +10,7 @@ import numpy as np
 from slipstream.errors import InputError
 from slipstream.ops.schedules import Array, learning_rates
 from slipstream.plan import Plan, Value
+from slipstream.plan.rates import written_out
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -116,7 +117,8 @@ def schedule(
         plan = Plan()
         if settings["name"] == "one_cycle":
             settings = {"warmup": 0.3, **settings}
-    section = plan.edit({f"schedule.{key}": value for key, value in settings.items()}).schedule
+    changed = plan.edit({f"schedule.{key}": value for key, value in settings.items()})
+    section = written_out(changed).schedule
     rates = learning_rates(section, updates, updates_per_epoch)
     title = section.name.replace("_", " ")
     return Curve(f"{title} after a warm-up" if section.warmup else title, rates, updates_per_epoch)

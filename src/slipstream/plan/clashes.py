@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from slipstream.plan.augmentation import SWITCHES, augments, needs_host
+
 if TYPE_CHECKING:
     from slipstream.plan.plan import Plan
 
@@ -157,10 +159,23 @@ CLASHES: tuple[Clash, ...] = (
         "runtime.backend = 'torch' runs its kernels as they are: set runtime.jit = 'auto' or 'off'",
     ),
     Clash(
-        ("data.cache", "augmentation.shift", "augmentation.flip"),
-        lambda p: p.data.cache == "device" and (p.augmentation.shift > 0 or p.augmentation.flip),
-        "data.cache = 'device' does not go with augmentation.shift or augmentation.flip: "
-        "augmentation draws new examples on the host; set data.cache = 'host'",
+        ("data.cache", "augmentation.rand_ops", "augmentation.augmix"),
+        lambda p: p.data.cache == "device" and needs_host(p),
+        "data.cache = 'device' does not go with augmentation.rand_ops or augmentation.augmix: "
+        "the host puts each image through its own operations; set data.cache = 'host'",
+    ),
+    Clash(
+        ("data.cache", "augmentation.place"),
+        lambda p: p.data.cache == "device" and p.augmentation.place == "host",
+        "data.cache = 'device' and augmentation.place = 'host' do not go together: the host does "
+        "not see the examples; set augmentation.place = 'auto'",
+    ),
+    Clash(
+        ("augmentation.place", "augmentation.rand_ops", "augmentation.augmix"),
+        lambda p: p.augmentation.place == "device" and needs_host(p),
+        "augmentation.place = 'device' does not go with augmentation.rand_ops or "
+        "augmentation.augmix: in a step each image would go through all operations; "
+        "set augmentation.place = 'auto'",
     ),
     Clash(
         ("runtime.loop", "runtime.backend", "runtime.steps_per_execution"),
@@ -190,10 +205,16 @@ CLASHES: tuple[Clash, ...] = (
         "runtime.loop = 'keras' validates once an epoch: set duration.evaluations_per_epoch = 1",
     ),
     Clash(
-        ("runtime.loop", "augmentation.shift", "augmentation.flip"),
-        lambda p: p.runtime.loop == "keras" and (p.augmentation.shift > 0 or p.augmentation.flip),
-        "runtime.loop = 'keras' does not go with augmentation.shift or augmentation.flip: "
-        "set runtime.loop = 'slipstream'",
+        ("runtime.loop", *(f"augmentation.{key}" for key in SWITCHES)),
+        lambda p: p.runtime.loop == "keras" and augments(p),
+        "runtime.loop = 'keras' feeds the examples as they are: switch off augmentation.shift "
+        "and all that changes them, or set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("runtime.loop", "regularization.adaptive_gap"),
+        lambda p: p.runtime.loop == "keras" and p.regularization.adaptive_gap > 0,
+        "runtime.loop = 'keras' does not go with regularization.adaptive_gap: Keras' penalties "
+        "stay what they are; set runtime.loop = 'slipstream'",
     ),
     Clash(
         ("architecture.freeze_batch_norm", "architecture.batch_norm_momentum"),
@@ -235,6 +256,12 @@ CLASHES: tuple[Clash, ...] = (
             f"monitoring.{key}: set runtime.loop = 'slipstream'",
         )
         for key in ("layers_every", "wrong_images", "profile")
+    ),
+    Clash(
+        ("runtime.loop", "precision.float32_layers"),
+        lambda p: p.runtime.loop == "keras" and p.precision.float32_layers == "auto",
+        "runtime.loop = 'keras' and precision.float32_layers = 'auto' do not go together: nothing "
+        "is measured before Keras' loop; name the layers, or set runtime.loop = 'slipstream'",
     ),
     Clash(
         ("runtime.loop", "batch.remainder"),

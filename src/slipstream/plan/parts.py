@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from slipstream.plan.lengths import Length, LengthOrNone, Pieces
+from slipstream.plan.sizes import Size
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -184,6 +185,12 @@ class Batch(Section):
     remainder: Literal["keep", "drop"] = Field(
         default="keep", description="what happens to an epoch's last, smaller batch"
     )
+    rate_scaling: Literal["none", "linear", "sqrt"] = Field(
+        default="none", description="how the learning rate follows the examples of an update"
+    )
+    rate_base: Count = Field(
+        default=32, description="rate_scaling: examples an update that schedule.peak is meant for"
+    )
 
 
 class Clipping(Section):
@@ -217,36 +224,79 @@ class Precision(Section):
         default="float32",
         description="float32, Keras' mixed policies, or graph_bfloat16 (TensorFlow's own rewrite)",
     )
+    float32_layers: str = Field(
+        default="",
+        description="mixed policies: names of layers that stay in float32, like 'a, b'; auto finds"
+        " them by measurement",
+    )
+    tf32: Literal["as_backend", "on", "off"] = Field(
+        default="as_backend", description="GPU: products of float32 in TensorFloat-32"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        """Return the layers that are named; none where they are to be found."""
+        if self.float32_layers.strip() == "auto":
+            return ()
+        return tuple(name.strip() for name in self.float32_layers.split(",") if name.strip())
 
 
 class Regularization(Section):
     """What keeps the model from learning the training set by heart."""
 
+    l1: NonNegative = Field(default=0.0, description="penalty l1 * sum(|w|) on every kernel")
     l2: NonNegative = Field(default=0.0, description="penalty l2 * sum(w**2) on every kernel")
+    adaptive_gap: BelowOne = Field(
+        default=0.0,
+        description="part of the validation loss that training is ahead by, up to which l1 and l2 "
+        "shrink and from which they grow at each evaluation; 0 leaves them as they are",
+    )
+    adaptive_step: Annotated[float, Field(gt=1.0, le=100.0)] = Field(
+        default=1.5, description="largest factor on l1 and l2 at one evaluation"
+    )
+    adaptive_limit: Annotated[float, Field(gt=1.0, le=1e6)] = Field(
+        default=100.0, description="largest factor on l1 and l2 in all; its inverse is the smallest"
+    )
     dropout: BelowOne | Literal["as_model"] = Field(
         default="as_model",
         description="rate of every Dropout layer; one is added before the output if none",
+    )
+    spatial_dropout: BelowOne = Field(
+        default=0.0,
+        description="rate at which channels are dropped after convolutions, by the Dropout layers "
+        "there or by new ones; 0 is off",
+    )
+    drop_connect: BelowOne = Field(
+        default=0.0,
+        description="rate at which weights of dense and convolutional kernels are dropped; 0 is "
+        "off",
+    )
+    stochastic_depth: BelowOne = Field(
+        default=0.0,
+        description="rate at which examples pass the last residual branch by, linearly less for "
+        "those before it; 0 is off",
     )
     label_smoothing: BelowOne = Field(
         default=0.0, description="share of each label spread evenly over all classes"
     )
 
 
-class Augmentation(Section):
-    """New examples from old ones, drawn anew in every epoch. Images only."""
-
-    shift: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="move by up to this many pixels"
-    )
-    flip: bool = Field(default=False, description="mirror left and right, every second time")
-
-
 class DataPipeline(Section):
     """How examples reach the model."""
 
-    cache: Literal["host", "device"] = Field(
+    cache: Literal["host", "device", "disk", "hybrid", "none"] = Field(
         default="host",
-        description="where the training set rests; device gathers batches inside the step",
+        description="where examples rest; those of files: decoded once, hybrid is memory then disk",
+    )
+    memory_budget: Size = Field(
+        default="auto",
+        description="files: memory for examples, like '512MiB'; auto is half of what is free",
+    )
+    threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="threads that read and decode ahead; 0 is one for each processor"
+    )
+    prefetch: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        default="auto",
+        description="calls into the backend made ready ahead; auto is 2 for files, 0 for arrays",
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError, ValidationInfo, model_validato
 from slipstream.errors import PlanError
 from slipstream.plan import parts
 from slipstream.plan.architecture import Architecture, Transfer
+from slipstream.plan.augmentation import Augmentation
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.losses import Loss
 from slipstream.plan.spelling import explain_validation_error, nearest_key
@@ -45,7 +46,7 @@ class Plan(parts.Section):
     architecture: Architecture = Architecture()
     transfer: Transfer = Transfer()
     regularization: parts.Regularization = parts.Regularization()
-    augmentation: parts.Augmentation = parts.Augmentation()
+    augmentation: Augmentation = Augmentation()
     data: parts.DataPipeline = parts.DataPipeline()
     runtime: parts.Runtime = parts.Runtime()
     duration: parts.Duration = parts.Duration()

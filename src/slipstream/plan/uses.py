@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slipstream.plan import parts
 from slipstream.plan.architecture import Architecture, Transfer
+from slipstream.plan.augmentation import SWITCHES, Augmentation, augments
 from slipstream.plan.clashes import CLASHES, Clash
 from slipstream.plan.losses import OF_CLASSES, Loss
 
@@ -28,7 +29,7 @@ _SECTIONS: Mapping[str, type[parts.Section]] = {
     "architecture": Architecture,
     "transfer": Transfer,
     "regularization": parts.Regularization,
-    "augmentation": parts.Augmentation,
+    "augmentation": Augmentation,
     "data": parts.DataPipeline,
     "runtime": parts.Runtime,
     "duration": parts.Duration,
@@ -99,12 +100,30 @@ def _of_plateau(key: str) -> Use:
     )
 
 
+def _of_penalties(key: str) -> Use:
+    return Use(
+        f"regularization.{key}",
+        ("regularization.adaptive_gap",),
+        "regularization.adaptive_gap above 0",
+        lambda p: p.regularization.adaptive_gap > 0,
+    )
+
+
 def _of_losses(key: str, *names: str) -> Use:
     return Use(
         f"loss.{key}",
         ("loss.name",),
         f"loss.name = {_or(names)}",
         lambda p: any(name in names for name in p.loss.names().values()),
+    )
+
+
+def _of_augmentation(key: str, switch: str) -> Use:
+    return Use(
+        f"augmentation.{key}",
+        (f"augmentation.{switch}",),
+        f"augmentation.{switch} above 0",
+        lambda p: getattr(p.augmentation, switch) > 0,
     )
 
 
@@ -189,25 +208,73 @@ USES: tuple[Use, ...] = (
     _of_plateau("plateau_cooldown"),
     _of_plateau("plateau_min_delta"),
     Use(
+        "regularization.adaptive_gap",
+        ("regularization.l1", "regularization.l2"),
+        "regularization.l1 or regularization.l2 above 0",
+        lambda p: p.regularization.l1 > 0 or p.regularization.l2 > 0,
+    ),
+    _of_penalties("adaptive_step"),
+    _of_penalties("adaptive_limit"),
+    Use(
+        "batch.rate_base",
+        ("batch.rate_scaling",),
+        "batch.rate_scaling = 'linear' or 'sqrt'",
+        lambda p: p.batch.rate_scaling != "none",
+    ),
+    Use(
+        "precision.float32_layers",
+        ("precision.policy",),
+        "precision.policy = 'mixed_bfloat16' or 'mixed_float16'",
+        lambda p: p.precision.policy.startswith("mixed"),
+    ),
+    Use(
         "clipping.window",
         ("clipping.quantile",),
         "clipping.quantile above 0",
         lambda p: p.clipping.quantile > 0,
     ),
-    _of_transfer("base", ending=False),
-    _of_transfer("rate", ending=True),
-    _of_transfer("batch_norm", ending=True),
     Use(
         "monitoring.histograms",
         ("monitoring.layers_every",),
         "monitoring.layers_every above 0",
         lambda p: p.monitoring.layers_every > 0,
     ),
+    Use(
+        "data.memory_budget",
+        ("data.cache",),
+        "data.cache = 'host' or 'hybrid'",
+        lambda p: p.data.cache in ("host", "hybrid"),
+    ),
+    Use(
+        "data.prefetch",
+        ("data.cache",),
+        "data.cache other than 'device', where the step gathers its own examples",
+        lambda p: p.data.cache != "device",
+        idle=(0,),
+    ),
+    Use(
+        "data.threads",
+        ("data.prefetch", "data.cache"),
+        "data.prefetch above 0, or data.cache = 'device'",
+        lambda p: p.data.prefetch != 0 or p.data.cache == "device",
+    ),
+    _of_transfer("base", ending=False),
+    _of_transfer("rate", ending=True),
+    _of_transfer("batch_norm", ending=True),
     _of_losses("from_logits", *OF_CLASSES),
     _of_losses("delta", "huber"),
     _of_losses("asymmetry", "asymmetric_mse"),
     _of_losses("focus", "focal"),
     _of_losses("balance", "focal"),
+    _of_augmentation("rand_strength", "rand_ops"),
+    _of_augmentation("augmix_strength", "augmix"),
+    _of_augmentation("erase_area", "erase"),
+    Use(
+        "augmentation.place",
+        tuple(f"augmentation.{key}" for key in SWITCHES),
+        "augmentation.shift or another key that changes examples",
+        augments,
+    ),
 )
 UNUSED: tuple[Clash, ...] = tuple(use.as_clash() for use in USES)
 

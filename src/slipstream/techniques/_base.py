@@ -269,4 +269,7 @@ def scaled_peak(before: Plan, after: Plan) -> Changes:
     """
     ratio = examples_per_update(after) / examples_per_update(before)
     factor = ratio if after.optimizer.name in ("sgd", "lars") else math.sqrt(ratio)
+    if after.batch.rate_scaling != "none":
+        # It follows by the plan's own rule.
+        return {}
     return {"schedule.peak": after.schedule.peak * factor}
