@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from slipstream._version import __version__
 
 if TYPE_CHECKING:
+    from slipstream.commands.batch import batch_sizes
     from slipstream.commands.compare import CompareResult
     from slipstream.commands.door import ablate, compare, eject, fit, optimize
     from slipstream.commands.landscape import landscape
@@ -48,6 +49,7 @@ _PLACES = {
     "TrainingError": "slipstream.errors",
     "Verdict": "slipstream.verdict",
     "ablate": "slipstream.commands.door",
+    "batch_sizes": "slipstream.commands.batch",
     "compare": "slipstream.commands.door",
     "eject": "slipstream.commands.door",
     "fit": "slipstream.commands.door",
@@ -78,6 +80,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "ablate",
+    "batch_sizes",
     "compare",
     "eject",
     "fit",

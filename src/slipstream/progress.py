@@ -17,6 +17,7 @@ StageName = Literal[
     "train",
     "compare",
     "landscape",
+    "batch",
 ]
 
 

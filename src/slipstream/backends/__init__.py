@@ -10,12 +10,17 @@ from typing import Any, cast
 from slipstream.backends._cuda_memory import peak_device_bytes
 from slipstream.backends._look import Looker
 from slipstream.backends._overrides import overrides
+from slipstream.backends._preparation import Preparation
 from slipstream.backends._protocol import Program, scalars
+from slipstream.backends._shares import Shares, shares_of
 from slipstream.backends._state import TrainingState, restore_state, state_of
+from slipstream.backends._tensor_float import set_tensor_float32
 
 __all__ = [
     "Looker",
+    "Preparation",
     "Program",
+    "Shares",
     "TrainingState",
     "open_looker",
     "open_program",
@@ -24,6 +29,8 @@ __all__ = [
     "restore_state",
     "scalars",
     "set_graph_bfloat16",
+    "set_tensor_float32",
+    "shares_of",
     "start_profile",
     "state_of",
 ]

@@ -226,8 +226,8 @@ class JaxProgram:
             logs, new_state = self._model.train_step(self._with_rate(state, rate), batches[0])
             *learned, metrics = new_state
             return (*learned, self._measured(state[3], metrics)), step_values(logs)
-        shares = [1.0 / num_micro_batches] * num_micro_batches
-        state, gradients = self._summed(state, batches, shares)
+        even = [1.0 / num_micro_batches] * num_micro_batches
+        state, gradients = self._summed(state, batches, even)
         return self._apply_gradients(state, gradients, rate), None
 
     def _factors(

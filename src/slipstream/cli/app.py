@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from slipstream._version import __version__
+from slipstream.cli import batch
 from slipstream.cli.options import (
     DataOption,
     JsonOption,
@@ -328,6 +329,9 @@ def landscape(
         settings = LandscapeSettings(points=points, span=span, examples=examples, seed=seed)
         found = look_around(folder, settings, listener)
         summaries.of_landscape(found, folder, manner)
+
+
+app.command(epilog=batch.EXAMPLE)(batch.batch)
 
 
 @app.command(epilog="Example: slipstream tasks")

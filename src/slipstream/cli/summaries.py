@@ -16,6 +16,8 @@ from rich.table import Table
 
 from slipstream.cli.running import Manner, tell_error
 from slipstream.commands._writing import command_line
+from slipstream.commands.batch import in_words as in_words_of_batch
+from slipstream.commands.batch import row_in_words
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
 from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from slipstream.commands.compare import CompareResult
     from slipstream.commands.optimize import OptimizeResult
     from slipstream.record import Failure, Record
+    from slipstream.tuning.batch_sizes import BatchSizes
 
 ABSENT = "-"
 SHARES = ("accuracy", "precision", "recall")
@@ -49,6 +52,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
         ("on the clock", seconds_in_words(record.timings.clock_seconds)),
         *_compiling(record),
         ("examples/s", f"{record.examples_per_second:,.0f}"),
+        *_bound(record),
         ("peak memory", f"{record.peak_memory_bytes / 2**20:,.0f} MiB"),
     ]
     _grid(console, rows)
@@ -152,6 +156,18 @@ def of_landscape(landscape: Landscape, folder: Path, manner: Manner) -> None:
     _files(console, files)
 
 
+def of_batch(found: BatchSizes, task: str, manner: Manner) -> None:
+    """Print every batch size that was tried, the fastest and the largest."""
+    if manner.json:
+        values = found.model_dump(mode="json")
+        _json("batch", largest=found.largest, fastest=found.fastest, **values)
+        return
+    console = _console()
+    _headline(console, f"{task}: {in_words_of_batch(found)}.", good=True)
+    _grid(console, [(f"batch {r.size}", row_in_words(r).partition(": ")[2]) for r in found.rows])
+    _next(console, "fit", task, "--set", f"batch.size={found.fastest}")
+
+
 def of_file(command: str, name: str, path: Path, manner: Manner) -> None:
     """Print where a file was written."""
     if manner.json:
@@ -250,6 +266,13 @@ def _compiling(record: Record) -> list[tuple[str, str]]:
     # Keras' own loop does not tell it apart.
     seconds = record.timings.compile_seconds
     return [("of it compiling", seconds_in_words(seconds))] if seconds > 0 else []
+
+
+def _bound(record: Record) -> list[tuple[str, str]]:
+    if record.bound is None:
+        return []
+    waiting = f"{record.bound.waiting_share:.0%} of training waits for data"
+    return [("bound", f"{record.bound.verdict}; {waiting}")]
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from typing import Literal, Self, TypeVar, final
 
 from pydantic import ValidationError
 
-from slipstream.errors import BackendError
+from slipstream.errors import BackendError, tells_of_memory
 from slipstream.measure import messages
 from slipstream.measure.messages import (
     Checked,
@@ -49,12 +48,6 @@ ANSWER_SECONDS = 120.0
 SILENCE_SECONDS = 600.0
 LANDSCAPE_SECONDS = 3600.0
 QUIT_SECONDS = 2.0
-
-_OUT_OF_MEMORY = re.compile(
-    r"MemoryError|RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|out of memory|bad_alloc"
-    r"|can't allocate memory|cannot allocate memory",
-    re.IGNORECASE,
-)
 
 FailureKind = Literal["crash", "hang", "out_of_memory", "error"]
 OnHappening = Callable[[Happening], bool | None]
@@ -330,7 +323,7 @@ class Worker:
         self.end()
         log = self._process.log_tail()
         kind: FailureKind = (
-            "out_of_memory" if code == -signal.SIGKILL or _OUT_OF_MEMORY.search(log) else "crash"
+            "out_of_memory" if code == -signal.SIGKILL or tells_of_memory(log) else "crash"
         )
         last = _last_words(log)
         return Failed(kind, f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}", log)
@@ -340,7 +333,7 @@ class Worker:
         if input_error is not None:
             raise input_error
         text = problem.message + problem.traceback
-        kind: FailureKind = "out_of_memory" if _OUT_OF_MEMORY.search(text) else "error"
+        kind: FailureKind = "out_of_memory" if tells_of_memory(text) else "error"
         return Failed(kind, problem.message, problem.traceback)
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any, final
 from slipstream.environment import peak_memory_bytes
 from slipstream.errors import BackendError, InputError
 from slipstream.measure import manager, messages
+from slipstream.measure.confine import confine
 from slipstream.measure.messages import Happening, Message, Reply
 
 PROGRESS_INTERVAL_SECONDS = 0.2
@@ -123,6 +124,7 @@ class Session:
         self._task = tasks.resolve(request.reference)
         self._data = to_data(self._task.data())
         self._load_seconds = time.perf_counter() - start
+        confine()
         return messages.Opened(
             backend=backend,
             import_seconds=self._import_seconds,
