@@ -16,7 +16,6 @@ from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
 from slipstream.progress import Step
 from slipstream.record import JsonModel, Record
-from slipstream.techniques import recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.finals import Tried, run_finals
@@ -161,7 +160,8 @@ class _Learner:
     def _one_trial(self, study: optuna.Study) -> None:
         self._asked += 1
         trial = study.ask()
-        name = trial.suggest_categorical("recipe", [recipe.name for recipe in recipes()])
+        names = [recipe.name for recipe in self._portfolio.recipes]
+        name = trial.suggest_categorical("recipe", names)
         runtime = trial.suggest_categorical("runtime", self._portfolio.runtimes)
         batch = trial.suggest_categorical("batch", self._portfolio.batches)
         factor = trial.suggest_float("rate_factor", 0.1, 10.0, log=True)

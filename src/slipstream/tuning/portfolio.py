@@ -7,8 +7,9 @@ from typing import Any, final
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, Value
+from slipstream.plan.rates import written_out
 from slipstream.progress import Step
-from slipstream.techniques import Recipe, get, get_recipe, recipes
+from slipstream.techniques import Recipe, case_of, get, get_recipe, recipes
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.quick_runtimes import quick_runtimes
@@ -38,10 +39,14 @@ class Portfolio:
     def __init__(self, context: Context, baselines: Baselines, runtime: RuntimeResult) -> None:
         self._context = context
         self._baselines = baselines
-        self._own = baselines.as_given.adapt({"runtime.loop": "slipstream"})
+        self._own = written_out(baselines.as_given).adapt({"runtime.loop": "slipstream"})
         self._runtimes = quick_runtimes(runtime) or {self._own.runtime.backend: {}}
         self.batches = runtime.batch_sizes or (self._own.batch.size,)
         self.ranges: dict[str, RateRange] = {}
+        case = case_of(context.facts)
+        # The safest goes first; the one for this kind of task next.
+        first, *others = recipes()
+        self.recipes = (first, *([case] if case is not None else []), *others)
 
     @property
     def runtimes(self) -> list[str]:
@@ -82,7 +87,7 @@ class Portfolio:
                 "epochs": max(1, round(self.longest * share)),
             }
             for share, runtime in zip(SHARES, cycle(self._runtimes), strict=False)
-            for recipe in recipes()
+            for recipe in self.recipes
         ]
 
     def plan(
