@@ -23,13 +23,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from effect_grounds import SPECIAL, TORCH, USUAL, Ground
+from effect_grounds import RECIPE_LENGTHS, SPECIAL, TORCH, USUAL, Ground
 from slipstream.commands.look import launch_for, look
 from slipstream.environment import environment
-from slipstream.errors import PlanError
+from slipstream.errors import InputError, PlanError
 from slipstream.measure import Failed, Launch, Worker, WorkerPool
 from slipstream.measure.interleave import failed_record, interleave
-from slipstream.measure.messages import Train
+from slipstream.measure.messages import Train, Trained
 from slipstream.plan import Plan
 from slipstream.record import Record
 from slipstream.task import TaskFacts
@@ -127,7 +127,7 @@ class Study:
     def race(self, recipe: Recipe) -> None:
         """Race a recipe against both baselines on one runtime, and store what came."""
         facts = self.facts(recipe.task)
-        given = facts.as_given.adapt(TORCH)
+        given = facts.as_given.adapt({**TORCH, **RECIPE_LENGTHS.get(recipe.task, {})})
         sgd = {"optimizer.name": "sgd", "optimizer.momentum": 0.9}
         ground = Ground(recipe.task, "all on PyTorch with Slipstream's loop", recipe.task)
         sweep = {f"rate_{rate:g}": given.adapt({**sgd, "schedule.peak": rate}) for rate in RATES}
@@ -148,7 +148,7 @@ class Study:
         changed = {key: new for key, (new, _) in sides[recipe.name].difference(given).items()}
         comparisons = [
             judged("the task as given", mine, records["as_given"], target),
-            judged(f"SGD with momentum at its best rate, {rate},", mine, records["tuned"], target),
+            judged(f"SGD with momentum at its best rate ({rate})", mine, records["tuned"], target),
         ]
         self._store("recipe", recipe.name, ground, changed, comparisons)
 
@@ -179,10 +179,10 @@ class Study:
                 backend = job.plan.runtime.backend
                 with _worker(launch, pool, backend, ground.is_cold) as worker:
                     if backend not in warm and not ground.is_cold:
-                        worker.train(Train(plan=job.plan, limit_updates=60))
+                        _train(worker, Train(plan=job.plan, limit_updates=60))
                         warm.add(backend)
                     request = Train(plan=job.plan, evaluate_test=True, limit_seconds=LIMIT_SECONDS)
-                    answer = worker.train(request)
+                    answer = _train(worker, request)
                 failed = isinstance(answer, Failed)
                 record = failed_record(job, facts, answer) if failed else answer.record
                 records[job.side].append(record)
@@ -231,6 +231,14 @@ def _worker(launch: Launch, pool: WorkerPool, backend: str, is_cold: bool) -> It
         yield worker
 
 
+def _train(worker: Worker, request: Train) -> Trained | Failed:
+    """Train; a plan that the model cannot have is a failure like others."""
+    try:
+        return worker.train(request)
+    except InputError as error:
+        return Failed("error", f"it needs {error.expected}; here is {error.came}".rstrip("."))
+
+
 def of_sweep(record: Record, target: float | None, sign: int) -> tuple[float, float]:
     """Return what is least for the best run: the time to the target, then the best value."""
     seconds = record.seconds_to(target) if target is not None else 0.0
@@ -246,7 +254,8 @@ def judged(
         if all(record.failure is not None for record in side):
             failure = side[0].failure
             assert failure is not None
-            return Comparison(against=against, failure=f"{failure.kind}: {failure.message}")
+            kind = "" if failure.kind == "error" else f"{failure.kind}: "
+            return Comparison(against=against, failure=f"{kind}{failure.message}".rstrip("."))
     return Comparison(against=against, verdict=compare(mine, others, target=target))
 
 
