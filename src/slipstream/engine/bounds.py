@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
-from slipstream.data.splits import Arrays
+from slipstream.data.splits import Arrays, Split
 from slipstream.engine.speeds import machine_speeds
+from slipstream.engine.stream import calls_ahead
 from slipstream.plan import Plan
 from slipstream.record import Bound
 from slipstream.rewrite.counting import count_activations, count_multiply_adds
@@ -15,8 +17,11 @@ Verdict = Literal["input-bound", "overhead-bound", "compute-bound", "unknown"]
 
 # Shorter trainings tell nothing of what bounds them.
 SHORTEST_SECONDS = 0.5
-# Above this share of waiting the input bounds; of the rest, arithmetic bounds above the other.
+# Above this share of waiting the input bounds. Where threads read ahead a step waits for them only
+# if they are slower than it is, so that a little tells, and they take processors from it, too.
 WAITING_SHARE = 1 / 3
+WAITING_SHARE_AHEAD = 0.1
+# Of the rest, arithmetic bounds above this share.
 WORKING_SHARE = 0.2
 # Forward, and twice as much backward.
 PASSES = 3
@@ -29,7 +34,7 @@ NUM_BYTES = 4
 
 
 def bound_of(
-    spent: Mapping[str, float], examples: int, updates: int, model: Any, x: Arrays, plan: Plan
+    spent: Mapping[str, float], examples: int, updates: int, model: Any, train: Split, plan: Plan
 ) -> Bound | None:
     """Return what bounds a training, or None where that cannot be told.
 
@@ -43,30 +48,32 @@ def bound_of(
         examples: Examples that were trained on.
         updates: Updates that were made.
         model: The trained model.
-        x: Inputs as it takes them; their shapes count.
+        train: What it was trained on; the shapes of its inputs count.
         plan: The plan.
     """
     seconds = spent.get("train", 0.0)
     if "wait" not in spent or seconds < SHORTEST_SECONDS:
         return None
     waiting = min(1.0, spent["wait"] / seconds)
-    try:
-        ideal = _ideal_seconds(examples, updates, model, x)
-    except Exception:
-        # A model that cannot be traced by shapes alone: what waiting there was is still known.
-        return Bound(verdict=verdict_of(waiting, None), waiting_share=waiting)
-    work = min(1.0, ideal * (2 if plan.optimizer.sam else 1) / seconds)
-    return Bound(verdict=verdict_of(waiting, work), waiting_share=waiting, work_share=work)
+    work = None
+    # A model that cannot be traced by shapes alone: what waiting there was is still known.
+    with suppress(Exception):
+        ideal = _ideal_seconds(examples, updates, model, train.x)
+        work = min(1.0, ideal * (2 if plan.optimizer.sam else 1) / seconds)
+    verdict = verdict_of(waiting, work, calls_ahead(plan, train) > 0)
+    return Bound(verdict=verdict, waiting_share=waiting, work_share=work)
 
 
-def verdict_of(waiting: float, work: float | None) -> Verdict:
+def verdict_of(waiting: float, work: float | None, is_read_ahead: bool = False) -> Verdict:
     """Name what bounds a training, given its shares of waiting and of work.
 
     Example:
         >>> verdict_of(0.5, 0.2), verdict_of(0.1, 0.5), verdict_of(0.1, 0.1), verdict_of(0.1, None)
         ('input-bound', 'compute-bound', 'overhead-bound', 'unknown')
+        >>> verdict_of(0.2, 0.1), verdict_of(0.2, 0.1, is_read_ahead=True)
+        ('overhead-bound', 'input-bound')
     """
-    if waiting > WAITING_SHARE:
+    if waiting > (WAITING_SHARE_AHEAD if is_read_ahead else WAITING_SHARE):
         return "input-bound"
     if work is None:
         return "unknown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from slipstream.backends import Program
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def waited_for(
-    blocks: Iterable[T], program: Program, clock: Clock, one_at_a_time: bool
+    blocks: Iterable[T], program: Callable[[], Program], clock: Clock, one_at_a_time: bool
 ) -> Iterator[T]:
     """Yield blocks, and book under "wait" how long the device had nothing to do until they came.
 
@@ -22,7 +22,7 @@ def waited_for(
 
     Args:
         blocks: The blocks.
-        program: What they are for.
+        program: Returns what they are for: it may be another one after a while.
         clock: Where seconds are booked.
         one_at_a_time: Whether a block is held back until the one before is done: else a backend
             that takes orders without doing them at once would hold many in memory.
@@ -36,9 +36,9 @@ def waited_for(
         except StopIteration:
             return
         seconds = time.perf_counter() - start
-        if program.is_idle():
+        if program().is_idle():
             clock.add("wait", seconds)
         elif one_at_a_time:
-            program.settle()
+            program().settle()
         clock.add("train", time.perf_counter() - start)
         yield block

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from slipstream.data.pipelines import kind_of
 from slipstream.data.splits import VALIDATION_SEED, VALIDATION_SHARE, Data, Split, leaves, to_data
+from slipstream.errors import TaskError
 
 SPLITS = ("train", "validation", "test")
 # Where the task's own expression for its loader goes.
@@ -56,6 +58,7 @@ def loading(loaded: Any) -> Loading:
         >>> loading((pair, pair)).lines
         ('train, validation = @data@()',)
     """
+    _refuse_pipelines(loaded)
     data = to_data(loaded)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     present = {name: split for name, split in splits.items() if split is not None}
@@ -65,6 +68,19 @@ def loading(loaded: Any) -> Loading:
         lines.append(f"{names} = keras.tree.map_structure(np.asarray, ({names}))")
     weighted = frozenset(n for n, split in present.items() if split.sample_weight is not None)
     return Loading(tuple(lines), weighted, data.test is not None)
+
+
+def _refuse_pipelines(loaded: Any) -> None:
+    """Refuse what is read batch by batch: a script would need all of the reader's code."""
+    parts = list(loaded.values()) if isinstance(loaded, Mapping) else loaded
+    for part in parts if isinstance(parts, tuple | list) else [loaded]:
+        kind = kind_of(part)
+        if kind:
+            raise TaskError(
+                "data that a plain script loads as arrays, or as a folder of images",
+                f"a {kind} from the task's data function",
+                "Return arrays, or a source of slipstream.data, to eject the plan.",
+            )
 
 
 def _bindings(loaded: Any) -> list[str]:

@@ -156,7 +156,7 @@ class Space:
             jit="off" if backend == "tensorflow" else "auto",
             steps=steps.get(backend, 1),
             policy="float32",
-            cache="device" if self._can_be_placed() else "host",
+            cache="device" if self._can_be_placed() else self._off_device(),
             batch_size=self._base.batch.size,
         )
 
@@ -190,7 +190,8 @@ class Space:
             if options.backend == "tensorflow":
                 changes.append((weight, {"policy": "graph_bfloat16", "jit": "off"}))
         if options.cache == "device" or self._can_be_placed():
-            changes.append((1.8, {"cache": "host" if options.cache == "device" else "device"}))
+            on_device = options.cache == "device"
+            changes.append((1.8, {"cache": self._off_device() if on_device else "device"}))
         return changes
 
     def _make(self, options: Options) -> Candidate | None:
@@ -225,6 +226,10 @@ class Space:
     def _most_steps(self, batch_size: int) -> int:
         step_seconds = 6 * self._facts.multiply_adds * batch_size / PESSIMISTIC_FLOPS
         return max(1, int(LONGEST_CALL_SECONDS / max(step_seconds, 1e-9)))
+
+    def _off_device(self) -> str:
+        """Return where examples rest that are not on the device: as in the base plan."""
+        return "host" if self._base.data.cache == "device" else self._base.data.cache
 
     def _can_be_placed(self) -> bool:
         numbers = sum(
