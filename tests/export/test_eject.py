@@ -42,6 +42,11 @@ ONLY_WITH = {
     "steps_per_execution": {"runtime.steps_per_execution": 8},
     "set_dropout": {"regularization.dropout": 0.3},
     "PenaltyInTraining": {"regularization.l2": 1e-4},
+    "L1L2": {"regularization.l2": 1e-4, "regularization.l1": 1e-4},
+    "ScaledPenalty": {"regularization.l1": 1e-4, "regularization.adaptive_gap": 0.1},
+    "def drop_channels": {"regularization.spatial_dropout": 0.1},
+    "def drop_branches": {"regularization.stochastic_depth": 0.1},
+    "class DroppedKernels": {"regularization.drop_connect": 0.1},
     "smoothed_cross_entropy": {"regularization.label_smoothing": 0.1},
     "class SparseFocalCrossentropy": {"loss.name": "focal"},
     "augment": {"augmentation.shift": 2},
@@ -332,6 +337,8 @@ def _combined() -> dict:
     for part in ONLY_WITH.values():
         changes |= part
     agreeing = {"optimizer.name": "adamw", "schedule.name": "one_cycle", "optimizer.ema": 0.0}
+    # And compares that loss alone.
+    agreeing |= {"regularization.adaptive_gap": 0.0}
     return {**changes, **agreeing, "precision.policy": "mixed_float16"}
 
 

@@ -29,7 +29,7 @@ class TrainingState:
         weights: The model's weights, moving averages of layers included.
         optimizer: Slots, averaged weights, summed gradients, count of updates, learning rate.
         loss_scale: Scale and step counter of loss scaling; empty where there is none.
-        seeds: The states of the layers' seed generators.
+        seeds: The states of the layers' seed generators, and the factor on the penalties.
         metrics: The states of the loss trackers and metrics since their last reset.
         sources: The states of the process's own random sources, by name.
         position: Where in the data it stands.

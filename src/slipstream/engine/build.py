@@ -24,11 +24,11 @@ from slipstream.engine.losses import (
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.engine.outputs import output_facts
 from slipstream.engine.phases import Phases
+from slipstream.engine.regularize import drop, penalise
 from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
 from slipstream.ops.optimizer_extras import Extras
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
-from slipstream.rewrite.dropout import set_dropout
 from slipstream.rewrite.initialization import SCALED_BY
 from slipstream.rewrite.normalization import set_batch_norm_momentum
 from slipstream.rewrite.penalty import Penalty
@@ -40,9 +40,10 @@ from slipstream.task import Task
 class Built:
     """A compiled model, with what the engine needs to judge it by the task's own loss.
 
-    `phases` are what it is trained in, where the plan has two; it stands in the first. `applied`
-    states what was done of the plan, by plan key, and `notes` what was not, and why. Both
-    are added to when the program is opened.
+    `phases` are what it is trained in, where the plan has two; it stands in the first. `plain` are
+    the same layers without those that drop channels and branches: weights fit the task's own model
+    when they are written from it. `applied` states what was done of the plan, by plan key, and
+    `notes` what was not, and why. Both are added to when the program is opened.
     """
 
     model: Any
@@ -51,6 +52,12 @@ class Built:
     applied: dict[str, str]
     notes: list[str] = field(default_factory=list)
     phases: Phases | None = None
+    plain: Any = None
+
+    @property
+    def stored(self) -> Any:
+        """The model whose order of layers files of weights have."""
+        return self.model if self.plain is None else self.plain
 
     @contextmanager
     def judged_by_the_task(self) -> Iterator[None]:
@@ -91,15 +98,14 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     model, applied = _rewritten(model, plan, data.train)
     if plan.precision.policy.startswith("mixed"):
         applied["precision.policy"] = _keep_outputs_in_float32(model, plan.precision.policy)
-    if plan.regularization.dropout != "as_model":
-        model = set_dropout(model, plan.regularization.dropout)
-        applied["regularization.dropout"] = f"rate {plan.regularization.dropout}"
+    plain = model
+    model, dropped = drop(model, plan)
+    applied |= dropped
     if plan.architecture.batch_norm_momentum != "as_model":
         num_layers = set_batch_norm_momentum(model, plan.architecture.batch_norm_momentum)
         applied["architecture.batch_norm_momentum"] = f"on {num_layers} layers"
-    penalty = Penalty(model, plan.regularization.l2)
-    if plan.regularization.l2 > 0:
-        applied["regularization.l2"] = f"on {penalty.num_kernels} kernels"
+    penalty, penalised = penalise(model, plan)
+    applied |= penalised
     applied |= frozen_norms(model, plan.architecture)
     phases = Phases(plan, model) if plan.transfer.is_on else None
     if phases is not None:
@@ -118,7 +124,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
         model._compile_loss = training.compiled
         _build_state(model, data.train)
         applied |= training.applied
-    return Built(model, penalty, task_loss, applied, phases=phases)
+    return Built(model, penalty, task_loss, applied, phases=phases, plain=plain)
 
 
 def build_model(task: Task, train: Split) -> Any:

@@ -49,7 +49,7 @@ def landscape_of(
     """
     built = build(task, plan, data, plan.schedule.peak)
     try:
-        built.model.load_weights(weights)
+        built.stored.load_weights(weights)
     except (OSError, ValueError) as error:
         raise RecordError(
             f"the weights of the model of task '{task.name}' in {weights}",

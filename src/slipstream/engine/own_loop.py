@@ -22,6 +22,7 @@ from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
+from slipstream.engine.steering import Steering
 from slipstream.engine.watch import Watch
 from slipstream.errors import RecordError, TrainingError
 from slipstream.ops.plateau import Plateau
@@ -65,6 +66,8 @@ class OwnLoop:
             data.validation, evaluation_batch_size(plan.batch.size)
         )
         self._renew = norm_renewal(plan, data.train)
+        scaled = built.penalty.factor
+        self._steering = Steering(scaled, plan, data) if scaled is not None else None
         self._watch = Watch(built, program, data, plan, recorder)
         self._first_seconds: dict[str, float] = {}
         self.update = 0
@@ -217,12 +220,18 @@ class OwnLoop:
         model = self._built.model
         with self._built.judged_by_the_task(), weights_for_evaluation(model, self._renew):
             values = {**training, **named(self._program.evaluate(self._validation), "val_")}
+            if self._steering is not None:
+                at_most = evaluation_batch_size(self._plan.batch.size)
+                gap = self._steering.measure(self._program, at_most, values["val_loss"])
+                values |= gap
             self._book("evaluate", "evaluate", time.perf_counter() - start)
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
             factor = self._plateau.factor if self._plateau else 1.0
             self._recorder.evaluated(point, model, factor * float(self._rates[self.update - 1]))
             self._watch.judged(self.update, epoch)
         self._watch.evaluated(self.update, epoch)
+        if self._steering is not None:
+            self._steering.follow(values)
         self._program.resume()
         self._watch_for_a_plateau(point)
         self._refuse_divergence(values, epoch)

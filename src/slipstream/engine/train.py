@@ -273,12 +273,13 @@ def _save_weights(run: _Run, folder: Path) -> None:
     assert run.built is not None
     # Keras writes in place and wants this ending: write beside, then rename.
     beside = folder / f"part.{WEIGHTS_FILE}"
-    run.built.model.save_weights(beside)
+    run.built.stored.save_weights(beside)
     beside.replace(folder / WEIGHTS_FILE)
 
 
 def _check_monitor(task: Task, plan: Plan) -> None:
-    changes = plan.regularization.l2 > 0 or changes_loss(plan)
+    penalised = plan.regularization.l1 > 0 or plan.regularization.l2 > 0
+    changes = penalised or changes_loss(plan)
     if plan.runtime.loop == "keras" and task.monitor == "val_loss" and changes:
         raise PlanError(
             "runtime.loop = 'slipstream' where the plan changes the loss that is watched",

@@ -3,35 +3,9 @@
 from __future__ import annotations
 
 from slipstream.export._copied import copied
+from slipstream.export._penalty_part import penalises, penalty_call, penalty_definitions
 from slipstream.plan import Plan
 from slipstream.task import Task
-
-PENALTY = '''
-class PenaltyInTraining(keras.callbacks.Callback):
-    """Adds {l2} * sum(w**2) of every kernel to the loss of training, not of validation."""
-
-    def on_train_begin(self, logs=None):
-        self.kernels = [
-            variable
-            for variable in self.model.trainable_variables
-            if variable.name in KERNELS and variable.regularizer is None
-        ]
-        self.put(keras.regularizers.L2({l2}))
-
-    def on_train_end(self, logs=None):
-        self.put(None)
-
-    def on_test_begin(self, logs=None):
-        self.put(None)
-
-    def on_test_end(self, logs=None):
-        self.put(keras.regularizers.L2({l2}))
-
-    def put(self, regularizer):
-        for kernel in self.kernels:
-            kernel.regularizer = regularizer
-'''
-
 
 AVERAGED = '''
 class AveragedWeights(keras.callbacks.Callback):
@@ -84,6 +58,16 @@ class StopAtTarget(keras.callbacks.Callback):
 '''
 
 
+EARLY_STOPPING = '''
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras' own, but for a first NaN, which is the best value to it whatever comes after."""
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.best = {worst}
+'''
+
+
 KEEP_BEST = '''
 class KeepBest(keras.callbacks.Callback):
     """Follows {monitor} over several calls of fit."""
@@ -105,9 +89,7 @@ class KeepBest(keras.callbacks.Callback):
 
 def callback_definitions(task: Task, plan: Plan) -> list[str]:
     """Return the callbacks that Keras lacks and the plan needs."""
-    parts = []
-    if plan.regularization.l2 and plan.runtime.loop == "slipstream":
-        parts.append(PENALTY.format(l2=plan.regularization.l2))
+    parts = penalty_definitions(plan)
     if needs_own_averaging(plan):
         if _renews_norms(plan):
             names = ("normalizations", "batches_for_norms", "renew_norms")
@@ -116,9 +98,13 @@ def callback_definitions(task: Task, plan: Plan) -> list[str]:
     if plan.duration.evaluations_per_epoch > 1:
         if follows_monitor(task, plan):
             parts.append(_keep_best(task, plan))
-    elif stops_at_target(task, plan):
+        return parts
+    if stops_at_target(task, plan):
         sign = "<=" if task.better == "min" else ">="
         parts.append(STOP_AT_TARGET.format(sign=sign, target=task.target))
+    if plan.duration.patience or plan.duration.restore_best:
+        worst = "np.inf" if task.better == "min" else "-np.inf"
+        parts.append(EARLY_STOPPING.format(worst=worst))
     return parts
 
 
@@ -127,8 +113,8 @@ def callback_lines(task: Task, plan: Plan) -> list[str]:
     lines = []
     if plan.runtime.loop == "slipstream":
         lines.append("keras.callbacks.LambdaCallback(on_epoch_begin=batches.start_epoch),")
-        if plan.regularization.l2:
-            lines.append("PenaltyInTraining(),")
+        if penalises(plan):
+            lines.append(f"{penalty_call(plan)},")
     if needs_own_averaging(plan):
         lines.append(f"{averaged_call(plan)},")
     elif plan.optimizer.ema:
@@ -142,7 +128,7 @@ def callback_lines(task: Task, plan: Plan) -> list[str]:
         note = "" if duration.patience else "  # it stops nothing, it only keeps the best"
         restore = f", restore_best_weights={duration.restore_best}"
         lines += [
-            f"keras.callbacks.EarlyStopping({note}",
+            f"EarlyStopping({note}",
             f'    MONITOR, mode="{task.better}", patience={patience}{restore}',
             "),",
         ]

@@ -24,6 +24,8 @@ NEEDS = {
     r"\bLiteral\[": "from typing import Literal",
     r"@cache\b": "from functools import cache",
     r"\bAny\b": "from typing import Any",
+    r"\bCallable\b": "from collections.abc import Callable",
+    r"\bIterator\b": "from collections.abc import Iterator",
     r"\bNamedTuple\b": "from typing import NamedTuple",
     r"\bSequence\b": "from collections.abc import Sequence",
 }

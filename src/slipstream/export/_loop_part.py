@@ -16,6 +16,7 @@ from slipstream.export._callbacks_part import (
 from slipstream.export._data_part import Loading
 from slipstream.export._loss_part import TASK_LOSS, watches_task_loss
 from slipstream.export._model_part import build_call
+from slipstream.export._penalty_part import KERNELS, penalises, penalty_call
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -56,7 +57,6 @@ def augment(images, draws):
 '''
 
 
-KERNELS = 'KERNELS = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")'
 VALIDATION_BATCH_SIZE = 1024
 
 
@@ -80,7 +80,7 @@ def loop_constants(task: Task, plan: Plan) -> list[str]:
             lines.append("# val_loss has smoothed labels in it; this is the task's own loss.")
         name = f"val_{TASK_LOSS}" if watches_task_loss(task, plan) else task.monitor
         lines.append(f'MONITOR = "{name}"')
-    if plan.regularization.l2:
+    if penalises(plan):
         lines.append(KERNELS)
     return lines
 
@@ -145,8 +145,8 @@ def _fit_once(task: Task, plan: Plan, load: Loading) -> list[str]:
 def _fit_several(task: Task, plan: Plan) -> list[str]:
     follows = follows_monitor(task, plan)
     callbacks = []
-    if plan.regularization.l2:
-        callbacks.append("PenaltyInTraining()")
+    if penalises(plan):
+        callbacks.append(penalty_call(plan))
     if needs_own_averaging(plan):
         callbacks.append(averaged_call(plan))
     callbacks.append('keras.callbacks.CSVLogger("history.csv", append=True)')

@@ -11,6 +11,7 @@ from slipstream.export._architecture_part import (
     rewrite_lines,
     rewrites_model,
 )
+from slipstream.export._drop_part import drop_definitions, drop_lines, drops
 from slipstream.export._loss_part import (
     loss_definitions,
     loss_source,
@@ -22,40 +23,9 @@ from slipstream.export._optimizer_part import (
     optimizer_definitions,
     optimizer_lines,
 )
+from slipstream.export._penalty_part import penalises, penalty_source
 from slipstream.plan import Plan
 from slipstream.task import Task
-
-SET_DROPOUT = '''
-def set_dropout(model: keras.Model, rate: float) -> keras.Model:
-    """Set the rate of every Dropout layer; where there is none, put one before the outputs."""
-    kinds = (
-        keras.layers.Dropout,
-        keras.layers.SpatialDropout1D,
-        keras.layers.SpatialDropout2D,
-        keras.layers.SpatialDropout3D,
-    )
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, kinds)]
-    for layer in found:
-        layer.rate = rate
-        if getattr(layer, "seed_generator", None) is None and rate > 0:
-            # Keras gives a layer that was made with rate 0 no random source.
-            layer.seed_generator = keras.random.SeedGenerator(layer.seed)
-    if found or rate == 0:
-        return model
-    if isinstance(model, keras.Sequential):
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
-    outputs = {tensor._keras_history.operation.name for tensor in model.outputs}
-
-    def call(layer, *args, **kwargs):
-        if layer.name in outputs and args and hasattr(args[0], "shape"):
-            args = (keras.layers.Dropout(rate, name=f"{layer.name}_dropout")(args[0]), *args[1:])
-        return layer(*args, **kwargs)
-
-    changed = keras.models.clone_model(model, call_function=call)
-    changed.set_weights(model.get_weights())
-    return changed
-'''
-
 
 # Names of cross-entropies that Keras smooths itself.
 # What is watched in place of val_loss where the training's loss has smoothed labels.
@@ -63,10 +33,12 @@ def set_dropout(model: keras.Model, rate: float) -> keras.Model:
 
 def model_definitions(task: Task, plan: Plan) -> list[str]:
     """Return the functions that `build` of the script needs."""
-    parts = rewrite_definitions(plan)
-    if plan.regularization.dropout != "as_model":
-        parts.append(SET_DROPOUT)
-    return [*parts, *optimizer_definitions(plan), *loss_definitions(task, plan)]
+    return [
+        *rewrite_definitions(plan),
+        *drop_definitions(plan),
+        *optimizer_definitions(plan),
+        *loss_definitions(task, plan),
+    ]
 
 
 def build_function(
@@ -102,8 +74,7 @@ def build_function(
             "for tensor in model.outputs:",
             '    tensor._keras_history.operation.dtype_policy = "float32"',
         ]
-    if plan.regularization.dropout != "as_model":
-        lines.append(f"model = set_dropout(model, {plan.regularization.dropout})")
+    lines += drop_lines(plan)
     if plan.architecture.batch_norm_momentum != "as_model":
         lines += [
             "for layer in model._flatten_layers():  # a shorter window for the moving averages",
@@ -111,11 +82,11 @@ def build_function(
             f"        layer.momentum = {plan.architecture.batch_norm_momentum}",
         ]
     lines += freeze_lines(plan)
-    if plan.regularization.l2 and plan.runtime.loop == "keras":
+    if penalises(plan) and plan.runtime.loop == "keras":
         lines += [
-            f"for variable in model.trainable_variables:  # {plan.regularization.l2} * sum(w**2)",
+            "for variable in model.trainable_variables:",
             "    if variable.name in KERNELS and variable.regularizer is None:",
-            f"        variable.regularizer = keras.regularizers.L2({plan.regularization.l2})",
+            f"        variable.regularizer = {penalty_source(plan)}",
         ]
     lines += optimizer_lines(plan, "rates(total_updates)" if varies else repr(plan.schedule.peak))
     lines += _compile(task, plan, expressions)
@@ -147,10 +118,10 @@ def _looks_into_model(plan: Plan) -> bool:
     """Whether something is done with the model's layers or variables before training."""
     return (
         plan.precision.policy.startswith("mixed")
-        or plan.regularization.dropout != "as_model"
+        or drops(plan)
         or plan.architecture.batch_norm_momentum != "as_model"
         or rewrites_model(plan)
-        or (plan.regularization.l2 > 0 and plan.runtime.loop == "keras")
+        or (penalises(plan) and plan.runtime.loop == "keras")
         or looks_into_model(plan)
     )
 

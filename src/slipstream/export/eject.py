@@ -14,11 +14,13 @@ from slipstream.errors import PlanError, SlipstreamError, TaskError
 from slipstream.export._architecture_part import refuse_phases, rewrite_definitions
 from slipstream.export._copied import names_in, needs
 from slipstream.export._data_part import Loading, loading
+from slipstream.export._drop_part import DROP_NAMES
 from slipstream.export._folder_source import folder_data, folder_source
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
 from slipstream.export._loss_part import changes_in_words
 from slipstream.export._model_part import build_function, model_definitions
 from slipstream.export._objects import literal
+from slipstream.export._penalty_part import PENALTY_NAMES
 from slipstream.export._rates_part import rates_part
 from slipstream.export._task_source import TaskSource, task_source
 from slipstream.plan import Plan
@@ -30,10 +32,13 @@ from slipstream.tasks._references import BY_VALUE
 # What the script itself calls things; a task that has such a name gets the script's renamed.
 OWN_NAMES = (
     *("SEED", "EPOCHS", "BATCH_SIZE", "SHIFT", "EVALUATIONS_PER_EPOCH", "MONITOR", "KERNELS"),
-    *("Batches", "RateTable", "AveragedWeights", "PenaltyInTraining", "StopAtTarget", "KeepBest"),
+    *("Batches", "RateTable", "AveragedWeights", "StopAtTarget", "KeepBest"),
+    "EarlyStopping",
+    *PENALTY_NAMES,
+    *DROP_NAMES,
     *("AsymmetricMeanSquaredError", "SparseFocalCrossentropy", "F1", "ConfusionMatrix"),
     "ExpectedCalibrationError",
-    *("augment", "rates", "set_dropout", "smoothed_cross_entropy", "build", "main"),
+    *("augment", "rates", "smoothed_cross_entropy", "build", "main"),
     *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
     *("Extras", "extended", "rate_factors", "Lars", "ScheduleFreeAdamW"),
     *("normalizations", "batches_for_norms", "renew_norms", "updates_per_epoch"),

@@ -13,7 +13,10 @@ from slipstream.backends._cuda import Rates
 from slipstream.lowering._update import NativeUpdate, Numbers
 
 # What Keras computes of others it computes with numbers that come from the host.
-NATIVE_REGULARIZERS = (type(None), keras.regularizers.L1, keras.regularizers.L2)
+NATIVE_REGULARIZERS = (
+    *(type(None), keras.regularizers.L1),
+    *(keras.regularizers.L2, keras.regularizers.L1L2),
+)
 PLAIN = (bool, int, float, str, type(None))
 
 

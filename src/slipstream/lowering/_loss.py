@@ -79,7 +79,9 @@ def penalty(variable: Any) -> Tensor:
     """Return what the regularizer of a variable adds to the loss."""
     regularizer, weight = variable.regularizer, variable._value
     total: Tensor
-    if type(regularizer) is keras.regularizers.L2:
+    if type(regularizer) is keras.regularizers.L1L2:
+        total = weight.abs().sum() * regularizer.l1 + weight.square().sum() * regularizer.l2
+    elif type(regularizer) is keras.regularizers.L2:
         total = weight.square().sum() * regularizer.l2
     elif type(regularizer) is keras.regularizers.L1:
         total = weight.abs().sum() * regularizer.l1

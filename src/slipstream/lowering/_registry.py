@@ -51,4 +51,5 @@ def _refuse_extras(layer: Any) -> None:
     if getattr(layer, "_remat_mode", None) is not None:
         raise NotLoweredError("it is to be rematerialized")
     if "call" in vars(layer):
-        raise NotLoweredError("its call was replaced")
+        why = getattr(vars(layer)["call"], "why", "its call was replaced")
+        raise NotLoweredError(why)

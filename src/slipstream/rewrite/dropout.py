@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -16,33 +17,54 @@ DROPOUT_LAYERS = (
 )
 
 
-def set_dropout(model: Any, rate: float) -> Any:
+def set_dropout(model: Any, rate: float, spared: Collection[Any] = ()) -> Any:
     """Set the rate of every Dropout layer; where there is none, put one before the outputs.
+
+    Those that leave out all of an example at once are no Dropout in this sense: they are how
+    models leave out residual branches.
 
     Args:
         model: A built Keras model.
         rate: Share of the units that are set to zero in training.
+        spared: Layers that keep their rates.
 
     Returns:
-        The model itself, or a copy with the same weights and the new layers.
+        The model itself, or one of its layers and new ones.
 
     Raises:
         PlanError: The model has no Dropout layer and no graph to put one into.
 
     Source: Srivastava et al., 2014 (JMLR 15).
     """
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, DROPOUT_LAYERS)]
+    found = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, DROPOUT_LAYERS)
+        and not leaves_out_examples(layer)
+        and not any(layer is other for other in spared)
+    ]
     for layer in found:
-        layer.rate = rate
-        if getattr(layer, "seed_generator", None) is None and rate > 0:
-            # Keras gives a layer that was made with rate 0 no random source, and built layers are
-            # locked against new ones.
-            layer._tracker.unlock()
-            layer.seed_generator = keras.random.SeedGenerator(layer.seed)
-            layer._tracker.lock()
+        set_rate(layer, rate)
     if found or rate == 0:
         return model
     return _insert_before_outputs(model, rate)
+
+
+def set_rate(layer: Any, rate: float) -> None:
+    """Set the rate of a Dropout layer."""
+    layer.rate = rate
+    if getattr(layer, "seed_generator", None) is None and rate > 0:
+        # Keras gives a layer that was made with rate 0 no random source, and built layers are
+        # locked against new ones.
+        layer._tracker.unlock()
+        layer.seed_generator = keras.random.SeedGenerator(layer.seed)
+        layer._tracker.lock()
+
+
+def leaves_out_examples(layer: Any) -> bool:
+    """Whether a layer is a Dropout with one draw for all that an example has there."""
+    lengths = getattr(layer, "noise_shape", None)
+    return isinstance(layer, keras.layers.Dropout) and bool(lengths) and set(lengths[1:]) == {1}
 
 
 def _insert_before_outputs(model: Any, rate: float) -> Any:
@@ -62,9 +84,8 @@ def _insert_before_outputs(model: Any, rate: float) -> Any:
             args = (dropout(args[0]), *args[1:])
         return layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(model, call_function=call)
-    copy.set_weights(model.get_weights())
-    return copy
+    # Of the same layers, not of copies.
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
 def _last_with_weights(tensor: Any) -> str:

@@ -1,0 +1,139 @@
+"""What a plan does to a model's layers against learning the training set by heart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipstream.errors import PlanError
+from slipstream.plan import Plan
+from slipstream.rewrite.drop_connect import drop_weights
+from slipstream.rewrite.dropout import set_dropout
+from slipstream.rewrite.penalty import Penalty
+from slipstream.rewrite.rewiring import can_be_rewired, graph_of
+from slipstream.rewrite.spatial_dropout import drop_channels
+from slipstream.rewrite.stochastic_depth import drop_branches
+
+
+def drop(model: Any, plan: Plan) -> tuple[Any, dict[str, str]]:
+    """Make a model drop units, channels, weights and branches while it trains.
+
+    Dropped weights come last: what makes a model anew does not know of them.
+
+    Args:
+        model: A built model.
+        plan: The plan.
+
+    Returns:
+        The model, or one of its layers and new ones, and what was done, by plan key.
+
+    Raises:
+        PlanError: The model has nothing of the kind that the plan drops.
+    """
+    settings = plan.regularization
+    applied: dict[str, str] = {}
+    spatial: list[Any] = []
+    if settings.spatial_dropout > 0:
+        model, spatial = _drop_channels(model, settings.spatial_dropout)
+        words = f"rate {settings.spatial_dropout}, {len(spatial)} layers"
+        applied["regularization.spatial_dropout"] = words
+    if settings.dropout != "as_model":
+        model = set_dropout(model, settings.dropout, spatial)
+        applied["regularization.dropout"] = f"rate {settings.dropout}"
+    if settings.stochastic_depth > 0:
+        model, rates = _drop_branches(model, settings.stochastic_depth)
+        words = f"{len(rates)} residual branches, rates {rates[0]:.3g} to {rates[-1]:.3g}"
+        applied["regularization.stochastic_depth"] = words
+    if settings.drop_connect > 0:
+        num_kernels = _drop_weights(model, settings.drop_connect)
+        applied["regularization.drop_connect"] = f"on {num_kernels} kernels"
+    return model, applied
+
+
+def penalise(model: Any, plan: Plan) -> tuple[Penalty, dict[str, str]]:
+    """Put the plan's penalties on a model's kernels.
+
+    Returns:
+        The penalty, and what was done, by plan key.
+
+    Raises:
+        PlanError: No kernel is there to be penalised.
+    """
+    settings = plan.regularization
+    scaled = settings.adaptive_gap > 0
+    penalty = Penalty(model, settings.l2, settings.l1, scaled=scaled)
+    keys = [f"regularization.{name}" for name in ("l1", "l2") if getattr(settings, name) > 0]
+    if keys and not penalty.num_kernels:
+        raise PlanError(
+            f"kernels that train and have no regularizer of their own, for {keys[0]}",
+            f"{type(model).__name__} '{model.name}', which has none",
+            f"Set {' = 0 and '.join(keys)} = 0.",
+        )
+    applied = dict.fromkeys(keys, f"on {penalty.num_kernels} kernels")
+    if scaled:
+        limit = settings.adaptive_limit
+        applied |= {
+            "regularization.adaptive_gap": f"a factor on {' and '.join(keys)}, 1 at first",
+            "regularization.adaptive_step": f"at most times {settings.adaptive_step:g} at once",
+            "regularization.adaptive_limit": f"from {1 / limit:.3g} to {limit:.3g}",
+        }
+    return penalty, applied
+
+
+def _drop_channels(model: Any, rate: float) -> tuple[Any, list[Any]]:
+    key = "regularization.spatial_dropout"
+    if graph_of(model) is None:
+        raise _no_graph(model, key)
+    if not can_be_rewired(model):
+        raise _own_class(model, key)
+    model, layers = drop_channels(model, rate)
+    if not layers:
+        raise PlanError(
+            f"a convolution before the outputs, for {key}",
+            f"a model without one, '{model.name}'",
+            f"Set {key} = 0; regularization.dropout drops single units.",
+        )
+    return model, layers
+
+
+def _drop_branches(model: Any, rate: float) -> tuple[Any, list[float]]:
+    key = "regularization.stochastic_depth"
+    if graph_of(model) is None:
+        raise _no_graph(model, key)
+    if not can_be_rewired(model):
+        raise _own_class(model, key)
+    model, rates = drop_branches(model, rate)
+    if not rates:
+        raise PlanError(
+            f"residual branches, each added to a shortcut of equal shape, for {key}",
+            f"a model without any, '{model.name}'",
+            f"Set {key} = 0.",
+        )
+    return model, rates
+
+
+def _drop_weights(model: Any, rate: float) -> int:
+    num_kernels = drop_weights(model, rate)
+    if not num_kernels:
+        raise PlanError(
+            "a Dense or convolutional layer that trains, before those that make the outputs, for "
+            "regularization.drop_connect",
+            f"a model without one, '{model.name}'",
+            "Set regularization.drop_connect = 0.",
+        )
+    return num_kernels
+
+
+def _no_graph(model: Any, key: str) -> PlanError:
+    return PlanError(
+        f"a model of connected layers, whose graph can be read, for {key}",
+        f"{type(model).__name__}, a class with a call of its own",
+        f"Set {key} = 0, or build the model with keras.Model(inputs, outputs).",
+    )
+
+
+def _own_class(model: Any, key: str) -> PlanError:
+    return PlanError(
+        f"a model whose class takes inputs and outputs alone, for {key}",
+        f"{type(model).__name__}, which cannot be made anew around its layers",
+        f"Set {key} = 0, or let the class take (inputs, outputs, name).",
+    )
