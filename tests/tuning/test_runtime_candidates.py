@@ -89,7 +89,7 @@ def test_precision_is_left_alone_unless_allowed():
 
 
 def test_augmentation_keeps_the_data_on_the_host():
-    base = Plan().edit({"augmentation.shift": 1})
+    base = Plan().edit({"augmentation.rand_ops": 1})
     seen = walk(make_space(make_facts(**IMAGES), base))
     assert {candidate.plan.data.cache for candidate in seen} == {"host"}
 

@@ -10,24 +10,28 @@ from typing import Any
 import keras
 import numpy as np
 
-from slipstream.backends import set_graph_bfloat16
 from slipstream.backends.seeding import set_random_seed
+from slipstream.data.mixed_labels import MixedLabels
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Data, Split
 from slipstream.engine.extras import applied_to_optimizer, extras_of
+from slipstream.engine.hybrid import keep_in_float32
 from slipstream.engine.losses import (
     learned_weights,
     resolve_loss,
     resolve_metrics,
     training_loss,
 )
+from slipstream.engine.mixing import few_mixed
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.engine.outputs import output_facts
 from slipstream.engine.phases import Phases
+from slipstream.engine.precision import scaled, set_formats, set_policies
 from slipstream.engine.regularize import drop, penalise
 from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
 from slipstream.ops.optimizer_extras import Extras
 from slipstream.plan import Plan
+from slipstream.plan.augmentation import mixes_labels
 from slipstream.plan.losses import changes_loss
 from slipstream.rewrite.initialization import SCALED_BY
 from slipstream.rewrite.normalization import set_batch_norm_momentum
@@ -40,10 +44,12 @@ from slipstream.task import Task
 class Built:
     """A compiled model, with what the engine needs to judge it by the task's own loss.
 
-    `phases` are what it is trained in, where the plan has two; it stands in the first. `plain` are
-    the same layers without those that drop channels and branches: weights fit the task's own model
-    when they are written from it. `applied` states what was done of the plan, by plan key, and
-    `notes` what was not, and why. Both are added to when the program is opened.
+    `phases` are what it is trained in, where the plan has two; it stands in the first.
+    `labels` says how labels are mixed, where the plan mixes examples. `plain` are the same layers
+    without those that drop channels and branches: weights fit the task's own model when they are
+    written from it. `applied` states what was
+    done of the plan, by plan key, and `notes` what was not, and why. Both are added to when the
+    program is opened.
     """
 
     model: Any
@@ -51,6 +57,7 @@ class Built:
     task_loss: Any
     applied: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    labels: MixedLabels | None = None
     phases: Phases | None = None
     plain: Any = None
 
@@ -92,12 +99,13 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     """
     check_backend(plan)
     set_random_seed(plan.seeds.seed)
-    _set_precision(plan)
+    formats = set_formats(plan)
     model = build_model(task, data.train)
     _refuse_own_step(model, plan)
     model, applied = _rewritten(model, plan, data.train)
-    if plan.precision.policy.startswith("mixed"):
-        applied["precision.policy"] = _keep_outputs_in_float32(model, plan.precision.policy)
+    applied |= formats
+    policies, notes = set_policies(model, plan)
+    applied |= policies
     plain = model
     model, dropped = drop(model, plan)
     applied |= dropped
@@ -115,16 +123,23 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     _compile(task, plan, model, learning_rate, extras)
     applied |= applied_to_optimizer(plan, model, extras)
     task_loss = model._compile_loss
+    labels = None
     if plan.runtime.loop == "slipstream":
         # Keras' fit does it by itself, with a first look at the data that advances their shuffling.
         _build_state(model, data.train)
-    if changes_loss(plan):
+    if changes_loss(plan) or mixes_labels(plan):
         outputs = list(output_facts(task, model, data.train))
-        training = training_loss(task, plan, model, outputs, log_variances)
+        training = training_loss(task, plan, model, outputs, log_variances, data.train)
         model._compile_loss = training.compiled
-        _build_state(model, data.train)
+        _build_state(model, data.train, training.labels)
+        labels = training.labels
         applied |= training.applied
-    return Built(model, penalty, task_loss, applied, phases=phases, plain=plain)
+    built = Built(model, penalty, task_loss, applied, notes, labels, phases, plain)
+    if plan.precision.float32_layers == "auto":
+        with built.judged_by_the_task():
+            found = keep_in_float32(model, plan, data.train)
+        applied["precision.float32_layers"] = found
+    return built
 
 
 def build_model(task: Task, train: Split) -> Any:
@@ -188,7 +203,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
         optimizer.build(model.trainable_variables)
     try:
         model.compile(
-            optimizer=optimizer,
+            optimizer=scaled(optimizer, plan),
             loss=resolve_loss(task.loss),
             loss_weights=task.loss_weights,
             metrics=resolve_metrics(task.metrics) or None,
@@ -205,39 +220,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
         ) from error
 
 
-def _build_state(model: Any, train: Split) -> None:
+def _build_state(model: Any, train: Split, labels: MixedLabels | None = None) -> None:
     """Make every variable of optimizer, loss and metrics, so that a step makes none."""
     few = train.take(np.arange(min(2, train.num_examples)))
-    model._symbolic_build(data_batch=few.parts())
-
-
-def _set_precision(plan: Plan) -> None:
-    if plan.runtime.backend == "tensorflow":
-        # Off again, too: the plan before this one may have switched it on.
-        set_graph_bfloat16(plan.precision.policy == "graph_bfloat16")
-    keras.config.set_dtype_policy(
-        plan.precision.policy if plan.precision.policy.startswith("mixed") else "float32"
-    )
-
-
-def _keep_outputs_in_float32(model: Any, policy: str) -> str:
-    """Put the policy on layers that did not take it themselves; outputs stay in float32."""
-    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
-    if not any(layer.dtype_policy.name == policy for layer in layers if layer.weights):
-        # A model that was loaded carries its own policies: the global one passed it by.
-        for layer in layers:
-            layer.dtype_policy = policy
-    outputs = list(_output_layers(model))
-    for layer in outputs:
-        for part in layer._flatten_layers():
-            part.dtype_policy = "float32"
-    return f"{policy}, {len(outputs)} output layers in float32"
-
-
-def _output_layers(model: Any) -> Iterator[Any]:
-    for tensor in getattr(model, "outputs", None) or []:
-        operation = tensor._keras_history.operation
-        if isinstance(operation, keras.Model):
-            yield from _output_layers(operation)
-        elif isinstance(operation, keras.layers.Layer):
-            yield operation
+    model._symbolic_build(data_batch=few_mixed(few, labels) if labels else few.parts())

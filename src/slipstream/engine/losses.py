@@ -10,6 +10,9 @@ from typing import Any
 import keras
 from keras.src.trainers.compile_utils import CompileLoss
 
+from slipstream.data.mixed_labels import MixedLabels
+from slipstream.data.splits import Split
+from slipstream.engine.mixing import mixed_labels
 from slipstream.errors import PlanError
 from slipstream.ops.loss_weights import LogVariances, UncertaintyWeightedLoss
 from slipstream.ops.losses import (
@@ -19,6 +22,7 @@ from slipstream.ops.losses import (
 )
 from slipstream.ops.metrics import METRICS
 from slipstream.plan import Plan
+from slipstream.plan.augmentation import mixes_labels
 from slipstream.plan.losses import (
     LEARNED,
     JudgedOutput,
@@ -42,14 +46,26 @@ _FUNCTIONS = {
     "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
     "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
 }
+# What Keras, or ops, calls the plan's settings.
+_SETTINGS = {
+    "loss.from_logits": "from_logits",
+    "loss.delta": "delta",
+    "loss.asymmetry": "asymmetry",
+    "loss.focus": "gamma",
+    "loss.balance": "alpha",
+}
 
 
 @dataclass(frozen=True)
 class TrainingLoss:
-    """A loss for training in place of the task's own, and what was done of the plan, by key."""
+    """A loss for training in place of the task's own, and what was done of the plan, by key.
+
+    `labels` says how labels are mixed, where the plan mixes examples.
+    """
 
     compiled: Any
     applied: dict[str, str] = field(default_factory=dict)
+    labels: MixedLabels | None = None
 
 
 def resolve_loss(loss: Any) -> Any:
@@ -121,6 +137,7 @@ def training_loss(
     model: Any,
     outputs: Sequence[OutputFacts],
     log_variances: LogVariances | None,
+    train: Split,
 ) -> TrainingLoss:
     """Return the loss that a plan trains with.
 
@@ -139,6 +156,7 @@ def training_loss(
     applied: dict[str, str] = {}
     if chosen:
         applied["loss.name"] = _chosen_in_words(chosen)
+        applied |= _settings_in_words(plan, chosen)
     smoothed = [name for name, choice in chosen.items() if "Crossentropy" in choice.class_name]
     for name in names:
         if name in chosen:
@@ -151,6 +169,9 @@ def training_loss(
     if smoothing > 0:
         _refuse_no_smoothing(smoothed, own)
         applied["regularization.label_smoothing"] = str(smoothing)
+    labels = None
+    if mixes_labels(plan):
+        labels, losses[names[0]] = mixed_labels(plan, model, outputs, losses, train)
     nest = _like(own, losses, names, model)
     output_names = getattr(model, "output_names", None)
     if log_variances is not None:
@@ -161,7 +182,8 @@ def training_loss(
     if fixed:
         weights = _like(own, fixed, names, model)
         applied["loss.weights"] = ", ".join(f"{name}={fixed[name]:g}" for name in fixed)
-    return TrainingLoss(CompileLoss(nest, weights, output_names=output_names), applied)
+    compiled = CompileLoss(nest, weights, output_names=output_names)
+    return TrainingLoss(compiled, applied, labels)
 
 
 def from_choice(choice: LossChoice) -> Any:
@@ -201,6 +223,17 @@ def _chosen_in_words(chosen: Mapping[str, LossChoice]) -> str:
         + (f" {dict(choice.config)}" if choice.config else "")
         for name, choice in chosen.items()
     )
+
+
+def _settings_in_words(plan: Plan, chosen: Mapping[str, LossChoice]) -> dict[str, str]:
+    """Return the settings of losses that the plan changes by its keys, output by output."""
+    words: dict[str, str] = {}
+    for key in _SETTINGS.keys() & plan.difference(Plan()).keys():
+        setting = _SETTINGS[key]
+        known = {name: c.config[setting] for name, c in chosen.items() if setting in c.config}
+        if known:
+            words[key] = ", ".join(f"{name}: {value}" for name, value in known.items())
+    return words
 
 
 def _refuse_no_smoothing(smoothed: Sequence[str], own: Any) -> None:

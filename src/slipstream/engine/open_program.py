@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
-from slipstream.backends import Program, open_program
-from slipstream.data.splits import Data
+from slipstream.backends import Preparation, Program, Shares, open_program, shares_of
+from slipstream.data.splits import Arrays, Data
 from slipstream.engine.build import Built
 from slipstream.engine.feed import Feed
+from slipstream.engine.mixing import Prepared
+from slipstream.engine.stream import in_memory
 from slipstream.plan import Plan
 
 
@@ -37,6 +40,9 @@ def open_model(
     lowering: bool,
     capture: bool = True,
     sharpness: float = 0.0,
+    shares: Shares | None = None,
+    overflows: bool = False,
+    preparation: Preparation | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Opened:
     """Open a compiled and built model on the backend that Keras runs on.
@@ -48,16 +54,23 @@ def open_model(
             others compile the step as a whole.
         capture: Whether lowered steps on a GPU are recorded and replayed.
         sharpness: The radius within which the worst gradient is taken; 0 is off.
+        shares: What micro-batches count, where that is not their share of the examples.
+        overflows: Whether what is measured of a batch is left out where it is not finite.
+        preparation: What is done to examples in the step.
         note: Told what else a record should say, now or while training.
     """
     backend = keras.backend.backend()
-    settings: dict[str, Any] = {"jit": jit, "sharpness": sharpness}
+    settings: dict[str, Any] = {"jit": jit, "sharpness": sharpness, "shares": shares}
+    settings |= {"overflows": overflows, "preparation": preparation}
     if backend != "torch" or not lowering:
         return Opened(open_program(model, backend, **settings))
     # Imports PyTorch.
     from slipstream.lowering import lower_step
 
-    step = lower_step(model, unrecorded="each update differentiates twice" if sharpness else "")
+    unrecorded = "each update differentiates twice" if sharpness else ""
+    if preparation is not None:
+        unrecorded = "examples are changed in the step"
+    step = lower_step(model, unrecorded=unrecorded)
     if capture:
         for reason in step.notes:
             note(reason)
@@ -72,17 +85,31 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     what was built.
     """
     jit = {"auto": built.model.jit_compile, "on": True, "off": False}[plan.runtime.jit]
+    augmenter = feed.augmenter
     opened = open_model(
         built.model,
         jit=jit,
         lowering=plan.runtime.lowering,
         capture=plan.runtime.jit != "off",
         sharpness=plan.optimizer.sam,
+        shares=shares_of(built.model, _few(data)) if feed.is_in_parts else None,
+        overflows=plan.precision.policy == "mixed_float16",
+        preparation=Prepared(augmenter, built.labels) if augmenter.is_in_step else None,
         note=built.notes.append,
     )
+    built.applied.update(augmenter.applied)
     if opened.native:
         built.applied["runtime.lowering"] = opened.native
-    built.notes.extend(f"Left to Keras: {fallback}" for fallback in opened.fallbacks)
+    if feed.is_in_parts:
+        parts = f"{feed.num_micro_batches} batches of {feed.at_a_time} make an update"
+        built.applied["batch.accumulation"] = parts
+    fallbacks = [f"Left to Keras: {fallback}" for fallback in opened.fallbacks]
+    # A program may be opened again, with smaller batches.
+    built.notes.extend(note for note in fallbacks if note not in built.notes)
     if feed.is_placed:
-        opened.program.place(data.train)
+        opened.program.place(in_memory(data.train, plan.data.threads))
     return opened.program
+
+
+def _few(data: Data) -> Arrays:
+    return data.train.take(np.arange(min(2, data.train.num_examples))).parts()

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends import Program, TrainingState, restore_state, state_of
+from slipstream.backends import Program, TrainingState, overrides, restore_state, state_of
 from slipstream.data.order import Position
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
@@ -19,15 +19,20 @@ from slipstream.engine.evaluation import named, norm_renewal, weights_for_evalua
 from slipstream.engine.events import Progress
 from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
 from slipstream.engine.limits import Limits
+from slipstream.engine.loss_scale import LossScaleWatch
+from slipstream.engine.memory import is_out_of_memory
 from slipstream.engine.open_program import open_for
 from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.steering import Steering
+from slipstream.engine.waiting import waited_for
 from slipstream.engine.watch import Watch
 from slipstream.errors import RecordError, TrainingError
 from slipstream.ops.plateau import Plateau
 from slipstream.plan import Plan
 from slipstream.record import Point, Signal
+
+ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
 
 
 class OwnLoop:
@@ -62,9 +67,11 @@ class OwnLoop:
         self._plateau = Plateau(plan.schedule, recorder.mode) if watches else None
         self._plan = plan
         self._recorder = recorder
-        self._validation = evaluation_batches(
-            data.validation, evaluation_batch_size(plan.batch.size)
-        )
+        self._scaling = LossScaleWatch(plan, built.model.optimizer)
+        self._at_most = evaluation_batch_size(plan.batch.size)
+        self._validation = evaluation_batches(data.validation, self._at_most)
+        # Where the training goes on from when memory runs out; None where it cannot.
+        self._kept: TrainingState | None = None
         self._renew = norm_renewal(plan, data.train)
         scaled = built.penalty.factor
         self._steering = Steering(scaled, plan, data) if scaled is not None else None
@@ -76,23 +83,43 @@ class OwnLoop:
     def run(self, limits: Limits) -> str:
         """Train from where it stands until the plan, an observer or a limit ends it.
 
+        Where memory runs out, it goes on from its last evaluation: with the same updates, made of
+        smaller batches.
+
         Args:
             limits: What may end it early.
 
         Returns:
-            The outcome. The program may have work left to do.
+            The outcome.
         """
         try:
-            return self._train(limits)
+            self._keep()
+            outcome = self._train_with_what_fits(limits)
+            self.synchronize()
+            note = self._scaling.note(self.update)
+            self._built.notes.extend([note] if note else [])
+            return outcome
         finally:
+            self._feed.close()
             self._watch.close(self.update)
+
+    def _train_with_what_fits(self, limits: Limits) -> str:
+        while True:
+            try:
+                return self._train(limits)
+            except Exception as error:
+                if not is_out_of_memory(error) or not self._can_split():
+                    raise
+            # Not within the handler: an error keeps alive what failed.
+            self._split()
 
     def _train(self, limits: Limits) -> str:
         points = self._feed.evaluation_points()
-        start = self.position
+        start, ahead = self.position, self._feed.is_read_ahead
         for epoch in range(start.epoch, self._plan.duration.epochs):
             done = start.update if epoch == start.epoch else 0
-            for block in self._feed.epoch(epoch, done):
+            blocks = self._feed.epoch(epoch, done)
+            for block in waited_for(blocks, self._opened, self._recorder.clock, ahead):
                 for part in self._phased(block):
                     self._step(part)
                 done += block.count
@@ -123,6 +150,12 @@ class OwnLoop:
         """Wait until all is done, and hand the state to Keras' variables."""
         self._program.synchronize()
 
+    def _opened(self) -> Program:
+        return self._program
+
+    def _update_at(self, position: Position) -> int:
+        return position.epoch * self._feed.updates_per_epoch + position.update
+
     def hand_out(self) -> TrainingState:
         """Return the complete state of the training; not while it runs."""
         self._program.synchronize()
@@ -146,7 +179,7 @@ class OwnLoop:
                 "Go on with the data and the plan that the state was handed out with.",
             )
         self._program.synchronize()
-        self._stand_at(position.epoch * updates + position.update)
+        self._stand_at(self._update_at(position))
         try:
             restore_state(self._built.model, state)
         except RecordError:
@@ -155,7 +188,8 @@ class OwnLoop:
         self._program.resume()
         if self._plateau is not None:
             self._plateau.restore(state.plateau)
-        self.update = position.epoch * updates + position.update
+        self.update = self._update_at(position)
+        self._scaling.resume(self.update)
 
     def _step(self, block: Block | Ragged) -> None:
         self._watch.before_updates(self.update)
@@ -196,11 +230,16 @@ class OwnLoop:
         if phases is None or not phases.is_other_at(update, self._feed):
             return False
         self._program.synchronize()
+        note = self._scaling.note(self.update)
+        self._built.notes.extend([note] if note else [])
         phases.change(self._feed, self._data.train)
         self._program.place(None)
         with kept_metrics(model):
             self._program = open_for(self._built, self._plan, self._feed, self._data)
         self._watch.use(self._program)
+        begun_at = phases.num_frozen(self._feed) if phases.is_second else 0
+        self._scaling = LossScaleWatch(self._plan, model.optimizer, begun_at)
+        self._scaling.resume(update)
         self._first_seconds.clear()
         return True
 
@@ -215,14 +254,14 @@ class OwnLoop:
         self._program.synchronize()
         training = self._program.read_metrics()
         training |= read_clipping(self._built.model.optimizer)
+        training |= self._scaling.read(self.update, training)
         clock.add("train", time.perf_counter() - start)
         start = time.perf_counter()
         model = self._built.model
         with self._built.judged_by_the_task(), weights_for_evaluation(model, self._renew):
-            values = {**training, **named(self._program.evaluate(self._validation), "val_")}
+            values = {**training, **named(self._evaluated(), "val_")}
             if self._steering is not None:
-                at_most = evaluation_batch_size(self._plan.batch.size)
-                gap = self._steering.measure(self._program, at_most, values["val_loss"])
+                gap = self._steering.measure(self._program, self._at_most, values["val_loss"])
                 values |= gap
             self._book("evaluate", "evaluate", time.perf_counter() - start)
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
@@ -235,6 +274,68 @@ class OwnLoop:
         self._program.resume()
         self._watch_for_a_plateau(point)
         self._refuse_divergence(values, epoch)
+        self._keep()
+
+    def _evaluated(self) -> dict[str, float]:
+        while True:
+            try:
+                return self._program.evaluate(self._validation)
+            except Exception as error:
+                if not is_out_of_memory(error) or self._at_most == 1:
+                    raise
+            self._at_most = max(len(next(leaves(batch))) for batch in self._validation) // 2 or 1
+            self._validation = evaluation_batches(self._data.validation, self._at_most)
+            self._built.notes.append(
+                f"Out of memory in the evaluation after update {self.update}: from there on at "
+                f"most {self._at_most} examples are evaluated at a time."
+            )
+
+    def _keep(self) -> None:
+        """Keep the state, to go on from where memory runs out."""
+        if self._feed.at_a_time == 1 or overrides(self._built.model, "train_step"):
+            return
+        try:
+            self._kept = self.hand_out()
+        except MemoryError:
+            self._kept = None
+
+    def _can_split(self) -> bool:
+        return self._kept is not None and self._feed.smaller_part() is not None
+
+    def _split(self) -> None:
+        """Stand at the last evaluation, with smaller batches."""
+        update, before, kept = self.update, self._feed.at_a_time, self._kept
+        at_a_time = self._feed.smaller_part()
+        assert kept is not None and at_a_time is not None
+        self._program.place(None)
+        # It is not to hand on what it holds: that may be half an update.
+        self._program.resume()
+        self._feed.close()
+        self._feed = Feed(self._data.train, self._plan, at_a_time)
+        self._stand_at(self._update_at(kept.position))
+        restore_state(self._built.model, kept)
+        self._program = open_for(self._built, self._plan, self._feed, self._data)
+        self._watch.use(self._program)
+        self._first_seconds.clear()
+        self.take_back(kept)
+        parts = self._feed.num_micro_batches
+        self._built.applied["batch.size"] = f"{at_a_time} examples at a time"
+        self._built.notes.append(
+            f"Out of memory with {before} examples at a time, after update {update}: from update "
+            f"{self.update} on {at_a_time} are taken at a time and the gradients of {parts} such "
+            "batches make an update. It is the same update but for layers that look at a whole "
+            "batch (BatchNormalization), and for random numbers."
+        )
+        self._recorder.signal(
+            Signal(
+                epoch=self.epochs,
+                step=self.update,
+                kind="out_of_memory",
+                seen=f"no memory for {before} examples at a time; it goes on with {at_a_time}",
+                advice=f"Set batch.size = {at_a_time} and batch.accumulation = {parts}: the same "
+                "updates, and no time lost over what does not fit.",
+            )
+        )
 
     def _watch_for_a_plateau(self, point: Point) -> None:
         if self._plateau is not None and self._plateau.observe(self._recorder.watched(point)):
@@ -245,6 +346,7 @@ class OwnLoop:
             )
 
     def _refuse_divergence(self, values: dict[str, float], epoch: float) -> None:
+        self._scaling.refuse_endless_overflow(self.update)
         if math.isfinite(values.get("loss", 0.0)):
             return
         # Under float16 the loss scale skips a step that overflows, yet its loss is logged: the
@@ -252,7 +354,7 @@ class OwnLoop:
         scaled = self._plan.precision.policy == "mixed_float16"
         if scaled and math.isfinite(values.get("val_loss", 0.0)):
             return
-        advice = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
+        advice = self._scaling.advice or ADVICE
         seen = f"a training loss of {values['loss']}"
         self._recorder.signal(
             Signal(epoch=epoch, step=self.update, kind="divergence", seen=seen, advice=advice)

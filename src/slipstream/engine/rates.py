@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from slipstream.engine.feed import Feed
 from slipstream.ops.schedules import learning_rates, momenta, num_warmup_updates
 from slipstream.plan import Plan
+from slipstream.plan.rates import rate_factor, written_out
 
 
 def rates_of(plan: Plan, feed: Feed) -> NDArray[np.float64]:
     """Return the learning rate of each update of a run, shape (updates,)."""
     total = feed.updates_per_epoch * plan.duration.epochs
-    rates = learning_rates(plan.schedule, total, feed.updates_per_epoch)
+    rates = learning_rates(written_out(plan).schedule, total, feed.updates_per_epoch)
     if plan.transfer.is_on:
         rates[plan.transfer.num_frozen(plan.duration.epochs, feed.updates_per_epoch) :] *= (
             plan.transfer.rate
@@ -47,6 +48,10 @@ def applied_to_rates(plan: Plan, feed: Feed) -> dict[str, str]:
     total = feed.updates_per_epoch * plan.duration.epochs
     num_warmup = num_warmup_updates(schedule, total, feed.updates_per_epoch)
     applied = {"schedule.name": f"{schedule.name} over {total} updates"}
+    if plan.batch.rate_scaling != "none":
+        rule = f"{plan.batch.rate_scaling}: rates times {rate_factor(plan):.4g}"
+        applied["batch.rate_scaling"] = rule
+        applied["batch.rate_base"] = f"{plan.batch.rate_base} examples an update"
     if num_warmup:
         applied["schedule.warmup"] = f"{num_warmup} updates"
     if schedule.momentum_low:

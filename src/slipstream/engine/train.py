@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from slipstream.backends import open_program
 from slipstream.data.splits import Data, to_data
+from slipstream.engine.applied import state_applied
+from slipstream.engine.bounds import bound_of
 from slipstream.engine.build import Built, build
 from slipstream.engine.evaluation import norm_renewal, weights_for_evaluation
 from slipstream.engine.events import Finished, Observer, Started
@@ -25,6 +27,7 @@ from slipstream.engine.landscape import landscape
 from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
+from slipstream.engine.pipeline import prepared, refuse_idle
 from slipstream.engine.rates import applied_to_rates, cycle_momentum, rates_of
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.wrong_images import refuse_other_than_images
@@ -32,9 +35,11 @@ from slipstream.environment import environment, peak_memory_bytes
 from slipstream.errors import InputError, PlanError, TrainingError
 from slipstream.loss_surface import LandscapeSettings, write_landscape
 from slipstream.plan import Plan
+from slipstream.plan.accounting import unapplied
 from slipstream.plan.losses import changes_loss
 from slipstream.record import (
     WEIGHTS_FILE,
+    Bound,
     Failure,
     Outcome,
     Record,
@@ -191,7 +196,10 @@ def _failure(error: Exception) -> Failure:
 def _train(
     task: Task, plan: Plan, data: Data, recorder: Recorder, run: _Run, limits: Limits
 ) -> str:
+    pipeline = prepared(data, plan)
+    data = pipeline.data
     built, feed, rates = _prepare(task, plan, data)
+    built.applied.update(pipeline.applied)
     run.built = built
     own = plan.runtime.loop == "slipstream"
     if own:
@@ -200,6 +208,7 @@ def _train(
     else:
         loop = KerasLoop(built, rates, data, plan, recorder)
     run.loop = loop
+    state_applied(task, plan, built, feed, data.train.num_examples)
     recorder.clock.add("build", recorder.clock.seconds)
     recorder.tell(Started(plan, len(rates), feed.updates_per_epoch))
     try:
@@ -211,8 +220,7 @@ def _train(
                 loop.synchronize()
         raise
     recorder.clock.add("total", recorder.clock.seconds)
-    if isinstance(loop, OwnLoop):
-        loop.synchronize()
+    if own:
         _leave_final_weights(built.model, recorder, norm_renewal(plan, data.train))
     elif recorder.best_weights is not None:
         built.model.set_weights(recorder.best_weights)
@@ -222,6 +230,7 @@ def _train(
 def _prepare(task: Task, plan: Plan, data: Data) -> tuple[Built, Feed, NDArray[np.float64]]:
     _check_monitor(task, plan)
     refuse_other_than_images(plan, data)
+    refuse_idle(plan, data)
     feed = Feed(data.train, plan)
     rates = rates_of(plan, feed)
     own = plan.runtime.loop == "slipstream"
@@ -288,6 +297,24 @@ def _check_monitor(task: Task, plan: Plan) -> None:
         )
 
 
+def _bound(job: _Job, recorder: Recorder, run: _Run) -> Bound | None:
+    if run.built is None or run.loop is None:
+        return None
+    spent, loop = recorder.clock.spent, run.loop
+    return bound_of(spent, loop.examples, loop.update, run.built.model, job.data.train, job.plan)
+
+
+def _notes(plan: Plan, run: _Run, outcome: str) -> list[str]:
+    if run.built is None:
+        return []
+    notes = list(run.built.notes)
+    # What a run does last is not stated where it was cut short.
+    missing = () if outcome in ("failed", "interrupted") else unapplied(plan, run.built.applied)
+    if missing:
+        notes.append(f"Nothing is known of what was done of {', '.join(missing)}.")
+    return notes
+
+
 def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
     task, plan, origin = job.task, job.plan, job.origin
     spent = recorder.clock.spent
@@ -315,6 +342,7 @@ def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
             build_seconds=spent.get("build", 0.0),
             compile_seconds=spent.get("compile", 0.0),
             train_seconds=spent.get("train", 0.0),
+            wait_seconds=spent.get("wait", 0.0),
             evaluate_seconds=spent.get("evaluate", 0.0),
             monitor_seconds=spent.get("monitor", 0.0),
             clock_seconds=total,
@@ -331,7 +359,8 @@ def _record(job: _Job, recorder: Recorder, run: _Run, outcome: str) -> Record:
         final_values=recorder.points[-1].values if recorder.points else {},
         test_values=run.test_values,
         applied=dict(run.built.applied) if run.built else {},
-        notes=list(run.built.notes) if run.built else [],
+        notes=_notes(plan, run, outcome),
+        bound=_bound(job, recorder, run) if outcome != "failed" else None,
         events=recorder.signals,
         points=recorder.points,
     )
