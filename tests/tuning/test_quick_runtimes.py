@@ -8,7 +8,7 @@ from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 
 def row(backend, compile_seconds, training_seconds, batch=32, **changes):
     return RuntimeRow(
-        label=f"{backend} {batch}",
+        label=f"{backend} {batch} {changes}",
         backend=backend,
         batch_size=batch,
         changes={"runtime.backend": backend, "batch.size": batch, **changes},
@@ -49,3 +49,13 @@ def test_failures_are_not_offered():
         message="said nothing",
     )
     assert offered(failed) == {}
+
+
+def test_fewer_bits_are_offered_where_they_are_faster_and_float32_beside_them():
+    half = {"precision.policy": "mixed_bfloat16"}
+    faster = offered(row("torch", 0.1, 1.0, **half), row("torch", 0.1, 1.5, batch=64))
+    assert list(faster) == ["torch", "torch in float32"]
+    assert faster["torch"]["precision.policy"] == "mixed_bfloat16"
+    assert "precision.policy" not in faster["torch in float32"]
+    slower = offered(row("torch", 0.1, 2.0, **half), row("torch", 0.1, 1.5, batch=64))
+    assert slower == {"torch": {"runtime.backend": "torch"}}

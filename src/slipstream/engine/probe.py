@@ -15,6 +15,7 @@ from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built, build
 from slipstream.engine.feed import Block, Feed, Ragged
 from slipstream.engine.open_program import open_for
+from slipstream.engine.pipeline import prepared, probed
 from slipstream.errors import PlanError
 from slipstream.plan import Plan
 from slipstream.task import Task
@@ -34,6 +35,7 @@ class Probe:
     """
 
     def __init__(self, task: Task, plan: Plan, data: Data) -> None:
+        data = probed(data, plan)
         start = time.perf_counter()
         self._feed = Feed(data.train, plan)
         self._built, self._program = _open(task, plan, data, self._feed)
@@ -126,6 +128,7 @@ def learning_rate_range(
         (arXiv:1506.01186).
     """
     plan = plan.adapt({"runtime.steps_per_execution": 1, "runtime.loop": "slipstream"})
+    data = prepared(data, plan).data
     feed = Feed(data.train, plan)
     _, program = _open(task, plan, data, feed)
     points: list[RatePoint] = []

@@ -129,5 +129,6 @@ def _sgd(rate: float) -> dict[str, str | float | bool]:
         "schedule.name": "constant",
         "schedule.warmup": 0.0,
         "schedule.peak": rate,
+        "batch.rate_scaling": "none",
         "clipping.global_norm": 0.0,
     }

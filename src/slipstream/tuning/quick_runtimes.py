@@ -17,13 +17,18 @@ def quick_runtimes(result: RuntimeResult) -> dict[str, dict[str, Value]]:
     """The best runtime of each backend for a run much shorter than planned, quickest first.
 
     A backend that compiles for long may be the fastest over the whole of a training and the last
-    to arrive where few epochs are enough; so each is on offer that is not far behind.
+    to arrive where few epochs are enough; so each is on offer that is not far behind. Where a
+    backend is quickest in fewer bits, its best in float32 is on offer too: which of them keeps the
+    quality is for trainings to tell.
     """
     seconds_of = {row.label: _seconds_of_short_run(row) for row in result.rows}
     best: dict[str, RuntimeRow] = {}
     for row in sorted(result.rows, key=lambda row: seconds_of[row.label]):
-        if math.isfinite(seconds_of[row.label]):
-            best.setdefault(row.backend, row)
+        if not math.isfinite(seconds_of[row.label]):
+            continue
+        quickest = best.setdefault(row.backend, row)
+        if row.is_float32 and not quickest.is_float32:
+            best.setdefault(f"{row.backend} in float32", row)
     if not best:
         return {}
     limit = FAR_BEHIND * min(seconds_of[row.label] for row in best.values())
