@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from slipstream.data.augment import STREAM
+from slipstream.export._augment_part import (
+    CHANGED,
+    augment_definitions,
+    has_one_hot_labels,
+    kinds_lines,
+)
 from slipstream.export._callbacks_part import (
     averaged_call,
     callback_definitions,
@@ -18,6 +23,7 @@ from slipstream.export._loss_part import TASK_LOSS, watches_task_loss
 from slipstream.export._model_part import build_call
 from slipstream.export._penalty_part import KERNELS, penalises, penalty_call
 from slipstream.plan import Plan
+from slipstream.plan.augmentation import augments, mixes_labels
 from slipstream.task import Task
 
 BATCHES = '''
@@ -28,7 +34,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         self.split = split
         self.num_examples = len(keras.tree.flatten(split)[0])
-        self.num_updates = {num_updates}{first_part}
+        self.num_updates = {num_updates}{first_part}{kinds}
         self.start_epoch(0)
 
     def start_epoch(self, epoch, logs=None):
@@ -41,21 +47,8 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         start = {start}
-        chosen = self.order[start : start + BATCH_SIZE]
         {batch}
-'''
-
-AUGMENT = '''
-def augment(images, draws):
-    """Move images by up to SHIFT pixels{and_mirror}; zeros come in from outside."""
-    num, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
-    rows = np.arange(height) - draws[:, :1] + SHIFT
-    columns = {columns}
-    columns = columns - draws[:, 1:2] + SHIFT
-    return padded[np.arange(num)[:, None, None], rows[:, :, None], columns[:, None, :]]
-'''
-
+{changed}'''
 
 VALIDATION_BATCH_SIZE = 1024
 
@@ -71,8 +64,6 @@ def loop_constants(task: Task, plan: Plan) -> list[str]:
             "# more memory. Only layers that look at a whole batch (BatchNormalization) differ.",
         ]
     lines.append(f"BATCH_SIZE = {effective}")
-    if plan.augmentation.shift or plan.augmentation.flip:
-        lines.append(f"SHIFT = {plan.augmentation.shift}")
     if plan.duration.evaluations_per_epoch > 1:
         lines.append(f"EVALUATIONS_PER_EPOCH = {plan.duration.evaluations_per_epoch}")
     if follows_monitor(task, plan):
@@ -87,9 +78,7 @@ def loop_constants(task: Task, plan: Plan) -> list[str]:
 
 def loop_definitions(task: Task, plan: Plan, load: Loading) -> list[str]:
     """Return the classes and functions that `main` of the script needs."""
-    parts = []
-    if plan.augmentation.shift or plan.augmentation.flip:
-        parts.append(_augment(plan))
+    parts = augment_definitions(task, plan, weighted="train" in load.weighted)
     if plan.runtime.loop == "slipstream":
         parts.append(_batches(plan, "train" in load.weighted))
     parts += callback_definitions(task, plan)
@@ -107,6 +96,14 @@ def main_function(task: Task, plan: Plan, load: Loading) -> str:
     elif "updates" in build:
         lines.append("updates = -(-len(keras.tree.flatten(train)[0]) // BATCH_SIZE)")
     lines.append(f"model = {build}")
+    if has_one_hot_labels(task, plan):
+        names = ["validation", "test"] if load.has_test else ["validation"]
+        one_hot = "one_hot_labels({}, num_classes)"
+        lines += [
+            "num_classes = model.output_shape[-1]",
+            "batches.split = " + one_hot.format("train"),
+            *(f"{name} = " + one_hot.format(name) for name in names),
+        ]
     several = plan.duration.evaluations_per_epoch > 1
     lines += _fit_several(task, plan) if several else _fit_once(task, plan, load)
     split = "test" if load.has_test else "validation"
@@ -189,21 +186,22 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
 def _batches(plan: Plan, has_weights: bool) -> str:
     keep = plan.batch.remainder == "keep"
     several = plan.duration.evaluations_per_epoch > 1
-    is_augmented = plan.augmentation.shift > 0 or plan.augmentation.flip
-    draw = ""
-    take = "keras.tree.map_structure(lambda array: array[chosen], self.split)"
-    batch = f"return {take}"
-    if is_augmented:
-        draw = _draw(plan)
-        names = "x, y, weights" if has_weights else "x, y"
-        images = "lambda a: augment(a, draws) if a.ndim == 4 else a"
-        batch = "\n        ".join(
-            [
-                "draws = self.draws[start : start + BATCH_SIZE]",
-                f"{names} = {take}",
-                f"return keras.tree.map_structure({images}, x), {names.removeprefix('x, ')}",
-            ]
-        )
+    draw = kinds = changed = ""
+    take = "keras.tree.map_structure(lambda array: array[chosen], {})"
+    batch = [
+        "chosen = self.order[start : start + BATCH_SIZE]",
+        f"return {take.format('self.split')}",
+    ]
+    if augments(plan):
+        draw = "\n        self.draws = draw_all(self.kinds, self.num_examples, SEED, epoch)"
+        kinds = "".join(f"\n        {line}" for line in kinds_lines(plan))
+        changed = CHANGED
+        batch = [
+            "places = np.arange(start, min(start + BATCH_SIZE, self.num_examples))",
+            "x, chosen = self.changed(places), self.order[places]",
+            f"others = {take.format('self.split[1:]')}",
+            *(_mixed(has_weights) if mixes_labels(plan) else ["return x, *others"]),
+        ]
     updates = "-(-self.num_examples // BATCH_SIZE)"
     if not keep:
         updates = "max(1, self.num_examples // BATCH_SIZE)"
@@ -213,31 +211,20 @@ def _batches(plan: Plan, has_weights: bool) -> str:
         draw=draw,
         length="self.last - self.first" if several else "self.num_updates",
         start="(self.first + index) * BATCH_SIZE" if several else "index * BATCH_SIZE",
-        batch=batch,
+        batch="\n        ".join(batch),
+        kinds=kinds,
+        changed=changed,
     )
 
 
-def _draw(plan: Plan) -> str:
-    lines = [
-        "",
-        "# A stream of its own, so that augmentation leaves the order alone.",
-        f"stream = np.random.Philox(key=[SEED, epoch], counter=[0, 0, 0, {STREAM}])",
-        "random = np.random.Generator(stream)",
-        "moves = random.integers(-SHIFT, SHIFT + 1, (self.num_examples, 2))",
+def _mixed(has_weights: bool) -> list[str]:
+    """Return the lines that mix examples, and return them."""
+    mixed = ['mix, draws = self.kinds["mix"], self.draws["mix"][places]']
+    mixed += [
+        "x = keras.tree.map_structure(",
+        "    lambda a: mix.apply(a, np.roll(a, -1, axis=0), draws), x",
+        ")",
     ]
-    if plan.augmentation.flip:
-        lines += [
-            "mirrors = random.integers(0, 2, (self.num_examples, 1))",
-            "self.draws = np.concatenate([moves, mirrors], axis=1)",
-        ]
-    else:
-        lines.append("self.draws = moves")
-    return "\n        ".join(lines)
-
-
-def _augment(plan: Plan) -> str:
-    columns = "np.arange(width)[None, :].repeat(num, 0)"
-    if plan.augmentation.flip:
-        columns += "\n    columns = np.where(draws[:, 2:3] == 1, width - 1 - columns, columns)"
-    and_mirror = " and mirror every second one" if plan.augmentation.flip else ""
-    return AUGMENT.format(columns=columns, and_mirror=and_mirror)
+    if has_weights:
+        return [*mixed, "return x, *mix_labels(*others, draws[:, -1])"]
+    return [*mixed, "return x, mix_labels(*others, draws[:, -1])"]

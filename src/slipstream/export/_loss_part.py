@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slipstream.errors import PlanError
+from slipstream.export._augment_part import has_one_hot_labels, loss_of_rows
 from slipstream.export._copied import copied
 from slipstream.export._objects import OWN_PREFIX, is_plain, literal, to_source
 from slipstream.plan import Plan
@@ -137,6 +138,8 @@ def loss_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
             "Plain Keras has no weights that are learned: write out those that were found good.",
         )
     smoothing = plan.regularization.label_smoothing
+    if has_one_hot_labels(task, plan):
+        return to_source(loss_of_rows(task.loss, smoothing), "loss")
     names_a_loss = any(name != "as_task" for name in plan.loss.names().values())
     if not smoothing and not names_a_loss:
         return to_source(task.loss, "loss") if is_plain(task.loss) else expressions["loss"]

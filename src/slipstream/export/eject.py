@@ -12,6 +12,7 @@ from typing import Any
 
 from slipstream.errors import PlanError, SlipstreamError, TaskError
 from slipstream.export._architecture_part import refuse_phases, rewrite_definitions
+from slipstream.export._augment_part import NAMES as AUGMENT_NAMES
 from slipstream.export._copied import names_in, needs
 from slipstream.export._data_part import Loading, loading
 from slipstream.export._drop_part import DROP_NAMES
@@ -21,26 +22,31 @@ from slipstream.export._loss_part import changes_in_words
 from slipstream.export._model_part import build_function, model_definitions
 from slipstream.export._objects import literal
 from slipstream.export._penalty_part import PENALTY_NAMES
+from slipstream.export._precision_part import format_imports
 from slipstream.export._rates_part import rates_part
 from slipstream.export._task_source import TaskSource, task_source
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
+from slipstream.plan.rates import written_out
 from slipstream.task import Task
 from slipstream.tasks import names, resolve
 from slipstream.tasks._references import BY_VALUE
 
 # What the script itself calls things; a task that has such a name gets the script's renamed.
 OWN_NAMES = (
-    *("SEED", "EPOCHS", "BATCH_SIZE", "SHIFT", "EVALUATIONS_PER_EPOCH", "MONITOR", "KERNELS"),
+    *("SEED", "EPOCHS", "BATCH_SIZE", "EVALUATIONS_PER_EPOCH", "MONITOR", "KERNELS"),
     *("Batches", "RateTable", "AveragedWeights", "StopAtTarget", "KeepBest"),
     "EarlyStopping",
     *PENALTY_NAMES,
     *DROP_NAMES,
     *("AsymmetricMeanSquaredError", "SparseFocalCrossentropy", "F1", "ConfusionMatrix"),
     "ExpectedCalibrationError",
-    *("augment", "rates", "smoothed_cross_entropy", "build", "main"),
+    *AUGMENT_NAMES,
+    *("rates", "smoothed_cross_entropy", "build", "main"),
     *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
     *("Extras", "extended", "rate_factors", "Lars", "ScheduleFreeAdamW"),
+    *("ClipWatch", "global_norm", "unit_axes", "SMALLEST_NORM", "CycledSGD", "CycledAdam"),
+    *("Plateau", "LowerOnPlateau", "momenta", "bounds", "spared"),
     *("normalizations", "batches_for_norms", "renew_norms", "updates_per_epoch"),
     *("callbacks", "updates", "ends", "part", "keep_best"),
 )
@@ -71,6 +77,7 @@ def eject(plan: Plan, task_reference: str) -> str:
         (True, False)
     """
     task = resolve(task_reference)
+    digest, plan = plan.digest(), written_out(plan)
     source = _source(task_reference, task)
     loaded = _load(task)
     load = loading(folder_data(Path(task_reference), loaded) if source.loads_model else loaded)
@@ -92,7 +99,7 @@ def eject(plan: Plan, task_reference: str) -> str:
     )
     own_names = (*OWN_NAMES, *names_in("\n".join(rewrite_definitions(plan))))
     ours = _with_expressions(_renamed(ours, source, own_names), source.expressions)
-    lines = [*_head(task, plan), *_imports(plan, source, ours), "", *_body(source, ours)]
+    lines = [*_head(task, plan, digest), *_imports(plan, source, ours), "", *_body(source, ours)]
     return _checked("\n".join(lines), task)
 
 
@@ -193,10 +200,9 @@ def _with_expressions(text: str, expressions: Mapping[str, str]) -> str:
     return text
 
 
-def _head(task: Task, plan: Plan) -> list[str]:
+def _head(task: Task, plan: Plan, digest: str) -> list[str]:
     lines = [
-        f'"""Trains the task {task.name} with plain Keras, as Slipstream\'s plan'
-        f" {plan.digest()} says.",
+        f'"""Trains the task {task.name} with plain Keras, as Slipstream\'s plan {digest} says.',
         "",
         "It writes model.keras and history.csv into the current folder.",
     ]
@@ -205,6 +211,12 @@ def _head(task: Task, plan: Plan) -> list[str]:
             "",
             "The plan keeps the training set on the device. Keras feeds batches from the host",
             "instead: the same examples in the same order, at another speed.",
+        ]
+    elif plan.data != type(plan.data)():
+        lines += [
+            "",
+            "What the plan says of caches and of reading ahead is about speed alone. This script",
+            "loads, or decodes, all examples into memory before it trains.",
         ]
     if plan.monitoring != Plan().monitoring:
         lines += [
@@ -219,8 +231,7 @@ def _imports(plan: Plan, source: TaskSource, ours: str) -> list[str]:
     """Return the imports: Python's own, then the backend's name, then all that may need it."""
     lines = {"import os", "import keras", "import numpy as np", *source.imports}
     lines |= needs(ours)
-    if plan.precision.policy == "graph_bfloat16":
-        lines.add("import tensorflow as tf")
+    lines |= format_imports(plan)
     if "Path(" in ours:
         lines.add("from pathlib import Path")
     if source.folder is not None:
