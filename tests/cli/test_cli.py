@@ -22,7 +22,7 @@ from slipstream.progress import Notice, StageStarted, Step
 
 COMMANDS = (
     "optimize", "fit", "run", "compare", "ablate", "report", "eject", "plan", "schedule",
-    "tasks", "techniques",
+    "batch", "landscape", "tasks", "techniques",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from slipstream.export._optimizer_part import (
     optimizer_lines,
 )
 from slipstream.export._penalty_part import penalises, penalty_source
+from slipstream.export._precision_part import format_lines, policy_lines, scaling_lines
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -46,34 +47,12 @@ def build_function(
 ) -> str:
     """Return the script's function `build`."""
     varies = plan.schedule.name != "constant" or bool(plan.schedule.warmup)
-    lines = ["keras.utils.set_random_seed(SEED)"]
-    policy = plan.precision.policy
-    if policy.startswith("mixed"):
-        lines.append(f'keras.config.set_dtype_policy("{policy}")')
-    if policy == "graph_bfloat16":
-        lines += [
-            "# TensorFlow itself runs float32 graphs on bfloat16 kernels where that is safe.",
-            "tf.config.optimizer.set_experimental_options(",
-            '    {"auto_mixed_precision_onednn_bfloat16": True}',
-            ")",
-        ]
+    lines = ["keras.utils.set_random_seed(SEED)", *format_lines(plan)]
     lines.append(f"model = {_called(expressions['model'])}")
     if _looks_into_model(plan):
         lines += ["if not model.built:", "    model(keras.tree.map_structure(lambda a: a[:2], x))"]
     lines += rewrite_lines(plan)
-    if policy.startswith("mixed") and loads_model:
-        lines += [
-            "# A model from a file has its own number formats.",
-            "for layer in model._flatten_layers():",
-            "    if not list(layer._layers):",
-            f'        layer.dtype_policy = "{policy}"',
-        ]
-    if policy.startswith("mixed"):
-        lines += [
-            "# Outputs stay in float32, so that losses do not lose digits.",
-            "for tensor in model.outputs:",
-            '    tensor._keras_history.operation.dtype_policy = "float32"',
-        ]
+    lines += policy_lines(plan, loads_model=loads_model)
     lines += drop_lines(plan)
     if plan.architecture.batch_norm_momentum != "as_model":
         lines += [
@@ -89,6 +68,7 @@ def build_function(
             f"        variable.regularizer = {penalty_source(plan)}",
         ]
     lines += optimizer_lines(plan, "rates(total_updates)" if varies else repr(plan.schedule.peak))
+    lines += scaling_lines(plan, loads_model=loads_model)
     lines += _compile(task, plan, expressions)
     lines.append("return model")
     counts = varies or plan.optimizer.swa > 0
