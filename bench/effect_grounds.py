@@ -158,6 +158,10 @@ SPECIAL: Mapping[str, Ground] = {
         "keras_calls", f"{ADAM}, layers run by Keras' calls", runtime__lowering=False
     ),
     "layer_decay": TRANSFER,
+    **dict.fromkeys(
+        ("linear_rate_scaling", "sqrt_rate_scaling"),
+        on_digits("large_batch", "Adam at 0.001 in batches of 128, on PyTorch", batch__size=128),
+    ),
     "adaptive_l2": on_digits(
         "penalty", f"{ADAM}, with an L2 penalty of 0.0001", regularization__l2=1e-4
     ),
