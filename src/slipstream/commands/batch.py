@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import psutil
 from pydantic import ValidationError
 
+from slipstream.commands.door import _reference
 from slipstream.commands.durations import parse_seconds
 from slipstream.commands.look import as_given, launch_for, look, on_installed
 from slipstream.commands.show import hidden, shown
@@ -33,7 +36,9 @@ _ENDED = {
 
 
 def batch_sizes(
-    task: str,
+    task: Any,
+    x: Any = None,
+    y: Any = None,
     *,
     plan: Plan | str | Path | None = None,
     changes: Mapping[str, Value] | None = None,
@@ -41,11 +46,15 @@ def batch_sizes(
     memory: str | int | None = None,
     budget: str | float = "5m",
     progress: bool = True,
+    **handed: Any,
 ) -> BatchSizes:
     """Find the largest batch that fits into memory, and the fastest, by measurement.
 
     Args:
-        task: A reference: a built-in name, a Python file, an import path or a folder.
+        task: A `Task`, a reference ("digits", "my_task.py"), or, with x and y, a compiled Keras
+            model.
+        x: Inputs, as Keras' fit takes them.
+        y: Targets, as Keras' fit takes them.
         plan: A plan or a file with one, whose batch.size is where the search begins; the task as
             given if None.
         changes: Dotted keys of the plan that are to be changed.
@@ -54,6 +63,7 @@ def batch_sizes(
             free if None.
         budget: Wall-clock time: "90s", "5m", or seconds. No size is begun after it.
         progress: Whether to show progress.
+        **handed: With a model, what `hand_over` takes.
 
     Raises:
         InputError: Task, data or plan cannot be used.
@@ -65,9 +75,14 @@ def batch_sizes(
         (1078, 256)
     """
     chosen = plan if isinstance(plan, Plan) or plan is None else read_plan(Path(plan))
-    with shown() if progress else hidden() as listener:
+    with (
+        shown() if progress else hidden() as listener,
+        tempfile.TemporaryDirectory(prefix="slipstream-") as folder,
+    ):
+        # What fresh processes rebuild a task in a notebook from need not outlive them.
+        reference = _reference(task, x, y, handed, Path(folder), False, listener)
         return find_batch_sizes(
-            str(task),
+            reference,
             chosen,
             changes=changes or {},
             largest=largest,
