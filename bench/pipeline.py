@@ -150,7 +150,7 @@ def budget_here(arguments: argparse.Namespace) -> dict[str, Any]:
     plan = plan_of(arguments, arguments.cache).edit({"duration.epochs": 4})
     few = Split(np.zeros((256, SIDE, SIDE, 3), np.uint8), np.arange(256) % CLASSES)
     # Kernels, compilers and libraries take their memory before it is measured.
-    arrays = plan_of(arguments, "host", None).edit({"duration.epochs": 1})
+    arrays = plan_of(arguments, "host", None).edit({"duration.epochs": 1, "data.prefetch": 2})
     train(task(conv_net), arrays, data=Data(few, few))
     data = data_of(arguments)
     with watched_memory() as taken:
