@@ -47,9 +47,8 @@ class Built:
     `phases` are what it is trained in, where the plan has two; it stands in the first.
     `labels` says how labels are mixed, where the plan mixes examples. `plain` are the same layers
     without those that drop channels and branches: weights fit the task's own model when they are
-    written from it. `applied` states what was
-    done of the plan, by plan key, and `notes` what was not, and why. Both are added to when the
-    program is opened.
+    written from it. `applied` states what was done of the plan, by plan key, and `notes` what was
+    not, and why. Both are added to when the program is opened.
     """
 
     model: Any
