@@ -32,7 +32,7 @@ class Setup:
         schedule: "constant", or "cosine" after a warm-up.
         batch: Examples per update; the rate follows, by the ratio for SGD and its root for AdamW.
         l2: Penalty on every kernel.
-        base: "large" has a wide hidden layer, "small" averages over the image instead.
+        base: "large" has a hidden layer on many features, "small" pools and normalizes instead.
         epochs: Passes over the training images.
     """
 
@@ -91,12 +91,11 @@ def build_model(base: str, l2: float = 0.0) -> Any:
         if base == "small":
             x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
-        if channels < 64:
+        if channels < 64 or base == "small":
             x = layers.MaxPooling2D()(x)
-    if base == "small":
-        x = layers.GlobalAveragePooling2D()(x)
-    else:
-        x = layers.Dense(64, activation="relu", kernel_regularizer=penalty())(layers.Flatten()(x))
+    x = layers.Flatten()(x)
+    if base == "large":
+        x = layers.Dense(64, activation="relu", kernel_regularizer=penalty())(x)
     logits = layers.Dense(NUM_CLASSES, dtype="float32", kernel_regularizer=penalty())(x)
     return keras.Model(images, logits)
 
