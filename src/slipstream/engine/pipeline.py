@@ -23,6 +23,8 @@ from slipstream.plan.sizes import bytes_of
 # How much of a data set is decoded before it is measured: examples, and calls into the backend.
 PROBED_EXAMPLES = 1024
 PROBED_CALLS = 4
+# What decoders, allocators and the names of files take beside the examples themselves.
+SLACK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def _buffers(plan: Plan, data: Data, ahead: int) -> int:
     call = data_bytes(data.train) * min(examples, data.train.num_examples)
     call //= max(1, data.train.num_examples)
     threads = num_threads(plan.data.threads) * call // max(1, plan.runtime.steps_per_execution)
-    return (ahead + 3) * call + threads + (EVALUATED_AHEAD + 2) * EVALUATED_BYTES
+    evaluated = (EVALUATED_AHEAD + 2) * EVALUATED_BYTES
+    return (ahead + 3) * call + threads + evaluated + SLACK_BYTES
 
 
 def data_bytes(split: Split) -> int:

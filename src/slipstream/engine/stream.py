@@ -16,7 +16,7 @@ from slipstream.plan import Plan
 # Calls into the backend that are made ready ahead, where a plan leaves it open.
 AHEAD_OF_FILES = 2
 # Of examples in files, so many bytes are evaluated at a time.
-EVALUATED_BYTES = 4 * 2**20
+EVALUATED_BYTES = 2 * 2**20
 EVALUATED_AHEAD = 3
 
 
