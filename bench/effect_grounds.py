@@ -62,10 +62,10 @@ DIABETES = Ground(
 )
 TEXT = Ground(
     "text",
-    f"{ADAM}, 3 epochs",
+    f"{ADAM}, 2 epochs",
     "next_character",
-    {**TORCH, "duration.epochs": 3, "duration.evaluations_per_epoch": 8},
-    target=0.33,
+    {**TORCH, "duration.epochs": 2, "duration.evaluations_per_epoch": 8},
+    target=0.3,
     num_seeds=3,
 )
 CLOTHES = Ground(
