@@ -22,7 +22,7 @@ TECHNIQUE = Technique(
         "each example has either."
     ),
     hurts="Short runs, and small images whose middle is the message.",
-    cost="Next to none: a comparison for each pixel; labels become rows of shares.",
+    cost="A choice for each pixel: much on a net of microseconds, next to none on others.",
     reference=(
         "Yun et al., CutMix: regularization strategy to train strong classifiers with "
         "localizable features, 2019, arXiv:1905.04899"

@@ -17,7 +17,7 @@ TECHNIQUE = Technique(
     ),
     helps="Classification that overfits or is too sure of itself; long runs.",
     hurts=("Short runs, which underfit anyhow; training accuracy no longer means what it did."),
-    cost="Next to none: a mean of two images; labels become rows of shares.",
+    cost="A mean of two images: much on a net of microseconds, next to none on others.",
     reference=(
         "Zhang, Cisse, Dauphin and Lopez-Paz, mixup: beyond empirical risk minimization, 2018, "
         "arXiv:1710.09412"
