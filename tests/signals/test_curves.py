@@ -54,6 +54,11 @@ def test_rising_validation_loss_while_training_still_improves():
             [1.0, 0.1, 0.01, 0.005, 0.004, 0.003, 0.002, 0.001],
             [1.0, 0.12, 0.03, 0.02, 0.018, 0.02, 0.017, 0.031],
         ),
+        # The end of a run that has learnt nearly all there is.
+        (
+            [1.5, 0.4, 0.1, 0.05, 0.026, 0.022, 0.02, 0.018],
+            [1.5, 0.4, 0.12, 0.09, 0.07, 0.078, 0.082, 0.087],
+        ),
         # One poor evaluation.
         (FALLING, [1.0, 0.85, 0.8, 0.75, 0.95, 0.7, 0.68, 0.67]),
     ],

@@ -11,8 +11,8 @@ from slipstream.record import Point, Signal
 
 # Evaluations over which something has to last before it is told: one is chance.
 LASTING = 3
-# How much worse the validation loss has to be than its best, by that best.
-WORSE = 0.1
+# How much worse the validation loss has to be than its best: by that best, and by its descent.
+WORSE, WORSE_SHARE = 0.1, 0.05
 # A difference between training and validation of a metric that is a share, like accuracy.
 GAP = 0.15
 # The same of a loss: validation by training.
@@ -101,7 +101,9 @@ def _overfitting(points: Sequence[Point]) -> tuple[str, str, str] | None:
     if len(points) - 1 - best < LASTING:
         return None
     since = held_out[-LASTING:]
-    risen = min(since) > held_out[best] + WORSE * abs(held_out[best])
+    descent = held_out[0] - held_out[best]
+    margin = max(WORSE * abs(held_out[best]), WORSE_SHARE * descent)
+    risen = min(since) > held_out[best] + margin
     # Rising over what was seen of it lately, too: a level that is kept is no signal.
     rising = since[-1] > since[0]
     if not (risen and rising and fmean(train[-LASTING:]) < train[best]):
@@ -141,7 +143,8 @@ def _gap(points: Sequence[Point], monitor: str, mode: Mode) -> tuple[str, str, s
     seen = f"{name} is {train:.4g} in training and {held_out:.4g} in validation"
     advice = (
         "The model knows its examples better than their kind: more data or augmentation, "
-        "regularization.dropout, optimizer.weight_decay, or a smaller model."
+        "regularization.dropout, optimizer.weight_decay, or a smaller model. Early in training "
+        "BatchNormalization's averages may lag behind: architecture.batch_norm_momentum."
     )
     return "generalization_gap", seen, advice
 
