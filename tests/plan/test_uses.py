@@ -61,9 +61,18 @@ EXAMPLES = {
     "augmentation.erase_area": (0.2, {"augmentation.erase": 0.5}),
     "augmentation.place": ("device", {"augmentation.mixup": 0.2}),
     "monitoring.histograms": (True, {"monitoring.layers_every": 1}),
+    "data.memory_budget": ("64MiB", {"data.cache": "hybrid"}),
+    "data.prefetch": (3, {"data.cache": "disk"}),
+    "data.threads": (2, {"data.prefetch": 4}),
 }
 # Another choice than each of these makes the key count for nothing.
 NOTHING = {"optimizer.name": "adafactor"}
+# These count by default.
+OF_DATA = {
+    "data.memory_budget": {"data.cache": "device"},
+    "data.prefetch": {"data.cache": "device"},
+    "data.threads": {"data.prefetch": 0},
+}
 
 
 def test_every_key_of_the_table_has_an_example_and_stands_there_once():
@@ -82,7 +91,7 @@ def test_a_key_that_counts_for_nothing_is_refused_by_name_and_one_that_counts_is
     value, beside = EXAMPLES[key]
     use = use_of(key)
     with pytest.raises(PlanError) as caught:
-        Plan().edit({**NOTHING, key: value})
+        Plan().edit({**NOTHING, **OF_DATA.get(key, {}), key: value})
     message = str(caught.value)
     assert f"{key} has no effect without" in message
     assert any(other in message for other in use.by)
@@ -94,12 +103,13 @@ def test_a_key_that_counts_for_nothing_is_refused_by_name_and_one_that_counts_is
 def test_to_adapt_resets_what_loses_its_use_and_nothing_that_is_named(key):
     value, beside = EXAMPLES[key]
     plan = Plan().edit({**beside, key: value})
-    back = {name: Plan().flat()[name] for name in beside}
+    nothing = {**NOTHING, **OF_DATA.get(key, {})}
+    back = {**{name: Plan().flat()[name] for name in beside}, **nothing}
     with pytest.raises(PlanError, match="has no effect without"):
-        plan.edit({**back, **NOTHING})
-    assert plan.adapt({**back, **NOTHING}).difference(Plan().edit(NOTHING)) == {}
+        plan.edit(back)
+    assert plan.adapt(back).difference(Plan().edit(nothing)) == {}
     with pytest.raises(PlanError, match="has no effect without"):
-        plan.adapt({**back, **NOTHING, key: value})
+        plan.adapt({**back, key: value})
 
 
 def test_what_a_reset_key_carried_is_reset_too():
