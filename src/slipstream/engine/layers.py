@@ -12,9 +12,11 @@ from keras.src.models.functional import Functional
 from numpy.typing import NDArray
 
 from slipstream.backends import open_looker
+from slipstream.data.mixed_labels import MixedLabels
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Arrays, Split
 from slipstream.engine.events import Looked
+from slipstream.engine.mixing import few_mixed
 from slipstream.signals import Activation, Gradient, Layers
 
 # So many examples are looked at, and so many numbers that layers put out for them, at most.
@@ -33,14 +35,18 @@ class LayerLooks:
         model: A compiled, built model.
         train: The training split.
         seed: Which examples are looked at.
+        labels: The form of labels that the training's loss takes, where examples are mixed.
     """
 
-    def __init__(self, model: Any, train: Split, seed: int) -> None:
+    def __init__(
+        self, model: Any, train: Split, seed: int, labels: MixedLabels | None = None
+    ) -> None:
         self._model = model
         self._looker = open_looker(model, keras.backend.backend())
         self._layers, self._inside = _inside(model)
         num = _num_examples(self._inside, train.num_examples)
-        self._batch: Arrays = train.take(epoch_order(train.num_examples, seed, 0)[:num]).parts()
+        few = train.take(epoch_order(train.num_examples, seed, 0)[:num])
+        self._batch: Arrays = few_mixed(few, labels) if labels else few.parts()
 
     @property
     def applied(self) -> str:

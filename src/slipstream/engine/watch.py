@@ -44,7 +44,8 @@ class Watch:
         self._stop_profile: Callable[[], None] | None = None
         self._profiled_from = -1
         if wanted.layers_every > 0:
-            self._layers = LayerLooks(built.model, data.train, plan.seeds.seed)
+            seed, labels = plan.seeds.seed, built.labels
+            self._layers = LayerLooks(built.model, data.train, seed, labels)
             self._state("layers_every", self._layers.applied)
             if wanted.histograms:
                 self._state("histograms", "of weights, gradients and activations")
