@@ -7,8 +7,8 @@ from engine_help import NUM_FEATURES, data, dense_net, numbers, plan, sparse_los
 
 from slipstream.data.splits import Data, Split
 from slipstream.engine import Probe, learning_rate_range, look
-from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.errors import PlanError
+from slipstream.rewrite.counting import count_multiply_adds
 
 L = keras.layers
 KERNEL = 3 * 3
