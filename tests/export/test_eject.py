@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.strategies import plans
 
 from slipstream.errors import PlanError, TaskError
 from slipstream.export import eject
+from slipstream.export._copied import copied_module
 from slipstream.ops.schedules import learning_rates
 from slipstream.plan import Plan
 from slipstream.tasks import names
@@ -49,8 +49,13 @@ ONLY_WITH = {
     "class DroppedKernels": {"regularization.drop_connect": 0.1},
     "smoothed_cross_entropy": {"regularization.label_smoothing": 0.1},
     "class SparseFocalCrossentropy": {"loss.name": "focal"},
-    "augment": {"augmentation.shift": 2},
-    "mirror": {"augmentation.flip": True},
+    "class Moves": {"augmentation.flip": True},
+    "class ResizedCrop": {"augmentation.resized_crop": 0.3},
+    "def equalize": {"augmentation.rand_ops": 2},
+    "class AugMix": {"augmentation.augmix": 2},
+    "class Erase": {"augmentation.erase": 0.5},
+    "class Mix": {"augmentation.cutmix": 1.0},
+    "one_hot_labels": {"augmentation.mixup": 0.2},
     "KeepBest": {"duration.evaluations_per_epoch": 3},
     "StopAtTarget": {"duration.stop_at_target": True},
     "one large batch": {"batch.accumulation": 4},
@@ -97,7 +102,8 @@ def test_fashion_mnist_stands_alone(tmp_path: Path) -> None:
 def test_a_script_is_clean_in_the_eyes_of_a_linter(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     changes = {**_combined(), "duration.evaluations_per_epoch": 2}
-    for plan in (Plan(), Plan().edit(changes)):
+    mixed = {"augmentation.mixup": 0.2, "augmentation.cutmix": 1.0, "augmentation.shift": 1}
+    for plan in (Plan(), Plan().edit(changes), Plan().edit(mixed)):
         script.write_text(eject(plan, "digits"), encoding="utf-8")
         rules = ["--isolated", "--select", "E4,E7,E9,F,B,UP", "--line-length", "100"]
         command = [sys.executable, "-m", "ruff", "check", *rules, str(script)]
@@ -141,24 +147,36 @@ def test_rates_of_a_script_are_the_schedule(changes: dict, total: int) -> None:
     )
 
 
+ONE_CYCLE = {"schedule.name": "one_cycle", "schedule.warmup": 0.3}
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "says"),
     [
-        {"schedule.plateau_patience": 2},
-        {
-            "schedule.name": "one_cycle",
-            "schedule.warmup": 0.3,
-            "optimizer.beta_1": 0.95,
-            "schedule.momentum_low": 0.85,
-        },
-        {"clipping.adaptive": 0.01},
-        {"clipping.quantile": 0.9},
+        ({"schedule.plateau_patience": 2}, "optimizer.learning_rate = 0.001 * self.plateau.factor"),
+        (
+            {"schedule.plateau_patience": 2, "schedule.name": "cosine"},
+            "RateTable(self.table * self.plateau.factor)",
+        ),
+        (
+            ONE_CYCLE | {"optimizer.beta_1": 0.95, "schedule.momentum_low": 0.85},
+            "optimizer.momenta = momentum_table(total_updates)",
+        ),
+        ({"clipping.adaptive": 0.01}, "ClipWatch(optimizer, bounds, spared)"),
+        ({"clipping.quantile": 0.9}, "ClipWatch(optimizer, bounds, ())"),
     ],
-    ids=lambda changes: list(changes)[-1],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_keras_has_no_form_of_is_refused_with_its_key(changes: dict) -> None:
-    with pytest.raises(PlanError, match=re.escape(list(changes)[-1])):
-        eject(Plan().edit(changes), "digits")
+def test_what_keras_lacks_is_copied_into_the_script(changes: dict, says: str) -> None:
+    script = eject(Plan().edit(changes), "digits")
+    _check(script)
+    assert says in script
+
+
+def test_the_smallest_norm_of_a_script_is_that_of_the_engine() -> None:
+    text = copied_module("slipstream.ops.clipping")
+    assert "SMALLEST_NORM = 1e-3" in text
+    assert "SMALLEST_NORM = 0.001" in eject(Plan().edit({"clipping.adaptive": 0.01}), "digits")
 
 
 def test_a_file_of_ones_own_keeps_its_comments_and_loses_slipstream(tmp_path: Path) -> None:
@@ -337,6 +355,8 @@ def _combined() -> dict:
     for part in ONLY_WITH.values():
         changes |= part
     agreeing = {"optimizer.name": "adamw", "schedule.name": "one_cycle", "optimizer.ema": 0.0}
+    # Plain Keras mixes labels for the task's own loss alone.
+    agreeing |= {"augmentation.mixup": 0.0, "augmentation.cutmix": 0.0}
     # And compares that loss alone.
     agreeing |= {"regularization.adaptive_gap": 0.0}
     return {**changes, **agreeing, "precision.policy": "mixed_float16"}

@@ -70,21 +70,93 @@ PLANS = {
     },
     "averages with statistics of their own": {"optimizer.name": "nadam", "optimizer.ema": 0.8},
     "schedule-free": {"optimizer.name": "schedule_free_adamw", "schedule.warmup": 0.2},
+    "momentum that cycles, a running bound": {
+        "optimizer.name": "sgd",
+        "optimizer.momentum": 0.9,
+        "schedule.name": "one_cycle",
+        "schedule.warmup": 0.3,
+        "schedule.momentum_low": 0.5,
+        "clipping.quantile": 0.5,
+        "clipping.window": 4,
+    },
+    # Nothing is better by so much: each evaluation after the first lowers the rate.
+    "bounds by unit, plateaus on a cosine": {
+        "clipping.adaptive": 0.02,
+        "schedule.name": "cosine",
+        "schedule.warmup": 0.1,
+        "schedule.plateau_patience": 1,
+        "schedule.plateau_factor": 0.3,
+        "schedule.plateau_min_delta": 10.0,
+    },
+    "plateaus on a constant rate": {
+        "optimizer.name": "sgd",
+        "schedule.plateau_patience": 1,
+        "schedule.plateau_factor": 0.1,
+        "schedule.plateau_cooldown": 1,
+        "schedule.plateau_min_delta": 10.0,
+    },
 }
+
+
+# A loss as a class of the task's own file, with a setting of its own.
+OWN_LOSS = """
+import keras
+
+
+@keras.saving.register_keras_serializable("small_task")
+class Crossed(keras.losses.Loss):
+    def __init__(self, weight=1.0, name="crossed", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.weight = weight
+
+    def call(self, y_true, y_pred):
+        found = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        return self.weight * found
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight}
+
+
+TASK = Task(model=model, data=data, loss=Crossed(weight=2.0), monitor="val_loss")
+"""
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_script_has_the_curves_of_the_engine(
     name: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = tmp_path / "small_task.py"
-    task.write_text(TASK, encoding="utf-8")
+    _compare(TASK, PLANS[name], backend, tmp_path, monkeypatch)
+
+
+def test_a_loss_of_the_tasks_own_class_is_trained_on_and_written_out(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, _, _ = TASK.partition("def loss(")
+    # At a rate of nearly nothing the weights stay, and the loss is twice the plain one.
+    still = {"schedule.peak": 1e-30, "optimizer.name": "sgd"}
+    twice = _compare(head + OWN_LOSS, still, backend, tmp_path, monkeypatch)
+    once = train(resolve(_written(tmp_path, "plain_task.py", TASK)), _plan(backend, still))
+    assert twice[0]["val_loss"] == pytest.approx(2 * once.points[0].values["val_loss"], rel=1e-4)
+
+
+def _plan(backend: str, changes: dict) -> Plan:
     jit = {"runtime.jit": "off"} if backend == "tensorflow" else {}
-    plan = Plan().edit({"runtime.backend": backend, **jit, **SHORT, **PLANS[name]})
-    record = train(resolve(str(task)), plan)
+    return Plan().edit({"runtime.backend": backend, **jit, **SHORT, **changes})
+
+
+def _written(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+def _compare(
+    source: str, changes: dict, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, float]]:
+    task, plan = _written(tmp_path, "small_task.py", source), _plan(backend, changes)
+    record = train(resolve(task), plan)
     assert record.failure is None
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text(eject(plan, str(task)), encoding="utf-8")
+    Path("train.py").write_text(eject(plan, task), encoding="utf-8")
     runpy.run_path("train.py", run_name="__main__")
     with Path("history.csv").open(encoding="utf-8") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -92,3 +164,4 @@ def test_a_script_has_the_curves_of_the_engine(
     for point, row in zip(record.points, rows, strict=True):
         for key in ("loss", "val_loss"):
             np.testing.assert_allclose(row[key], point.values[key], rtol=2e-3)
+    return rows

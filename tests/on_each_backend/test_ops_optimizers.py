@@ -328,3 +328,23 @@ def test_ours_are_rebuilt_from_their_configuration(optimizer):
 
 def test_one_class_is_made_of_each_rule():
     assert extended(keras.optimizers.SGD) is extended(keras.optimizers.SGD)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others' are always dense")
+@pytest.mark.parametrize("rule", [Lars, ScheduleFreeAdamW])
+def test_a_gradient_of_some_rows_moves_what_the_whole_one_moves(rule):
+    import tensorflow as tf
+
+    rows, values = [3, 1, 3], np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 2.0]], "float32")
+    whole = np.zeros((5, 2), "float32")
+    np.add.at(whole, rows, values)
+    sparse = tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([5, 2]))
+    moved = []
+    for gradient in (sparse, tf.constant(whole)):
+        table = keras.Variable(np.ones((5, 2), "float32"))
+        optimizer = rule(0.1)
+        for _ in range(2):
+            optimizer.apply([gradient], [table])
+        moved.append(table.numpy())
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-6)
+    assert np.abs(moved[0] - 1).max() > 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipstream.export._copied import copied
 from slipstream.export._penalty_part import penalises, penalty_call, penalty_definitions
+from slipstream.export._plateau_part import lowers_on_plateau, plateau_definitions
 from slipstream.plan import Plan
 from slipstream.task import Task
 
@@ -89,7 +90,7 @@ class KeepBest(keras.callbacks.Callback):
 
 def callback_definitions(task: Task, plan: Plan) -> list[str]:
     """Return the callbacks that Keras lacks and the plan needs."""
-    parts = penalty_definitions(plan)
+    parts = [*penalty_definitions(plan), *plateau_definitions(task, plan)]
     if needs_own_averaging(plan):
         if _renews_norms(plan):
             names = ("normalizations", "batches_for_norms", "renew_norms")
@@ -120,6 +121,8 @@ def callback_lines(task: Task, plan: Plan) -> list[str]:
     elif plan.optimizer.ema:
         lines.append("keras.callbacks.SwapEMAWeights(swap_on_epoch=True),")
     lines.append('keras.callbacks.CSVLogger("history.csv"),')
+    if lowers_on_plateau(plan):
+        lines.append("LowerOnPlateau(),")
     if stops_at_target(task, plan):
         lines.append("StopAtTarget(),")
     duration = plan.duration
@@ -226,3 +229,8 @@ def follows_monitor(task: Task, plan: Plan) -> bool:
     """Whether anything depends on the monitor."""
     duration = plan.duration
     return bool(duration.patience or duration.restore_best) or stops_at_target(task, plan)
+
+
+def reads_monitor(task: Task, plan: Plan) -> bool:
+    """Whether the script has to know what is watched."""
+    return follows_monitor(task, plan) or lowers_on_plateau(plan)

@@ -16,6 +16,7 @@ NEEDS = {
     r"(?<![\w.])math\.": "import math",
     r"\bMapping\b": "from collections.abc import Mapping",
     r"\bNDArray\b": "from numpy.typing import NDArray",
+    r"\bSimpleNamespace\(": "from types import SimpleNamespace",
     r"@dataclass\b": "from dataclasses import dataclass",
     r"(?<![\w.])inspect\.": "import inspect",
     r"(?<![\w.])pairwise\(": "from itertools import pairwise",

@@ -16,12 +16,14 @@ from slipstream.export._callbacks_part import (
     callback_lines,
     follows_monitor,
     needs_own_averaging,
+    reads_monitor,
     stops_at_target,
 )
 from slipstream.export._data_part import Loading
 from slipstream.export._loss_part import TASK_LOSS, watches_task_loss
 from slipstream.export._model_part import build_call
 from slipstream.export._penalty_part import KERNELS, penalises, penalty_call
+from slipstream.export._plateau_part import lowers_on_plateau
 from slipstream.plan import Plan
 from slipstream.plan.augmentation import augments, mixes_labels
 from slipstream.task import Task
@@ -66,7 +68,7 @@ def loop_constants(task: Task, plan: Plan) -> list[str]:
     lines.append(f"BATCH_SIZE = {effective}")
     if plan.duration.evaluations_per_epoch > 1:
         lines.append(f"EVALUATIONS_PER_EPOCH = {plan.duration.evaluations_per_epoch}")
-    if follows_monitor(task, plan):
+    if reads_monitor(task, plan):
         if watches_task_loss(task, plan):
             lines.append("# val_loss has smoothed labels in it; this is the task's own loss.")
         name = f"val_{TASK_LOSS}" if watches_task_loss(task, plan) else task.monitor
@@ -147,6 +149,8 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
     if needs_own_averaging(plan):
         callbacks.append(averaged_call(plan))
     callbacks.append('keras.callbacks.CSVLogger("history.csv", append=True)')
+    if lowers_on_plateau(plan):
+        callbacks.append("LowerOnPlateau()")
     if follows:
         callbacks.append("keep_best")
     lines = ["keep_best = KeepBest()"] if follows else []

@@ -11,13 +11,20 @@ from slipstream.errors import PlanError
 from slipstream.export._copied import copied
 from slipstream.plan import Plan
 
+# ops.clipping says why; it cannot be read from there without Keras.
+_SMALLEST_NORM = 1e-3
+
 
 def optimizer_definitions(plan: Plan) -> list[str]:
     """Return the classes and functions that Keras lacks and the plan's optimizer needs."""
     parts = []
     rule = _rule(plan)
-    if not rule.startswith("keras."):
+    if rule.startswith("Cycled"):
+        parts += [copied("slipstream.ops.momentum", name) for name in ("_momentum_at", rule)]
+    elif not rule.startswith("keras."):
         parts.append(copied("slipstream.ops.optimizers", rule))
+    if _watches_clipping(plan):
+        parts += _clipping_definitions(plan)
     if _has_extras(plan):
         parts += [
             copied("slipstream.ops.optimizer_extras", name) for name in ("Extras", "extended")
@@ -32,6 +39,8 @@ def looks_into_model(plan: Plan) -> bool:
     settings = plan.optimizer
     decays = settings.weight_decay > 0 and not settings.decay_norm_and_bias
     names = settings.name in ("muon", "schedule_free_adamw")
+    if plan.clipping.adaptive > 0:
+        return True
     return decays or names or _has_groups(plan) or settings.lookahead > 0 or _scales_nadam(plan)
 
 
@@ -61,8 +70,12 @@ def optimizer_lines(plan: Plan, learning_rate: str) -> list[str]:
     lines.append(f"optimizer = {rule}(")
     lines += [f"    {key}={value}," for key, value in arguments.items()]
     lines.append(")")
+    if plan.schedule.momentum_low:
+        lines.append("optimizer.momenta = momentum_table(total_updates)")
     if _has_extras(plan):
         lines += _extras(plan)
+    if _watches_clipping(plan):
+        lines += _watch_lines(plan)
     if settings.weight_decay and not settings.decay_norm_and_bias:
         lines += [
             "# Biases and the scales of normalizations do not decay.",
@@ -132,6 +145,8 @@ def _has_extras(plan: Plan) -> bool:
 
 def _rule(plan: Plan) -> str:
     name = plan.optimizer.name
+    if plan.schedule.momentum_low:
+        return "CycledSGD" if name == "sgd" else "CycledAdam"
     if name == "lars":
         return "Lars"
     if name == "schedule_free_adamw" and plan.runtime.loop == "slipstream":
@@ -216,16 +231,43 @@ _SETTINGS: Mapping[str, Callable[[Plan], dict[str, Any]]] = {
 
 
 def _clipping(plan: Plan) -> dict[str, str]:
-    """Return what bounds the gradient; raises PlanError for what Keras' optimizers have not."""
+    """Return the bounds on the gradient that Keras' optimizers take."""
     clipping = plan.clipping
-    for key in ("adaptive", "quantile"):
-        if getattr(clipping, key):
-            raise PlanError(
-                "a bound on the gradient that plain Keras has: clipping.value, clipping.norm or "
-                "clipping.global_norm",
-                f"clipping.{key} = {getattr(clipping, key)}",
-                f"Set clipping.{key} = 0, or train with Slipstream.",
-            )
     arguments = {"value": "clipvalue", "norm": "clipnorm", "global_norm": "global_clipnorm"}
     bounds = {argument: getattr(clipping, key) for key, argument in arguments.items()}
     return {argument: repr(bound) for argument, bound in bounds.items() if bound}
+
+
+def _watches_clipping(plan: Plan) -> bool:
+    """Whether the gradient is bounded in a way that Keras' optimizers have not."""
+    return plan.clipping.adaptive > 0 or plan.clipping.quantile > 0
+
+
+def _clipping_definitions(plan: Plan) -> list[str]:
+    module = "slipstream.ops.clipping"
+    parts = [f"SMALLEST_NORM = {_SMALLEST_NORM!r}"]
+    parts += [copied(module, name) for name in ("global_norm", "_unit_factors", "unit_axes")]
+    parts += [copied(module, "ClipWatch").replace("parts.Clipping", "Any")]
+    parts += [copied(module, "_dense")]
+    if plan.clipping.adaptive:
+        names = ("_output_layers", "_last_with_weights")
+        parts += [copied("slipstream.engine.clipping", name) for name in names]
+    return parts
+
+
+def _watch_lines(plan: Plan) -> list[str]:
+    bounds = ", ".join(f"{key}={value!r}" for key, value in plan.clipping)
+    lines = []
+    if plan.clipping.adaptive:
+        lines += [
+            "# The layers that make the outputs are spared.",
+            "spared = [v for layer in _output_layers(model) for v in layer.trainable_variables]",
+        ]
+    spared = "spared" if plan.clipping.adaptive else "()"
+    return [
+        *lines,
+        "bounds = SimpleNamespace(",
+        f"    {bounds}",
+        ")",
+        f"ClipWatch(optimizer, bounds, {spared})",
+    ]

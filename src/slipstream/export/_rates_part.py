@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from slipstream.errors import PlanError
 from slipstream.ops.schedules import ONE_CYCLE_START
 from slipstream.plan import Plan
 from slipstream.plan.lengths import pieces_of
@@ -28,29 +27,34 @@ class RateTable(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def rates_part(plan: Plan) -> list[str]:
-    """Return the definitions that give a script its learning rates; none for a constant one.
-
-    Raises:
-        PlanError: The plan lowers rates on a plateau, or cycles the momentum.
-    """
+    """Return the definitions that give a script its learning rates; none for a constant one."""
     schedule = plan.schedule
-    _refuse_what_keras_lacks(schedule)
-    if schedule.name == "constant" and not schedule.warmup:
+    if not has_schedule(plan):
         return []
-    if schedule.name == "cosine":
+    # What a plateau multiplies has to be a table.
+    if schedule.name == "cosine" and not schedule.plateau_patience:
         return [_cosine(schedule)]
-    return [TABLE, _table_function(schedule)]
+    parts = [TABLE, _table_function(schedule)]
+    return [*parts, _momenta_function(plan)] if schedule.momentum_low else parts
 
 
-def _refuse_what_keras_lacks(schedule: Schedule) -> None:
-    """Raise PlanError for what no Keras optimizer does with a learning rate from a schedule."""
-    for key in ("plateau_patience", "momentum_low"):
-        if getattr(schedule, key):
-            raise PlanError(
-                f"schedule.{key} = 0 for a script of plain Keras",
-                f"{getattr(schedule, key)}",
-                "Keras changes no rate or momentum beside a schedule: train with Slipstream.",
-            )
+def has_schedule(plan: Plan) -> bool:
+    """Whether the learning rate differs from update to update."""
+    return plan.schedule.name != "constant" or bool(plan.schedule.warmup)
+
+
+def _momenta_function(plan: Plan) -> str:
+    schedule, settings = plan.schedule, plan.optimizer
+    highest = settings.momentum if settings.name == "sgd" else settings.beta_1
+    lines = [
+        '"""Return the momentum of all updates: low where the rate is high."""',
+        *_warmup_lines(schedule),
+        "risen = (1 - np.cos(np.pi * np.arange(warmup) / max(1, warmup))) / 2",
+        "passed = np.arange(total_updates - warmup) / (total_updates - warmup)",
+        "height = np.concatenate([risen, (1 + np.cos(np.pi * passed)) / 2])",
+        f"return {highest!r} - {highest - schedule.momentum_low!r} * height",
+    ]
+    return "def momentum_table(total_updates: int):\n" + indent("\n".join(lines), "    ")
 
 
 def _fraction(length: float | str) -> str:
@@ -148,6 +152,7 @@ def _shape(schedule: Schedule, length: str) -> list[str]:
             half_cosine % "passed",
         ],
         "one_cycle": [half_cosine % f"update / {length}"],
+        "cosine": [half_cosine % f"update / {length}"],
     }
     return lines[schedule.name]
 

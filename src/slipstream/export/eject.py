@@ -46,7 +46,7 @@ OWN_NAMES = (
     *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
     *("Extras", "extended", "rate_factors", "Lars", "ScheduleFreeAdamW"),
     *("ClipWatch", "global_norm", "unit_axes", "SMALLEST_NORM", "CycledSGD", "CycledAdam"),
-    *("Plateau", "LowerOnPlateau", "momenta", "bounds", "spared"),
+    *("Plateau", "LowerOnPlateau", "momentum_table", "bounds", "spared"),
     *("normalizations", "batches_for_norms", "renew_norms", "updates_per_epoch"),
     *("callbacks", "updates", "ends", "part", "keep_best"),
 )

@@ -58,6 +58,10 @@ class Lars(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable."""
+        if hasattr(gradient, "dense_shape"):
+            # TensorFlow's of an embedding names only the rows that it has.
+            rows = ops.expand_dims(gradient.indices, -1)
+            gradient = ops.scatter(rows, gradient.values, variable.shape)
         momentum = self._momentums[self._get_variable_index(variable)]
         gradient = ops.cast(gradient, variable.dtype)
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
@@ -145,6 +149,10 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable."""
+        if hasattr(gradient, "dense_shape"):
+            # TensorFlow's of an embedding names only the rows that it has.
+            rows = ops.expand_dims(gradient.indices, -1)
+            gradient = ops.scatter(rows, gradient.values, variable.shape)
         place = self._get_variable_index(variable)
         dtype = variable.dtype
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
