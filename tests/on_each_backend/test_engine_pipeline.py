@@ -52,7 +52,7 @@ def flat(feed, epoch, done=0):
         {},
         {"data.cache": "none", "data.threads": 3},
         {"data.cache": "disk", "batch.accumulation": 2, "runtime.steps_per_execution": 4},
-        {"data.cache": "hybrid", "data.memory_budget": "40MiB", "batch.remainder": "drop"},
+        {"data.cache": "hybrid", "data.memory_budget": "128MiB", "batch.remainder": "drop"},
         {"data.prefetch": 0, "augmentation.shift": 1},
         {"data.prefetch": 3, "augmentation.shift": 1, "duration.evaluations_per_epoch": 2},
     ],
@@ -107,10 +107,10 @@ def values(record):
 
 def test_a_training_from_files_is_that_of_the_arrays(folder):
     wanted = values(train(task(in_arrays(folder)), plan({"schedule.peak": 0.01})))
-    hybrid = {"data.cache": "hybrid", "data.memory_budget": "40MiB", "schedule.peak": 0.01}
+    hybrid = {"data.cache": "hybrid", "data.memory_budget": "128MiB", "schedule.peak": 0.01}
     record = train(task(from_files(folder)), plan(hybrid))
     assert values(record) == wanted
-    assert record.applied["data.memory_budget"].startswith("40MiB, room for ")
+    assert record.applied["data.memory_budget"].startswith("128MiB, room for ")
     assert record.applied["data.prefetch"] == "2 calls made ready ahead"
     device = train(task(from_files(folder)), plan({"data.cache": "device", "schedule.peak": 0.01}))
     assert device.applied["data.cache"] == "22 training examples on the device"

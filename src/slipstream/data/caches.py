@@ -64,6 +64,9 @@ class Cached(Column):
         self._held = np.zeros(len(column), bool)
 
     def read(self, rows: Rows, out: Array) -> None:
+        if not self._most and self._shelf is None:
+            self._column.read(rows, out)
+            return
         held = self._held[rows]
         if not held.all():
             places = np.flatnonzero(~held)
@@ -82,6 +85,12 @@ class Cached(Column):
 
     def identity(self) -> Iterator[bytes]:
         yield from self._column.identity()
+
+    def release(self) -> None:
+        """Let go of what is kept: examples are decoded anew from here on."""
+        self._held[:] = False
+        self._most, self._shelf = 0, None
+        self._memory = self._memory[:0].copy()
 
     def _decoded(self, rows: Rows) -> Array:
         decoded = self._column[rows]

@@ -120,4 +120,5 @@ def as_array(array: Any) -> Array | Column:
 
 def columns_in(arrays: Arrays) -> list[Column]:
     """Return the arrays of a nest that do not lie in memory."""
-    return [array for array in leaves(arrays) if isinstance(array, Column)]
+    found: list[Any] = list(leaves(arrays))
+    return [array for array in found if isinstance(array, Column)]

@@ -34,8 +34,8 @@ def npz_file(path: str | Path, x: str = "x", y: str = "y", weight: str = "") -> 
     path = Path(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = [_named(arrays, name, path) for name in (x, y)]
-            return Split(*found, _named(arrays, weight, path) if weight else None)
+            inputs, targets = (_named(arrays, name, path) for name in (x, y))
+            return Split(inputs, targets, _named(arrays, weight, path) if weight else None)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
             f"an npz file of plain arrays at {path.absolute()}",

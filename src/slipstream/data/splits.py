@@ -63,7 +63,8 @@ class Split:
         return self.x, self.y, self.sample_weight
 
     def _mapped(self, function: Callable[[Array], Any], indices: Array) -> Split:
-        return Split(*(map_arrays(function, part) for part in self.parts()), self._rows_at(indices))
+        x, y, weights = (map_arrays(function, part) for part in self.parts())
+        return Split(x, y, weights, self._rows_at(indices))
 
     def _rows_at(self, indices: Array) -> Array:
         if self.rows is not None:
@@ -92,7 +93,8 @@ class Data:
     def _digest(self) -> str:
         digest = hashlib.blake2b(digest_size=8)
         for split in (self.train, self.validation, self.test):
-            for array in leaves(split.parts()) if split else ():
+            arrays: list[Any] = list(leaves(split.parts())) if split else []
+            for array in arrays:
                 digest.update(str((array.dtype.str, array.shape)).encode())
                 if isinstance(array, Column):
                     for part in array.identity():

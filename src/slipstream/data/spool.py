@@ -42,7 +42,7 @@ class Shelf:
     def __init__(
         self, row_shape: tuple[int, ...], dtype: Any, most_rows: int = 0, folder: Path | None = None
     ) -> None:
-        self._row_bytes = int(np.prod(row_shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        self._row_bytes: int = int(np.prod(row_shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         self._folder = Path(folder or tempfile.gettempdir())
         self._folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._folder).free
@@ -55,7 +55,7 @@ class Shelf:
 
     def write(self, row: int, rows: Array) -> None:
         """Write examples that follow each other."""
-        content = memoryview(np.ascontiguousarray(rows).reshape(-1).view(np.uint8))
+        content = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
         offset = row * self._row_bytes
         try:
             while content:
@@ -68,7 +68,7 @@ class Shelf:
 
     def read(self, row: int, out: Array) -> None:
         """Read one example into an array of its shape."""
-        os.preadv(self._descriptor, [memoryview(out.reshape(-1).view(np.uint8))], self._at(row))
+        os.preadv(self._descriptor, [out.reshape(-1).view(np.uint8).data], self._at(row))
 
     def _at(self, row: int) -> int:
         return row * self._row_bytes

@@ -24,7 +24,7 @@ from slipstream.plan.sizes import bytes_of
 PROBED_EXAMPLES = 1024
 PROBED_CALLS = 4
 # What decoders, allocators and the names of files take beside the examples themselves.
-SLACK_BYTES = 16 * 2**20
+SLACK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Pipeline:
 
     data: Data
     applied: dict[str, str]
+
+    def release(self) -> None:
+        """Let go of the memory and the files of its caches."""
+        for column in columns_in((self.data.train.parts(), self.data.validation.parts())):
+            if isinstance(column, Cached):
+                column.release()
 
 
 def prepared(data: Data, plan: Plan) -> Pipeline:
@@ -64,8 +70,11 @@ def prepared(data: Data, plan: Plan) -> Pipeline:
     folder = cache_folder() / "decoded" if on_disk and room < total else None
 
     def cached(split: Split) -> Split:
-        parts = (map_arrays(lambda a: _cached(a, room / total, folder), p) for p in split.parts())
-        return Split(*parts, split.rows)
+        x, y, weights = (
+            map_arrays(lambda array: _cached(array, room / total, folder), part)
+            for part in split.parts()
+        )
+        return Split(x, y, weights, split.rows)
 
     applied = _applied(plan, data.train.num_examples, min(1.0, room / total), ahead)
     if plan.data.cache == "none":
@@ -134,7 +143,7 @@ def _room(plan: Plan, data: Data, total: int, ahead: int) -> int:
     settings = plan.data
     if settings.cache in ("disk", "none"):
         return 0
-    free = psutil.virtual_memory().available
+    free: int = psutil.virtual_memory().available
     if settings.cache == "device":
         if data_bytes(data.train) > free:
             raise PlanError(

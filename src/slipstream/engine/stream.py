@@ -149,4 +149,5 @@ def in_memory(split: Split, threads: int = 0) -> Split:
         for out, part in zip(leaves(whole), leaves(batch), strict=True):
             out[start : start + num] = part
         start += num
-    return Split(*whole, split.rows)
+    x, y, weights = whole
+    return Split(x, y, weights, split.rows)

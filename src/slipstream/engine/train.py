@@ -27,7 +27,7 @@ from slipstream.engine.landscape import landscape
 from slipstream.engine.limits import Limits
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
-from slipstream.engine.pipeline import prepared, refuse_idle
+from slipstream.engine.pipeline import Pipeline, prepared, refuse_idle
 from slipstream.engine.rates import applied_to_rates, cycle_momentum, rates_of
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.wrong_images import refuse_other_than_images
@@ -159,7 +159,12 @@ def _load(task: Task, origin: Origin) -> tuple[Data, Origin]:
 def _outcome(job: _Job, recorder: Recorder, run: _Run, limits: Limits, evaluate_test: bool) -> str:
     """Train, evaluate and save; a failure is noted, and is an outcome too."""
     try:
-        outcome = _train(job.task, job.plan, job.data, recorder, run, limits)
+        pipeline = prepared(job.data, job.plan)
+        try:
+            outcome = _train(job.task, job.plan, pipeline, recorder, run, limits)
+        finally:
+            # The run is looked at for a while yet, and needs no examples any more.
+            pipeline.release()
         if evaluate_test:
             run.test_values = _evaluate_test(run, job.data, job.plan)
         if job.folder is not None:
@@ -194,9 +199,8 @@ def _failure(error: Exception) -> Failure:
 
 
 def _train(
-    task: Task, plan: Plan, data: Data, recorder: Recorder, run: _Run, limits: Limits
+    task: Task, plan: Plan, pipeline: Pipeline, recorder: Recorder, run: _Run, limits: Limits
 ) -> str:
-    pipeline = prepared(data, plan)
     data = pipeline.data
     built, feed, rates = _prepare(task, plan, data)
     built.applied.update(pipeline.applied)
