@@ -42,7 +42,7 @@ def _bounds_by(one: str, other: str) -> Callable[[Plan], bool]:
 
 def _watched_in_keras_loop(key: str) -> Callable[[Plan], bool]:
     def holds(plan: Plan) -> bool:
-        return plan.runtime.loop == "keras" and getattr(plan.monitoring, key) > 0  # type: ignore[no-any-return]
+        return plan.runtime.loop == "keras" and getattr(plan.monitoring, key) > 0
 
     return holds
 

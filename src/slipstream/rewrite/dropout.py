@@ -63,8 +63,8 @@ def set_rate(layer: Any, rate: float) -> None:
 
 def leaves_out_examples(layer: Any) -> bool:
     """Whether a layer is a Dropout with one draw for all that an example has there."""
-    lengths = getattr(layer, "noise_shape", None)
-    return isinstance(layer, keras.layers.Dropout) and bool(lengths) and set(lengths[1:]) == {1}
+    lengths = getattr(layer, "noise_shape", None) or ()
+    return isinstance(layer, keras.layers.Dropout) and set(lengths[1:]) == {1}
 
 
 def _insert_before_outputs(model: Any, rate: float) -> Any:
