@@ -123,6 +123,7 @@ def test_a_first_nan_is_never_the_best_of_a_script(values, mode, best) -> None:
     exec(EARLY_STOPPING.format(worst="np.inf" if mode == "min" else "-np.inf"), names)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     callback = names["EarlyStopping"]("x", mode=mode, patience=2, restore_best_weights=True)
+    model.stop_training = False
     callback.set_model(model)
     callback.on_train_begin()
     for epoch, value in enumerate(values):
