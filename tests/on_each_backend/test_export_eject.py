@@ -77,6 +77,18 @@ PLANS = {
         "architecture.batch_norm": True,
         "architecture.init": "lsuv",
     },
+    "mixed and changed in every other way": {
+        "precision.tf32": "on",
+        "batch.rate_scaling": "sqrt",
+        "batch.rate_base": 64,
+        "augmentation.resized_crop": 0.5,
+        "augmentation.flip_vertical": True,
+        "augmentation.rand_ops": 1,
+        "augmentation.augmix": 2,
+        "augmentation.erase": 0.3,
+        "augmentation.mixup": 0.2,
+        "augmentation.cutmix": 1.0,
+    },
     "averaged weights of the last update": {
         "optimizer.ema": 0.9,
         "duration.restore_best": False,
