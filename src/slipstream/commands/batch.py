@@ -129,7 +129,7 @@ def find_batch_sizes(
         raise TrainingError(
             f"the plan to train with batch.size = {first.size}",
             f"{first.outcome.replace('_', ' ')}: {first.message}",
-            "Begin with a smaller batch: --set batch.size=8.",
+            "Begin with a smaller batch (--set batch.size=8), or allow more --memory.",
         )
     listener(StageDone("batch", in_words(found), time.monotonic() - start))
     return found
