@@ -130,9 +130,9 @@ class TensorflowProgram:
             gather = partial(_gather, placed=placed)
             return self._update(batches_of(update, gather, self._preparation))
 
-        def go_on(index: Any) -> Any:
+        def go_on(index: Any) -> list[Any]:
             one_update(index)
-            return index + 1
+            return [index + 1]
 
         if num_updates == 1:
             return one_update(0)
