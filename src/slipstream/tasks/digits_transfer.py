@@ -55,7 +55,7 @@ def pretrained() -> list[list[Array]]:
 
 
 def load_data() -> Data:
-    """Return pixels in [0, 1] of shape (N, 64), float32, and labels 0 to 4 for the digits 5 to 9."""
+    """Return float32 pixels in [0, 1], shape (N, 64), and labels 0 to 4 for the digits 5 to 9."""
     from sklearn.model_selection import train_test_split
 
     x, y = _digits()

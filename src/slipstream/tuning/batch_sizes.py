@@ -182,11 +182,13 @@ class _Search:
         if isinstance(probed, Failed):
             return _failed(size, probed)
         windows: list[float] = []
+        memory = device_memory = 0
         while len(windows) < FEWEST_WINDOWS:
             measured = worker.measure(MEASURE_SECONDS, MEASURE_TIMEOUT_SECONDS)
             if isinstance(measured, Failed):
                 return _failed(size, measured)
             windows += measured.examples_per_second
+            memory, device_memory = measured.peak_memory_bytes, measured.peak_device_bytes
         speed, spread = steady(windows)
         return BatchRow(
             size=size,
@@ -194,8 +196,8 @@ class _Search:
             examples_per_second=speed,
             spread=spread,
             compile_seconds=probed.compile_seconds,
-            peak_memory_bytes=measured.peak_memory_bytes,
-            peak_device_bytes=measured.peak_device_bytes,
+            peak_memory_bytes=memory,
+            peak_device_bytes=device_memory,
         )
 
     def _opened(self) -> Worker | Failed:
