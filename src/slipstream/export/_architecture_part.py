@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipstream.errors import PlanError
-from slipstream.export._copied import copied_module
+from slipstream.export._copied import copied_module, only_used
 from slipstream.plan import Plan
 from slipstream.plan.architecture import Architecture
 
@@ -38,10 +38,9 @@ def rewrite_definitions(plan: Plan) -> list[str]:
     needed = {module for key in keys for module in NEEDED[key]}
     if not needed:
         return []
-    return [
-        ERROR,
-        *(copied_module(f"slipstream.rewrite.{name}") for name in MODULES if name in needed),
-    ]
+    copied = [copied_module(f"slipstream.rewrite.{name}") for name in MODULES if name in needed]
+    text = "\n\n\n".join([ERROR.strip("\n"), *copied])
+    return [only_used(text, "\n".join(rewrite_lines(plan)))]
 
 
 def rewrite_lines(plan: Plan) -> list[str]:

@@ -83,6 +83,47 @@ def copied_module(module: str) -> str:
     return "\n".join(parts).strip("\n")
 
 
+def only_used(text: str, by: str) -> str:
+    """Return those definitions of a source text that another text needs, and what these need.
+
+    Example:
+        >>> only_used("ONE = 1\\nTWO = ONE + 1\\nTHREE = 3", "print(TWO)").split("\\n")
+        ['ONE = 1', 'TWO = ONE + 1']
+    """
+    lines, statements = text.splitlines(), ast.parse(text).body
+    starts = [_first_line(node, lines) for node in statements]
+    parts = [
+        "\n".join(lines[start : node.end_lineno])
+        for start, node in zip(starts, statements, strict=True)
+    ]
+    kept: set[int] = set()
+    wanted = _names_read(by)
+    while new := {
+        place for place, part in enumerate(parts) if place not in kept and names_in(part) & wanted
+    }:
+        kept |= new
+        wanted |= {name for place in new for name in _names_read(parts[place])}
+    ends = [0, *_ends(statements)]
+    gaps = ["\n" * (start - end) for start, end in zip(starts, ends, strict=False)]
+    return "\n".join(gaps[place] + parts[place] for place in sorted(kept)).strip("\n")
+
+
+def _names_read(text: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+
+
+def _ends(statements: list[ast.stmt]) -> list[int]:
+    return [node.end_lineno or node.lineno for node in statements]
+
+
+def _first_line(node: ast.stmt, lines: list[str]) -> int:
+    """Return the place of the line on which a statement, its decorators and comments begin."""
+    start: int = min(d.lineno for d in [*getattr(node, "decorator_list", ()), node]) - 1
+    while start > 0 and lines[start - 1].startswith("#"):
+        start -= 1
+    return start
+
+
 def names_in(text: str) -> set[str]:
     """Return the names that a source text defines at its top level.
 
