@@ -130,7 +130,7 @@ GRAPH = Ground(
 
 TRANSFER = Ground(
     "transfer",
-    f"{ADAM}, from a net pre-trained on other digits",
+    f"{ADAM}, from a net that can tell digits apart",
     "digits_transfer",
     {**TORCH, "duration.epochs": 40},
     target=0.9,

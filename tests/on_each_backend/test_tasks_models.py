@@ -15,7 +15,7 @@ PARAMETERS = {
     "diabetes": 32 * 11 + 32 * 33 + 33,
     # Keras' GRU has two biases for each of its three gates.
     "next_character": 97 * 32 + 3 * 64 * (32 + 64 + 2) + 97 * 65,
-    "digits_transfer": 65 * 64 + 65 * 32 + 33 * 5,
+    "digits_transfer": 65 * 64 + 65 * 32 + 33,
     "next_character_attention": (
         97 * 48 + 48 * 48 + 40 * 48
         + 2 * (2 * 2 * 48 + 4 * 48 * 49 + 192 * 49 + 48 * 193)

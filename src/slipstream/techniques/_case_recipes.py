@@ -55,10 +55,10 @@ _RECIPES = (
     Recipe(
         "transfer_learning",
         "Transfer from a pre-trained net",
-        "Two phases: the head learns on a frozen base, then all of it at a lower rate, with the "
-        "base's BatchNormalization kept frozen.",
+        "Two phases: the head learns on a frozen base at a high rate, which a single layer bears; "
+        "then all of it at a tenth of that, with the base's BatchNormalization kept frozen.",
         ("adamw", "weight_decay", "cosine", "warmup", "own_loop", "transfer"),
-        {"schedule.peak": 3e-3, "schedule.warmup": 0.05, "transfer.rate": 0.3},
+        {"schedule.peak": 3e-2, "schedule.warmup": 0.05, "transfer.frozen": 0.3},
         task="digits_transfer",
     ),
     Recipe(
