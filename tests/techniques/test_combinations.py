@@ -14,7 +14,9 @@ from slipstream.task import AS_GIVEN
 from slipstream.techniques import apply_all, found_in, get_recipe, recipes, take_out
 from strategies import facts, plans
 
-CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"}
+CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"} | {
+    key for key in Plan().flat() if key.startswith("monitoring.")
+}
 KINDS = st.sampled_from(
     [
         facts(),

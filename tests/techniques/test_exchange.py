@@ -13,7 +13,8 @@ from slipstream.techniques import found_in, get, put_in, take_out
 from slipstream.techniques._base import examples_per_update
 from strategies import plans
 
-CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"}
+MONITORING = {key for key in Plan().flat() if key.startswith("monitoring.")}
+CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"} | MONITORING
 
 
 def differing(plan, baseline):
@@ -53,7 +54,7 @@ def test_what_goes_together_is_told_and_nothing_else_moves(plan, baseline):
             values, theirs = moved.plan.flat(), end.flat()
             assert all(values[key] == theirs[key] for key in keys)
             others = set(moved.plan.difference(start)) - keys
-            assert others <= {"schedule.peak"}
+            assert others <= {"schedule.peak"} | MONITORING
 
 
 @given(plans(), plans())
@@ -70,9 +71,9 @@ def test_no_smaller_group_would_agree(plan, baseline):
 
 
 def agrees(plan, baseline, group):
-    theirs = baseline.flat()
+    theirs, unlooked = baseline.flat(), {key: Plan().flat()[key] for key in MONITORING}
     try:
-        plan.edit({key: theirs[key] for technique in group for key in technique.moved})
+        plan.edit({key: theirs[key] for technique in group for key in technique.moved} | unlooked)
     except PlanError:
         return False
     return True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, Value
+from slipstream.plan.clashes import Clash
 from slipstream.plan.uses import find_clash
 from slipstream.techniques._base import Technique
 from slipstream.techniques._registry import found_in
@@ -85,22 +86,41 @@ def _exchange(
     first_clash = ""
     while groups:
         group = groups.popleft()
-        moved = _with_keys(group, source, target)
+        moved = _looked_at_where_possible(_with_keys(group, source, target))
         clash = find_clash(moved)
         if clash is None:
             return Ablated(Plan.from_dict(moved.to_dict()), tuple(t.name for t in group))
         first_clash = first_clash or clash.sentence
-        # Only a technique that owns a key of the contradiction can end it.
-        for other in found:
-            names = frozenset(t.name for t in (*group, other))
-            if names not in seen and set(other.moved) & set(clash.keys):
+        # Only techniques that own a key of the contradiction can end it.
+        owners = [t for t in found if t not in group and set(t.moved) & set(clash.keys)]
+        needed = _needed(clash, group, owners, source, target)
+        for further in [needed] if needed else [(owner,) for owner in owners]:
+            names = frozenset(t.name for t in (*group, *further))
+            if names not in seen:
                 seen.add(names)
-                groups.append((*group, other))
+                groups.append((*group, *further))
     raise PlanError(
         f"a plan that agrees with itself when '{technique.name}' is moved",
         "a contradiction",
         f"{first_clash}.",
     )
+
+
+def _needed(
+    clash: Clash,
+    group: tuple[Technique, ...],
+    owners: Sequence[Technique],
+    source: Plan,
+    target: Plan,
+) -> tuple[Technique, ...]:
+    """Return the owners without whom all others together do not end a contradiction."""
+
+    def holds(others: Sequence[Technique]) -> bool:
+        return clash.holds(_with_keys((*group, *others), source, target))
+
+    if holds(owners):
+        return ()
+    return tuple(one for one in owners if holds([other for other in owners if other != one]))
 
 
 def _with_keys(group: Sequence[Technique], source: Plan, target: Plan) -> Plan:
@@ -119,6 +139,17 @@ def _with_keys(group: Sequence[Technique], source: Plan, target: Plan) -> Plan:
         }
         moved = _unchecked(moved, changes)
     return moved
+
+
+def _looked_at_where_possible(plan: Plan) -> Plan:
+    """Return the plan without the keys of monitoring that it contradicts: they are no technique."""
+    defaults = Plan().flat()
+    while clash := find_clash(plan):
+        looks = [key for key in clash.keys if key.startswith("monitoring.")]
+        if not looks:
+            break
+        plan = _unchecked(plan, {key: defaults[key] for key in looks})
+    return plan
 
 
 def _unchecked(plan: Plan, changes: dict[str, Value]) -> Plan:

@@ -93,7 +93,8 @@ def found_in(plan: Plan, baseline: Plan) -> tuple[Technique, ...]:
     """Return the techniques that tell a plan from a baseline, sorted by name.
 
     Every key in which the two differ belongs to exactly one of them, apart from seeds, epochs and
-    stopping at the target, which are the conditions of a run.
+    stopping at the target, which are the conditions of a run, and from what is looked at
+    (monitoring).
 
     Example:
         >>> plan = Plan().edit({"schedule.name": "cosine", "schedule.warmup": 0.1})
