@@ -212,8 +212,9 @@ def test_what_is_no_length_is_refused_with_its_key(key, value):
 
 
 def test_lengths_are_spelt_in_one_way_so_that_equal_plans_are_equal():
-    one = Plan().edit({"schedule.warmup": "2 epochs", "schedule.pieces": "0.5:0.1,9 Epoch: 1e-2"})
-    other = Plan().edit(
+    plan = Plan().edit({"schedule.name": "piecewise_constant"})
+    one = plan.edit({"schedule.warmup": "2 epochs", "schedule.pieces": "0.5:0.1,9 Epoch: 1e-2"})
+    other = plan.edit(
         {"schedule.warmup": " 2.0 EPOCH", "schedule.pieces": "0.50: 0.10, 9 epochs: 0.01"}
     )
     assert one == other
