@@ -61,12 +61,16 @@ def step(optimizer, model, times=1):
         apply(optimizer, model, gradients([w.astype("float64") for w in model.get_weights()]))
 
 
+WITHOUT_BETA_2 = ("sgd", "rmsprop", "adagrad", "adadelta", "adafactor", "lars")
+
+
 def plan_of(name, changes=None):
     momentum = {"optimizer.momentum": 0.9} if name in ("sgd", "lars") else {}
+    decay = {} if name in WITHOUT_BETA_2 else {"optimizer.beta_2": 0.99}
     return Plan().edit(
         {
             "optimizer.name": name,
-            "optimizer.beta_2": 0.99,
+            **decay,
             "optimizer.weight_decay": DECAY,
             **momentum,
             **(changes or {}),

@@ -433,9 +433,9 @@ def one_layer(**settings):
         (dense, lambda: optimizers.Nadam(0.1), "Nadam"),
         (one_layer(bias_constraint="max_norm"), lambda: optimizers.SGD(0.1), "MaxNorm"),
         (
-            one_layer(bias_regularizer=keras.regularizers.L1L2()),
+            one_layer(kernel_regularizer=keras.regularizers.OrthogonalRegularizer()),
             lambda: optimizers.SGD(0.1),
-            "L1L2",
+            "OrthogonalRegularizer",
         ),
         (one_layer(activation=keras.ops.sin), lambda: optimizers.SGD(0.1), "left to Keras: "),
     ],

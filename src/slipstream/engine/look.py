@@ -82,13 +82,16 @@ def _arithmetic(model: Any, data: Data) -> int:
         return 0
 
 
-def model_facts(task: Task, model: Any, data: Data) -> ModelFacts:
-    """Return inputs, outputs and logged names of a built model, judged by the task's loss."""
+def model_facts(task: Task, model: Any, data: Data | None) -> ModelFacts:
+    """Return inputs, outputs and logged names of a built model, judged by the task's loss.
+
+    Without data it is the model's own declarations that tell, and it must have them.
+    """
     inputs = tuple(
         InputFacts(_name(tensor, f"input_{i}"), tuple(tensor.shape[1:]), str(tensor.dtype))
         for i, tensor in enumerate(getattr(model, "inputs", None) or [])
     )
-    if not inputs:
+    if not inputs and data is not None:
         # A subclassed model has no declared inputs: what the data are is what it takes.
         names = list(data.train.x) if isinstance(data.train.x, Mapping) else []
         inputs = tuple(
@@ -97,7 +100,7 @@ def model_facts(task: Task, model: Any, data: Data) -> ModelFacts:
             )
             for i, array in enumerate(leaves(data.train.x))
         )
-    outputs = tuple(output_facts(task, model, data.train))
+    outputs = tuple(output_facts(task, model, None if data is None else data.train))
     return ModelFacts(inputs, outputs, tuple(_logged(task, [o.name for o in outputs])))
 
 

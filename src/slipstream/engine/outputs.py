@@ -47,15 +47,16 @@ MOST_PARAMETERS = 2_000_000
 FEW = 8
 
 
-def output_facts(task: Task, model: Any, train: Split) -> Iterator[OutputFacts]:
+def output_facts(task: Task, model: Any, train: Split | None) -> Iterator[OutputFacts]:
     """Yield the facts of each output, judged by the task's loss.
 
-    Where no layer tells the activation of an output, a few of its values may.
+    Where no layer tells the activation of an output, a few of its values may, if there are
+    examples.
     """
     names = list(getattr(model, "output_names", None) or ["output"])
     losses = by_output(resolve_loss(task.loss), names)
     tensors = getattr(model, "outputs", None) or []
-    if not tensors:
+    if not tensors and train is not None:
         arrays = [keras.ops.convert_to_numpy(array) for array in leaves(model(_few(train)))]
         for name, array in zip(names, arrays, strict=False):
             shape = tuple(array.shape[1:])
@@ -66,7 +67,7 @@ def output_facts(task: Task, model: Any, train: Split) -> Iterator[OutputFacts]:
         activation == "unknown" and _loss(losses.get(name))[1] is not None
         for name, activation in zip(names, activations, strict=True)
     )
-    if asks and model.count_params() <= MOST_PARAMETERS:
+    if asks and train is not None and model.count_params() <= MOST_PARAMETERS:
         # Data that do not fit the model are for the checks to refuse, in words.
         with suppress(Exception):
             values = [keras.ops.convert_to_numpy(array) for array in leaves(model(_few(train)))]

@@ -22,7 +22,7 @@ def contradictions(model: Any) -> tuple[str, ...]:
     # Neither the facts of a model with declared outputs nor this check look at data.
     none = cast(Data, None)
     task = Task(model=lambda: model, data=lambda: none, loss=model.loss)
-    case = Case(none, model_facts(task, model, none), Plan())
+    case = Case(none, model_facts(task, model, None), Plan())
     return tuple(
         f"{finding.where}, and its loss wants {finding.what}. {finding.mend}"
         for finding in probabilities.check(case)
