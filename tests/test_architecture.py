@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, str] = {
     "record": "errors files better",
     "environment": "record errors",
     "loss_surface": "record errors",
+    "checkpoint": "errors files",
     "signals": "record better",
     "progress": "errors",
     "data": "errors",
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",
     "engine": "errors files better plan task record environment data ops rewrite lowering backends"
-    " loss_surface signals",
+    " loss_surface signals checkpoint",
     "observers": "errors plan record engine signals",
     "measure": "errors plan task record environment loss_surface",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
@@ -65,7 +66,7 @@ KERAS_ROOMS = (*FRAMEWORK_ROOMS, "ops", "rewrite", "engine", "observers")
 KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
     "errors", "files", "better", "plan", "task", "record", "environment", "progress", "data",
-    "techniques", "tasks", "loss_surface", "signals",
+    "techniques", "tasks", "loss_surface", "signals", "checkpoint",
     "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
 )  # fmt: skip
 

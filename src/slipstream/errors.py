@@ -68,6 +68,10 @@ class TrainingError(SlipstreamError):
     """A training that began and could not go on. The command exits with 1."""
 
 
+class StorageError(TrainingError):
+    """A disk that did not take what was to be kept: full, read-only, or failing."""
+
+
 def tells_of_memory(text: str) -> bool:
     """Whether a message, of whichever backend or system, says that memory ran out.
 
