@@ -1,6 +1,7 @@
 # make demo   set everything up and let Slipstream optimize the built-in task "digits"
 # make test   set everything up and run the whole test suite
 # make lint   ruff and mypy
+# make torture  kill, damage and starve what keeps runs, by the thousand; a table of what came of it
 # make clean  remove the virtual environment and the caches; results under runs/ stay
 
 BACKENDS := tensorflow jax torch
@@ -25,7 +26,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 test-core $(BACKENDS:%=test-%): export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-core test-backends lint clean $(BACKENDS:%=test-%)
+.PHONY: demo test test-core test-backends torture lint clean $(BACKENDS:%=test-%)
 
 demo: $(VENV)/.installed
 	$(BIN)/slipstream optimize digits --out $(OUT) --budget $(BUDGET)
@@ -46,6 +47,9 @@ test-backends: $(BACKENDS:%=test-%)
 # modules that need Keras run here too.
 $(BACKENDS:%=test-%): test-%: $(VENV)/.installed-dev
 	KERAS_BACKEND=$* $(PYTEST) tests/on_each_backend $(wildcard tests/on_$*) src $(PYTEST_ARGS)
+
+torture: $(VENV)/.installed-dev
+	cd tests && env -u KERAS_BACKEND $(abspath $(BIN))/python -m torture
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
