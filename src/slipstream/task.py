@@ -154,12 +154,15 @@ class OutputFacts:
 class ModelFacts:
     """What checks need to know of a built model: inputs, outputs, and the names it logs.
 
-    `logged` are the names without "val_", like ("loss", "accuracy").
+    `logged` are the names without "val_", like ("loss", "accuracy"). `layers` are the classes of
+    its layers and of the operations between them, each once, "custom" for those that are not
+    Keras' own; empty where nobody looked.
     """
 
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
     logged: tuple[str, ...]
+    layers: tuple[str, ...] = ()
 
 
 def _is_finite(value: object) -> bool:

@@ -206,4 +206,140 @@ def test_the_doctor_looks_at_a_sample_of_images_and_at_every_label(folder):
     found = {f.check: f for f in examine(Case(Data(train, Split(train.x, train.y)), model, plan))}
     assert {"sparse_labels", "unscaled_inputs"} <= set(found)
     assert "1 of 10 examples (row 9)" in found["sparse_labels"].where
-    assert set(found) <= {"sparse_labels", "unscaled_inputs"}
+    assert set(found) <= {"sparse_labels", "unscaled_inputs", "shared_rows"}
+
+
+def empty_image(root):
+    (root / "class_0" / "998.jpg").touch()
+    return "998.jpg (an empty file)"
+
+
+def notes(root):
+    (root / "class_0" / "notes.txt").write_text("sharp")
+    return "notes.txt (neither JPEG nor PNG (.txt))"
+
+
+def deep_image(root):
+    Image.fromarray(np.full((8, 8), 300, np.uint16)).save(root / "class_1" / "997.png")
+    return "997.png (an image of 16 bits a channel, which would be cut off at 255)"
+
+
+def image_of_no_class(root):
+    Image.new("RGB", (8, 8)).save(root / "lost.png")
+    return "lost.png"
+
+
+@pytest.mark.parametrize("harm", [empty_image, notes, image_of_no_class])
+def test_foreign_files_are_refused_with_their_name(folder, harm):
+    root, _ = folder
+    name = harm(root)
+    (root / "class_1" / "Thumbs.db").touch()
+    (root / "class_1" / ".hidden.txt").touch()
+    (root / "README.md").write_text("of no class")
+    with pytest.raises(DataError) as caught:
+        image_folder(root, size=(8, 8))
+    assert name in str(caught.value)
+    assert "Thumbs" not in str(caught.value)
+
+
+def test_an_image_of_16_bits_is_refused_when_it_is_read(folder):
+    root, _ = folder
+    deep_image(root)
+    with pytest.raises(DataError, match=r"997\.png; got an image of 16 bits"):
+        image_folder(root, size=(8, 8)).x[-1]
+
+
+def test_unreadable_files_are_counted_and_skipped_if_asked_for(folder):
+    root, seen = folder
+    names = [harm(root) for harm in (empty_image, text_as_image, notes, deep_image, broken_jpeg)]
+    damaged = bytearray((root / "class_1" / "001.png").read_bytes())
+    damaged[40:80] = bytes(40)
+    (root / "class_1" / "001.png").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"4 other files: .*notes\.txt"):
+        image_folder(root, size=(8, 8))
+    split = image_folder(root, size=(8, 8), skip_unreadable=True)
+    kept = [row for row in range(10) if row not in (0, 6)]
+    np.testing.assert_array_equal(split.x[:], seen[kept])
+    assert split.y.tolist() == [0] * 4 + [1] * 4
+    left_out = [f"{one.file} ({one.why})" for one in split.x.left_out]
+    assert len(left_out) == 6
+    for name in [*names, "001.png"]:
+        assert sum(name in one for one in left_out) == 1
+    model = ModelFacts(
+        (InputFacts("x", (8, 8, 3), "float32"),),
+        (OutputFacts("y", (2,), "softmax", "SparseCategoricalCrossentropy", False),),
+        ("loss",),
+        ("Rescaling",),
+    )
+    case = Case(to_data(split), model, Plan().edit({"batch.size": 2}))
+    (told,) = [finding for finding in examine(case) if finding.check == "skipped_files"]
+    assert "6 files beside 8 images, left out as asked" in told.where
+    for file in (root / "class_1").iterdir():
+        file.write_text("nothing")
+    with pytest.raises(DataError, match=r"images in .*class_1, a class of its own"):
+        image_folder(root, size=(8, 8), skip_unreadable=True)
+
+
+def test_equal_files_have_equal_keys(folder, tmp_path):
+    root, seen = folder
+    image_folder(root, size=(8, 8))
+    (tmp_path / "copy").mkdir()
+    for name in ("class_0", "class_1"):
+        (tmp_path / "copy" / name).mkdir()
+    copied = (root / "class_1" / "003.png").read_bytes()
+    (tmp_path / "copy" / "class_1" / "copied.png").write_bytes(copied)
+    Image.fromarray(seen[2][::-1]).save(tmp_path / "copy" / "class_0" / "new.png")
+    ours = image_folder(root, size=(8, 8)).x.row_keys()
+    theirs = image_folder(tmp_path / "copy", size=(8, 8)).x.row_keys()
+    assert len(set(ours.tolist())) == 10
+    assert (theirs[:, None] == ours).nonzero()[1].tolist() == [8]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "color", "words"),
+    [
+        (["L", "RGB"], "rgb", ("2 grey (like ", "8 colour", "all read as rgb")),
+        (["RGBA"], "rgb", ("transparent",)),
+        (["RGB"], "gray", ()),
+        (["L"], "gray", ()),
+    ],
+)
+def test_mixed_channels_are_told(tmp_path, pixels, color, words):
+    root = tmp_path / "images"
+    write_folder(root, per_class=5)
+    for name in ("class_0", "class_1"):
+        for number in range(5):
+            mode = pixels[0] if number == 4 or len(pixels) == 1 else pixels[1]
+            (root / name / f"{number:03d}.jpg").unlink(missing_ok=True)
+            image = np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(image).convert(mode).save(root / name / f"{number:03d}.png")
+    split = image_folder(root, size=(8, 8), color=color)
+    model = ModelFacts(
+        (InputFacts("x", (8, 8, 3 if color == "rgb" else 1), "float32"),),
+        (OutputFacts("y", (2,), "softmax", "SparseCategoricalCrossentropy", False),),
+        ("loss",),
+    )
+    found = examine(Case(to_data(split), model, Plan().edit({"batch.size": 2})))
+    said = [finding.where for finding in found if finding.check == "mixed_channels"]
+    assert len(said) == bool(words)
+    assert not [word for word in words if word not in said[0]]
+
+
+def test_ragged_rows_are_counted_and_their_lines_named(tmp_path):
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b,c\n1,2,3\n1,2\n1,2,3\n4,5,6,7\n1\n9,9\n")
+    with pytest.raises(DataError) as caught:
+        table_file(path, "c")
+    said = str(caught.value)
+    assert "3 values in every row" in said
+    assert "4 rows (lines 3, 5, 6, ...), 2 in the first" in said
+
+
+def test_nulls_of_a_parquet_file_are_counted_and_their_rows_named(tmp_path):
+    path = tmp_path / "t.parquet"
+    columns = {"a": [1.0, None, 3.0, None], "y": [0, 1, None, 1]}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(DataError, match=r"column 'a' .*2 of 4 rows without one \(rows 1, 3\)"):
+        table_file(path, "y")
+    with pytest.raises(DataError, match=r"column 'y' .*1 of 4 rows without one \(row"):
+        table_file(path, "y", features=["y"])

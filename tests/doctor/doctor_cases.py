@@ -22,20 +22,32 @@ def output(shape: tuple[int | None, ...], activation: str, loss: str, **more: An
     return OutputFacts(**facts | logits | more)
 
 
+def features(*shape: int) -> Callable[[int], np.ndarray]:
+    """Return a maker of n examples of a shape, none like another, from 0 to 1."""
+    return lambda n: np.random.default_rng(n).random((n, *shape), "float32")
+
+
+THREE = features(3)
+
+
 def case(
     y: Callable[[int], Any],
     *outputs: OutputFacts,
-    x: Callable[[int], Any] = lambda n: np.linspace(0, 1, n * 3, dtype="float32").reshape(n, 3),
+    x: Callable[[int], Any] = THREE,
     inputs: tuple[InputFacts, ...] = (InputFacts("x", (3,), "float32"),),
     weight: Callable[[int], Any] = lambda n: None,
     logged: tuple[str, ...] = ("loss", "accuracy"),
     monitor: str = "val_loss",
     changes: dict[str, Any] | None = None,
+    sizes: tuple[int, int] = (NUM_TRAIN, NUM_VALIDATION),
+    layers: tuple[str, ...] = (),
+    is_shuffled: bool = True,
 ) -> Case:
     """Build a case whose splits are made by functions of their number of examples."""
-    train, validation = (Split(x(n), y(n), weight(n)) for n in (NUM_TRAIN, NUM_VALIDATION))
+    train, validation = (Split(x(n), y(n), weight(n)) for n in sizes)
     plan = Plan().edit(changes or {})
-    return Case(Data(train, validation), ModelFacts(inputs, outputs, logged), plan, monitor)
+    model = ModelFacts(inputs, outputs, logged, layers)
+    return Case(Data(train, validation), model, plan, monitor, is_shuffled=is_shuffled)
 
 
 def one_hot(n: int) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from doctor_cases import NUM_TRAIN, case, one_hot, output
+from bad_data_cases import MORE_ERRORS, MORE_WARNINGS
+from doctor_cases import NUM_TRAIN, case, features, one_hot, output
 
 from slipstream.data import Split, to_data
 from slipstream.doctor import Case, Finding, all_checks, examine, refuse
@@ -43,7 +44,7 @@ def with_(base: OutputFacts, **changes: object) -> OutputFacts:
 
 def broken_x(value: float, dtype: str = "float32"):
     def make(n: int) -> np.ndarray:
-        x = np.linspace(0, 1, n * 3).reshape(n, 3).astype(dtype)
+        x = features(3)(n).astype(dtype)
         if n == NUM_TRAIN:
             x[[2, 5, 7, 11], 1] = value
         return x
@@ -220,7 +221,10 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
     "two columns against (N, 1), a loss of several words": (
         "target_shapes",
         ("KLDivergence",),
-        case(lambda n: np.ones((n, 2)), with_(REGRESSION, loss="KlDivergence")),
+        case(
+            lambda n: np.ones((n, 2)),
+            with_(REGRESSION, loss="KlDivergence", activation="sigmoid"),
+        ),
     ),
     "(N,) against (N, 2)": ("target_shapes", (), case(values, with_(REGRESSION, shape=(2,)))),
     "sequence labels for one answer": (
@@ -296,7 +300,7 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
             labels,
             SPARSE,
             x=lambda n: (
-                np.array([[1], [1, 2]] * n, object)[:n] if n == NUM_TRAIN else np.ones((n, 3))
+                np.array([[1], [1, 2]] * n, object)[:n] if n == NUM_TRAIN else features(3)(n)
             ),
         ),
     ),
@@ -321,7 +325,7 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         case(
             lambda n: labels(n)[: None if n == NUM_TRAIN else 0],
             SPARSE,
-            x=lambda n: np.ones((n if n == NUM_TRAIN else 0, 3)),
+            x=lambda n: features(3)(n)[: None if n == NUM_TRAIN else 0],
         ),
     ),
     "a batch larger than the split": (
@@ -347,7 +351,7 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
     "too few features": (
         "input_shapes",
         ("(N, 3)", "(N, 2)", "training"),
-        case(labels, SPARSE, x=lambda n: np.ones((n, 2 if n == NUM_TRAIN else 3))),
+        case(labels, SPARSE, x=lambda n: features(2 if n == NUM_TRAIN else 3)(n)),
     ),
     "flattened images": (
         "input_shapes",
@@ -356,13 +360,13 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
             labels,
             SPARSE,
             inputs=(InputFacts("x", (8, 8, 1), "float32"),),
-            x=lambda n: np.ones((n, 64) if n == NUM_TRAIN else (n, 8, 8, 1)),
+            x=lambda n: (features(64) if n == NUM_TRAIN else features(8, 8, 1))(n),
         ),
     ),
     "two inputs for one": (
         "structure",
         ("'x'", "2 arrays in the inputs"),
-        case(labels, SPARSE, x=lambda n: (np.ones((n, 3)), np.ones((n, 3)))),
+        case(labels, SPARSE, x=lambda n: (features(3)(n), features(3)(n))),
     ),
     "a misnamed output": (
         "structure",
@@ -393,8 +397,8 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
 WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
     "bytes": (
         "unscaled_inputs",
-        ("up to 200", "Rescaling"),
-        case(labels, SPARSE, x=lambda n: np.full((n, 3), 200, "uint8")),
+        ("bytes (uint8) up to 198", "Rescaling"),
+        case(labels, SPARSE, x=lambda n: (features(3)(n) * 99).astype("uint8") + 101),
     ),
     "one class": ("one_class", ("class 3",), case(lambda n: np.full(n, 3), SPARSE)),
     "one class, one-hot": (
@@ -410,7 +414,7 @@ WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
     ),
     "a class never trained, one-hot": (
         "unseen_class",
-        ("class 2, 3",),
+        ("classes 2, 3, which never do",),
         case(lambda n: one_hot(n) if n < NUM_TRAIN else np.eye(4)[bits(n)], ONE_HOT),
     ),
     "several classes an example": (
@@ -418,10 +422,12 @@ WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("40 of 40", "binary_crossentropy"),
         case(lambda n: np.ones((n, 4)) if n == NUM_TRAIN else one_hot(n), ONE_HOT),
     ),
-}
+} | MORE_WARNINGS
+ERRORS |= MORE_ERRORS
 
 KINDS = {"batch_size": PlanError} | dict.fromkeys(
-    ("monitor_name", "one_unit", "probabilities", "scalar_outputs"), TaskError
+    ("monitor_name", "one_unit", "prediction_domain", "probabilities", "scalar_outputs"),
+    TaskError,
 )
 
 
@@ -450,7 +456,7 @@ def test_a_small_split_is_mended_as_all_splits_together_are() -> None:
 
 @pytest.mark.parametrize("weights", [None, np.ones(200)])
 def test_rows_are_numbered_as_the_user_gave_them_where_we_split(weights: np.ndarray | None) -> None:
-    x, y = np.ones((200, 3), "float32"), np.arange(200) % 4
+    x, y = features(3)(200), np.arange(200) % 4
     bad = [3, 50, 77, 120, 199]
     x[bad] = np.nan
     data = to_data(Split(x, y, weights))
@@ -479,7 +485,8 @@ def test_each_warning_is_found_by_its_check_alone_and_refuses_nothing(name: str)
 
 def test_every_check_has_a_broken_case_and_a_name_of_its_own() -> None:
     names = {check.__module__.rpartition(".")[2] for check in all_checks()}
-    assert names == {check for check, _, _ in (ERRORS | WARNINGS).values()}
+    of_files = {"mixed_channels", "skipped_files"}
+    assert names == {check for check, _, _ in (ERRORS | WARNINGS).values()} | of_files
     assert all(check.__doc__ for check in all_checks())
 
 
@@ -532,5 +539,5 @@ def test_at_most_five_errors_are_listed(num: int, rest: list[str]) -> None:
 
 
 def test_errors_come_before_warnings() -> None:
-    broken = case(replaced(6, 9), SPARSE, x=lambda n: np.full((n, 3), 200, "uint8"))
+    broken = case(replaced(6, 9), SPARSE, x=lambda n: (features(3)(n) * 200).astype("uint8"))
     assert [finding.severity for finding in examine(broken)] == ["error", "warning"]

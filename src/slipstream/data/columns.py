@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.data.nests import Array, Arrays, leaves
+from slipstream.data.row_keys import Keys
 
 Rows = NDArray[np.int64]
 # Checks look at so many examples of a column, evenly spread: reading all would take an epoch.
@@ -28,6 +29,9 @@ class Column(ABC):
         dtype: The dtype of what is read.
     """
 
+    # What `row_keys` are made of: keys of two columns can be compared where this is the same.
+    keyed_by: ClassVar[Literal["values", "files"]] = "values"
+
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.shape = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
@@ -43,6 +47,19 @@ class Column(ABC):
     @abstractmethod
     def identity(self) -> Iterator[bytes]:
         """Yield what tells these examples from others, without reading all of them."""
+
+    @property
+    def source(self) -> Column:
+        """The column that reads, where this one holds some rows of it."""
+        return self
+
+    def row_keys(self) -> Keys | None:
+        """Return a number for each example, equal for equal ones, shape (N,).
+
+        None where that would take reading all of them. Keys of values are those of
+        `slipstream.data.row_keys`.
+        """
+        return None
 
     @property
     def ndim(self) -> int:
@@ -104,6 +121,14 @@ class Chosen(Column):
     def identity(self) -> Iterator[bytes]:
         yield self._rows.tobytes()
         yield from self._column.identity()
+
+    @property
+    def source(self) -> Column:
+        return self._column.source
+
+    def row_keys(self) -> Keys | None:
+        keys = self._column.row_keys()
+        return None if keys is None else keys[self._rows]
 
 
 def choose(array: Array | Column, rows: Array) -> Array | Column:

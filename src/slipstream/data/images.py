@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 
+from slipstream.data import image_files
 from slipstream.data.columns import Column, Rows
 from slipstream.data.extras import needed
+from slipstream.data.image_files import FORMATS, Unreadable
 from slipstream.data.nests import Array
+from slipstream.data.row_keys import Keys
 from slipstream.data.splits import Split
 from slipstream.errors import DataError
 
-ENDINGS = (".jpg", ".jpeg", ".png")
-# Somebody would miss these: they are refused, not passed over.
-OTHER_ENDINGS = (".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
-FORMATS = ("JPEG", "PNG")
 MODES = {"rgb": ("RGB", 3), "gray": ("L", 1)}
-# What whole files begin with, and what they end with.
-SIGNATURES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"))
 MOST_IDENTIFYING = 64
 
 
@@ -31,6 +30,7 @@ def image_folder(
     size: tuple[int, int],
     color: Literal["rgb", "gray"] = "rgb",
     classes: Sequence[str] | None = None,
+    skip_unreadable: bool = False,
 ) -> Split:
     """Return the images of a folder that has one sub-folder for each class.
 
@@ -43,12 +43,15 @@ def image_folder(
         size: Height and width, in pixels.
         color: "rgb" for 3 channels, "gray" for 1.
         classes: The sub-folders, in the order of their labels; all of them by name if None.
+        skip_unreadable: Whether files that are no whole images are left out, and told, instead of
+            refused. Each file is decoded once to know, by threads: about an epoch's work.
 
     Returns:
         A split with inputs uint8 (N, height, width, channels) and labels int64 (N,).
 
     Raises:
-        DataError: The folder is missing, a class is empty, or a file is not a whole image.
+        DataError: The folder is missing, a class is empty, an image lies in no class, or files
+            are not whole images: they are counted, and the first few named.
 
     Example:
         >>> import tempfile
@@ -64,21 +67,23 @@ def image_folder(
     needed("PIL.Image")
     root = Path(folder)
     names = list(classes) if classes is not None else _class_names(root)
-    files: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = sorted(_images_below(root / name))
-        if not found:
-            raise DataError(
-                f"JPEG or PNG images in {root / name}, a class of its own",
-                "none",
-                "Put images there, delete the folder, or name the classes with classes=[...].",
-            )
-        files += found
-        labels += [label] * len(found)
-    for file in files:
-        _refuse_broken(file)
-    return Split(ImageFiles(tuple(files), size, color), np.array(labels, np.int64))
+    found = [image_files.listed(root / name) for name in names]
+    unreadable = [one for _, others in found for one in others]
+    files = [images for images, _ in found]
+    keys, broken = image_files.looked_at([file for images in files for file in images])
+    if skip_unreadable:
+        broken = image_files.decoded([file for images in files for file in images])
+    unreadable += broken
+    if unreadable and not skip_unreadable:
+        raise _unreadable(root, unreadable)
+    left_out = {one.file for one in unreadable}
+    kept = [[file for file in images if file not in left_out] for images in files]
+    _refuse_empty(root, names, kept, unreadable)
+    labels = np.repeat(np.arange(len(names), dtype=np.int64), [len(images) for images in kept])
+    is_kept = np.array([file not in left_out for images in files for file in images], bool)
+    together = tuple(file for images in kept for file in images)
+    column = ImageFiles(together, size, color, keys[is_kept], tuple(unreadable))
+    return Split(column, labels)
 
 
 @final
@@ -89,24 +94,46 @@ class ImageFiles(Column):
         files: Their paths.
         size: Height and width.
         color: "rgb" or "gray".
+        keys: A number for the content of each file, shape (N,), uint64.
+        left_out: The files beside them that were to be skipped.
     """
 
-    def __init__(self, files: tuple[str, ...], size: tuple[int, int], color: str) -> None:
+    keyed_by: ClassVar[Literal["values", "files"]] = "files"
+
+    def __init__(
+        self,
+        files: tuple[str, ...],
+        size: tuple[int, int],
+        color: str,
+        keys: Keys,
+        left_out: tuple[Unreadable, ...] = (),
+    ) -> None:
         self._mode, channels = MODES[color]
         super().__init__((len(files), *size, channels), np.uint8)
-        self._files = files
+        self.files = files
+        self.color = color
+        self.left_out = left_out
+        self._keys = keys
 
     def read(self, rows: Rows, out: Array) -> None:
         for place, row in enumerate(rows):
-            out[place] = self._decoded(self._files[row])
+            out[place] = self._decoded(self.files[row])
+
+    def row_keys(self) -> Keys:
+        return self._keys
+
+    @cached_property
+    def kinds(self) -> tuple[Counter[str], dict[str, str]]:
+        """How many files, of some, have which kind of pixels, and an example of each kind."""
+        return image_files.kinds_among(self.files)
 
     def identity(self) -> Iterator[bytes]:
         yield repr((self.shape, self._mode)).encode()
-        root = os.path.commonpath(self._files)
-        for file in self._files:
+        root = os.path.commonpath(self.files)
+        for file in self.files:
             yield f"{os.path.relpath(file, root)} {Path(file).stat().st_size}\n".encode()
-        step = -(-len(self._files) // MOST_IDENTIFYING)
-        for file in self._files[::step]:
+        step = -(-len(self.files) // MOST_IDENTIFYING)
+        for file in self.files[::step]:
             yield Path(file).read_bytes()
 
     def _decoded(self, file: str) -> Array:
@@ -116,13 +143,16 @@ class ImageFiles(Column):
         try:
             with Image.open(file, formats=FORMATS) as opened:
                 image: Image.Image = opened
+                why = image_files.refused_kind(image.mode)
+                if why:
+                    raise _broken(file, why)
                 if image.mode != self._mode:
                     image = image.convert(self._mode)
                 if image.size != (width, height):
                     image = image.resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(image).reshape(self.shape[1:])
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise _broken(file, error) from None
+            raise _broken(file, image_files.in_words(file, error)) from None
 
 
 def _class_names(root: Path) -> list[str]:
@@ -139,52 +169,42 @@ def _class_names(root: Path) -> list[str]:
             "no sub-folder",
             "Sort the images into folders that are named as their classes.",
         )
+    strays = list(image_files.stray(root))
+    if strays:
+        raise DataError(
+            f"every image below {root} in the folder of its class",
+            f"{len(strays)} beside these folders, like {strays[0]}",
+            "Move them into the folders of their classes, or out of this one.",
+        )
     return names
 
 
-def _images_below(folder: Path) -> Iterator[str]:
-    if not folder.is_dir():
-        raise DataError(
-            f"a folder of images at {folder.absolute()}",
-            "nothing",
-            "Mend its name in classes=[...], or make it.",
-        )
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            if name.startswith("."):
-                continue
-            path = os.path.join(place, name)  # noqa: PTH118
-            if ending in OTHER_ENDINGS:
-                raise DataError(
-                    "JPEG and PNG images alone",
-                    path,
-                    "Convert it to PNG, or move it out of the folder.",
-                )
-            if ending in ENDINGS:
-                yield path
-
-
-def _refuse_broken(file: str) -> None:
-    """Refuse a file that does not begin and end as images do, and cannot be decoded either."""
-    with open(file, "rb") as opened:  # noqa: PTH123
-        head = opened.read(8)
-        opened.seek(max(0, opened.seek(0, os.SEEK_END) - 8))
-        tail = opened.read()
-    if any(head.startswith(first) and tail.endswith(last) for first, last in SIGNATURES):
-        return
-    from PIL import Image
-
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _broken(file, error) from None
-
-
-def _broken(file: str, error: Exception) -> DataError:
-    said = str(error).replace(f" {file!r}", "").replace(f"'{file}'", "the file") or "no image"
+def _unreadable(root: Path, unreadable: Sequence[Unreadable]) -> DataError:
     return DataError(
-        f"a whole JPEG or PNG image at {file}", said, "Delete the file, or fetch it again."
+        f"whole JPEG or PNG images alone in the classes' folders below {root}",
+        f"{len(unreadable)} other file{'s' if len(unreadable) > 1 else ''}:"
+        f" {image_files.named(unreadable)}",
+        "Convert, fetch again or move them, or have them left out: skip_unreadable=True.",
+    )
+
+
+def _refuse_empty(
+    root: Path, names: Sequence[str], kept: Sequence[list[str]], unreadable: Sequence[Unreadable]
+) -> None:
+    empty = [name for name, images in zip(names, kept, strict=True) if not images]
+    if not empty:
+        return
+    others = [one for one in unreadable if Path(one.file).is_relative_to(root / empty[0])]
+    raise DataError(
+        f"JPEG or PNG images in {root / empty[0]}, a class of its own",
+        image_files.named(others) if others else "none",
+        "Put images there, delete the folder, or name the classes with classes=[...].",
+    )
+
+
+def _broken(file: str, why: str) -> DataError:
+    return DataError(
+        f"a whole JPEG or PNG image at {file}",
+        why,
+        "Delete the file, fetch it again, or have such files left out: skip_unreadable=True.",
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from slipstream.data.nests import Arrays, leaves, map_arrays
 from slipstream.data.spool import Collector
-from slipstream.errors import DataError
+from slipstream.errors import DataError, InputError
 
 # By the names of their classes: importing the libraries would take seconds.
 KINDS: Mapping[tuple[str, str], str] = {
@@ -52,15 +54,13 @@ def read_once(pipeline: Any) -> tuple[Arrays, Arrays, Arrays]:
     kind = kind_of(pipeline)
     _refuse_endless(pipeline, kind)
     collected: Any = None
-    for batch in _batches(pipeline, kind):
+    for number, batch in enumerate(_told_where(_batches(pipeline, kind), kind)):
         x, y, weight = _parts(batch, kind)
         arrays = map_arrays(_as_numpy, (x, y, weight))
         _refuse_single(arrays, kind)
         if collected is None:
             collected = map_arrays(lambda _: Collector(), arrays)
-        collectors: list[Any] = list(leaves(collected))
-        for collector, array in zip(collectors, leaves(arrays), strict=True):
-            collector.add(array)
+        _add(collected, arrays, f"batch {number} of the {kind}, counted from 0")
     if collected is None:
         raise DataError(f"batches from a {kind}", "none", "Check the filter that makes it.")
     x, y, weight = map_arrays(lambda collector: collector.result(), collected)  # type: ignore[attr-defined]
@@ -75,6 +75,58 @@ def _batches(pipeline: Any, kind: str) -> Iterator[Any]:
             yield pipeline[index]
     else:
         yield from pipeline
+
+
+def _told_where(batches: Iterator[Any], kind: str) -> Iterator[Any]:
+    """Yield batches; an error of whatever makes them says which one it was, and where."""
+    number = 0
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except InputError:
+            raise
+        except Exception as error:
+            message = (str(error).strip().splitlines() or [""])[0].removesuffix(".")
+            raise DataError(
+                f"batch {number} of the {kind}, counted from 0",
+                f"{type(error).__name__}: {message}{_line_of(error)}",
+                "Mend what makes this batch, or how many batches it says that it has.",
+            ) from error
+        yield batch
+        number += 1
+
+
+def _line_of(error: Exception) -> str:
+    """Return the user's own line that raised it; "" where a library did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith("<")
+        and "site-packages" not in frame.filename
+        and Path(frame.filename).parent != Path(__file__).parent
+        and "/lib/python" not in frame.filename
+    ]
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+def _add(collected: Any, arrays: Arrays, where: str) -> None:
+    """Put a batch to those before it, which it must be like."""
+    collectors: list[Any] = list(leaves(collected))
+    found: list[Any] = list(leaves(arrays))
+    if len(collectors) != len(found):
+        raise DataError(
+            f"{len(collectors)} arrays in every batch, as in the first",
+            f"{len(found)} in {where}",
+            "Hand out inputs, targets and weights in one form.",
+        )
+    for collector, array in zip(collectors, found, strict=True):
+        try:
+            collector.add(array)
+        except DataError as error:
+            raise DataError(error.expected, f"{error.came} in {where}", error.mend) from None
 
 
 def _refuse_endless(pipeline: Any, kind: str) -> None:

@@ -130,7 +130,8 @@ def to_data(loaded: Any) -> Data:
         raise DataError(
             "the data loader to return (x, y), or (x_train, y_train), (x_val, y_val)",
             f"{type(loaded).__name__}",
-            "Return a tuple of pairs of arrays, or a slipstream.Data.",
+            "Return a tuple of pairs of arrays, or a slipstream.Data; wrap a generator in a"
+            " keras.utils.PyDataset.",
         )
     train, validation, test = (None if part is None else _to_split(part) for part in parts)
     if train is None:
@@ -187,6 +188,12 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
         )
     if kind_of(part):
         return Split(*read_once(part))
+    if not isinstance(part, tuple | list) or len(part) not in (2, 3):
+        raise DataError(
+            "(x, y) or (x, y, weight) for each split",
+            f"{type(part).__name__}",
+            "Return pairs of arrays; wrap a generator in a keras.utils.PyDataset.",
+        )
     return Split(*(map_arrays(as_array, arrays) for arrays in part))
 
 

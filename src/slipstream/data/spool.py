@@ -16,6 +16,7 @@ import numpy as np
 
 from slipstream.data.columns import Column, Rows
 from slipstream.data.nests import Array
+from slipstream.data.row_keys import Keys, row_keys
 from slipstream.errors import DataError
 
 # Examples that come one after the other stay in memory up to so many bytes.
@@ -90,15 +91,21 @@ class Spooled(Column):
         shape: Their shape.
         dtype: Their dtype.
         digest: What tells them from others.
+        keys: A number for each of them, shape (N,), uint64.
     """
 
-    def __init__(self, shelf: Shelf, shape: tuple[int, ...], dtype: Any, digest: bytes) -> None:
+    def __init__(
+        self, shelf: Shelf, shape: tuple[int, ...], dtype: Any, digest: bytes, keys: Keys
+    ) -> None:
         super().__init__(shape, dtype)
-        self._shelf, self._digest = shelf, digest
+        self._shelf, self._digest, self._keys = shelf, digest, keys
 
     def read(self, rows: Rows, out: Array) -> None:
         for place, row in enumerate(rows):
             self._shelf.read(int(row), out[place : place + 1])
+
+    def row_keys(self) -> Keys:
+        return self._keys
 
     def identity(self) -> Iterator[bytes]:
         yield repr((self.shape, self.dtype.str)).encode()
@@ -115,6 +122,7 @@ class Collector:
         self._kept_bytes = 0
         self._shelf: Shelf | None = None
         self._digest = hashlib.blake2b(digest_size=16)
+        self._keys: list[Keys] = []
         self._num = 0
 
     def add(self, batch: Array) -> None:
@@ -144,10 +152,12 @@ class Collector:
             return np.concatenate(self._kept)
         like = self._kept[0]
         shape = (self._num, *like.shape[1:])
-        return Spooled(self._shelf, shape, like.dtype, self._digest.digest())
+        keys = np.concatenate(self._keys)
+        return Spooled(self._shelf, shape, like.dtype, self._digest.digest(), keys)
 
     def _store(self, batch: Array) -> None:
         assert self._shelf is not None
         self._shelf.write(self._num, batch)
+        self._keys.append(row_keys(batch))
         self._digest.update(np.ascontiguousarray(batch).reshape(-1).view(np.uint8).data)
         self._num += len(batch)

@@ -15,6 +15,7 @@ from slipstream.data.splits import Split
 from slipstream.errors import DataError
 
 PARQUET_ENDINGS = (".parquet", ".pq")
+NUM_ROWS_SHOWN = 3
 
 
 def table_file(path: str | Path, label: str, *, features: Sequence[str] | None = None) -> Split:
@@ -68,10 +69,44 @@ def _read(path: Path) -> Any:
             return needed("pyarrow.parquet").read_table(path)
         return needed("pyarrow.csv").read_csv(path)
     except (arrow.ArrowException, OSError) as error:
+        ragged = [] if path.suffix in PARQUET_ENDINGS else _ragged_rows(path)
+        if ragged:
+            raise _ragged(path, ragged) from None
         kind = "Parquet" if path.suffix in PARQUET_ENDINGS else "CSV"
         raise DataError(
             f"a {kind} file at {path}", str(error).splitlines()[0], "Mend the file."
         ) from None
+
+
+def _ragged_rows(path: Path) -> list[Any]:
+    """Return those rows of a CSV file that have more or fewer values than its header."""
+    arrow, csv = needed("pyarrow"), needed("pyarrow.csv")
+    found: list[Any] = []
+
+    def skip(row: Any) -> str:
+        found.append(row)
+        return "skip"
+
+    try:
+        # Rows have numbers where one thread reads them.
+        reading = csv.ReadOptions(use_threads=False)
+        csv.read_csv(path, reading, csv.ParseOptions(invalid_row_handler=skip))
+    except (arrow.ArrowException, OSError):
+        # What else is wrong with it was said before.
+        return found
+    return found
+
+
+def _ragged(path: Path, rows: Sequence[Any]) -> DataError:
+    first = rows[0]
+    shown = ", ".join(str(row.number) for row in rows[:NUM_ROWS_SHOWN])
+    more = ", ..." if len(rows) > NUM_ROWS_SHOWN else ""
+    return DataError(
+        f"{first.expected_columns} values in every row of {path}, as its header has",
+        f"another number of them in {len(rows)} row{'s' if len(rows) > 1 else ''} (lines {shown}"
+        f"{more}), {first.actual_columns} in the first of these",
+        "Mend these lines, or quote values that hold a comma.",
+    )
 
 
 def _refuse_missing(name: str, names: Sequence[str], path: Path) -> None:
@@ -111,9 +146,13 @@ def _targets(column: Any, name: str, path: Path) -> Array:
 
 def _refuse_gaps(column: Any, name: str, path: Path) -> None:
     if column.null_count:
+        rows = np.flatnonzero(np.asarray(column.is_null().to_numpy()))
+        shown = "row " if len(rows) == 1 else "rows "
+        shown += ", ".join(str(row) for row in rows[:NUM_ROWS_SHOWN])
+        shown += ", ..." if len(rows) > NUM_ROWS_SHOWN else ""
         raise DataError(
             f"a value in every row of column '{name}' of {path}",
-            f"{column.null_count} of {len(column)} rows without one",
+            f"{column.null_count} of {len(column)} rows without one ({shown})",
             "Fill them in, or leave these rows out.",
         )
 

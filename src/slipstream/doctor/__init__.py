@@ -48,8 +48,9 @@ def examine(case: Case) -> tuple[Finding, ...]:
         >>> from slipstream.task import InputFacts, ModelFacts, OutputFacts
         >>> output = OutputFacts("y", (3,), "softmax", "SparseCategoricalCrossentropy", False)
         >>> model = ModelFacts((InputFacts("x", (2,), "float32"),), (output,), ("loss",))
-        >>> split = Split(np.ones((40, 2)), np.arange(40) % 3 + 1)
-        >>> finding, _ = examine(Case(Data(split, split), model, Plan()))
+        >>> x, y = np.arange(80.0).reshape(40, 2), np.arange(40) % 3 + 1
+        >>> data = Data(Split(x, y), Split(-1 - x, y))
+        >>> finding, _ = examine(Case(data, model, Plan()))
         >>> print(finding.where.replace(", out", ",\\nout"))
         labels from 1 to 3 in the targets of the training split,
         out of range in 13 of 40 examples (rows 2, 5, 8, ...)

@@ -10,6 +10,7 @@ import numpy as np
 
 from slipstream.data import Split, leaves
 from slipstream.data.columns import Column
+from slipstream.data.images import ImageFiles
 from slipstream.data.splits import Array, Arrays
 from slipstream.doctor._case import Case
 from slipstream.task import InputFacts, OutputFacts
@@ -71,7 +72,8 @@ class Rows:
 def splits(case: Case) -> Iterator[tuple[str, Split]]:
     """Yield the splits that exist, with their names."""
     yield "training", case.data.train
-    yield "validation", case.data.validation
+    if case.has_validation:
+        yield "validation", case.data.validation
     if case.data.test is not None:
         yield "test", case.data.test
 
@@ -88,6 +90,18 @@ def all_leaves(case: Case) -> Iterator[Part]:
     for split_name, split in splits(case):
         for role, arrays in roles(split):
             yield from _named(split_name, role, arrays, split.rows)
+
+
+def image_folders(case: Case) -> Iterator[tuple[str, ImageFiles]]:
+    """Yield the folders of images that examples come from, each once, with its first split."""
+    seen: set[int] = set()
+    for name, split in splits(case):
+        found: list[Any] = list(leaves(split.x))
+        for leaf in found:
+            source = leaf.source if isinstance(leaf, Column) else None
+            if isinstance(source, ImageFiles) and id(source) not in seen:
+                seen.add(id(source))
+                yield name, source
 
 
 def usable(part: Part) -> bool:
@@ -165,12 +179,29 @@ def bad_rows(part: Part, is_bad: Callable[[Array], Array]) -> Rows:
             found.append(np.flatnonzero(mask.reshape(len(rows), -1).any(axis=1)) + start)
     if not found:
         return Rows(0, len(part.array), ())
-    bad = np.concatenate(found)
+    return rows_at(part, np.concatenate(found))
+
+
+def rows_at(part: Part, bad: Array) -> Rows:
+    """Return rows of an array, one or more, by the numbers that they have in the user's own."""
     # Arrays of different lengths are another check's, but they come by here too.
     is_split_off = part.rows is not None and len(part.rows) == len(part.array)
     own = np.sort(part.rows[bad]) if part.rows is not None and is_split_off else bad
     first = tuple(int(row) for row in own[:NUM_ROWS_SHOWN])
     return Rows(len(bad), len(part.array), first, int(bad[0]), is_split_off)
+
+
+def share_in_words(count: float, whole: float) -> str:
+    """Write a share in percent, as roughly as it matters.
+
+    Example:
+        >>> share_in_words(1, 3), share_in_words(1, 2000), share_in_words(1, 10**6)
+        ('33 %', '0.05 %', 'under 0.01 %')
+    """
+    percent = 100 * count / whole
+    if 0 < percent < 0.01:
+        return "under 0.01 %"
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
 
 
 def values_in(parts: Iterable[Part], left_out: int | None = None) -> tuple[float, ...]:

@@ -21,6 +21,10 @@ class Case:
         plan: The plan that would be trained.
         monitor: The watched metric, like "val_accuracy".
         task: The name of the task.
+        is_shuffled: Whether each epoch has an order of its own, as every plan's has; a fit that is
+            handed arrays may go without.
+        has_validation: Whether anything is held out; where not, as in a fit without it, the
+            validation split of the data only stands there and is not looked at.
     """
 
     data: Data
@@ -28,6 +32,8 @@ class Case:
     plan: Plan
     monitor: str = "val_loss"
     task: str = "task"
+    is_shuffled: bool = True
+    has_validation: bool = True
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,14 @@ def _kinds(model: Any) -> Iterator[str]:
                 yield type(operation).__name__
 
 
+def _known_kinds(model: Any) -> Iterator[str]:
+    """Yield the class of each layer and operation, "custom" for those that are not Keras' own."""
+    for layer in model._flatten_layers():
+        yield type(layer).__name__ if type(layer).__module__.startswith("keras.") else "custom"
+        for operation in getattr(layer, "operations", ()):
+            yield type(operation).__name__
+
+
 def _arithmetic(model: Any, data: Data) -> int:
     try:
         return count_multiply_adds(model, data.train.x)
@@ -101,7 +109,8 @@ def model_facts(task: Task, model: Any, data: Data | None) -> ModelFacts:
             for i, array in enumerate(leaves(data.train.x))
         )
     outputs = tuple(output_facts(task, model, None if data is None else data.train))
-    return ModelFacts(inputs, outputs, tuple(_logged(task, [o.name for o in outputs])))
+    logged = tuple(_logged(task, [o.name for o in outputs]))
+    return ModelFacts(inputs, outputs, logged, tuple(sorted(set(_known_kinds(model)))))
 
 
 def _logged(task: Task, outputs: list[str]) -> Iterator[str]:

@@ -1,0 +1,224 @@
+"""What is refused and what is told of data, one entry each: the page of checks is made of it.
+
+Why a check exists, and what the backends do without it, is the docstring of its function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REFUSED, TOLD = "refused", "a warning"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that can be wrong.
+
+    Args:
+        name: The check's file; a name of its own where a source of data refuses it.
+        title: What is wrong, in a few words.
+        outcome: Whether it is refused, told, or which of the two when.
+        cure: What to do.
+        cause: Why it matters, where no check's docstring says it.
+    """
+
+    name: str
+    title: str
+    outcome: str
+    cure: str
+    cause: str = ""
+
+
+CHECKS: tuple[Entry, ...] = (
+    Entry(
+        "sparse_labels", "Labels out of range, wrongly based, or with fractions", REFUSED,
+        "Subtract what the labels begin with; number them with `numpy.unique(y, "
+        "return_inverse=True)`; give the model as many outputs as there are classes; for labels"
+        " that mean no class, `ignore_class`.",
+    ),
+    Entry(
+        "binary_labels", "Labels outside 0 to 1 with a binary cross-entropy", REFUSED,
+        "`(y + 1) / 2` for -1 and 1, `y - 1` for 1 and 2; a softmax for more than two classes.",
+    ),
+    Entry(
+        "missing_class", "A class of the model without examples", TOLD,
+        "Check how labels are read and whether the folder of a class is empty; else take the output"
+        " away.",
+    ),
+    Entry(
+        "unseen_class", "A class that is judged and never trained", TOLD,
+        "Shuffle before splitting, or split with equal shares of each class.",
+    ),
+    Entry(
+        "one_class", "Training examples of a single class", TOLD,
+        "Shuffle before splitting; check how labels are read.",
+    ),
+    Entry(
+        "class_imbalance", "Classes of very different size", TOLD,
+        "`sample_weight`, `class_weight` in fit, or `loss.name = \"focal\"`; watch F1 or AUC.",
+    ),
+    Entry(
+        "target_form", "One-hot targets with a sparse loss, or the reverse", REFUSED,
+        "The loss of the other form, `y.argmax(axis=-1)`, or `numpy.eye(classes)[y]`.",
+    ),
+    Entry(
+        "not_finite", "NaN or infinity in inputs, targets or weights", REFUSED,
+        "Leave these examples out, or fill in what is missing.",
+    ),
+    Entry(
+        "target_domain", "Targets that the loss is not made for", REFUSED,
+        "Mend the targets, or take the loss that they are made for.",
+    ),
+    Entry(
+        "zero_vectors", "Targets of zeros with a cosine similarity", TOLD,
+        "Leave these examples out, or give them the weight 0.",
+    ),
+    Entry(
+        "one_hot_rows", "Targets that do not sum to 1", TOLD,
+        "Divide each row by its sum; for several classes an example, sigmoid and"
+        " `binary_crossentropy`.",
+    ),
+    Entry(
+        "reachable_targets", "Targets that the last activation never reaches", TOLD,
+        "No activation at the end, or targets scaled into its range.",
+    ),
+    Entry(
+        "probabilities", "Softmax or sigmoid where the loss expects logits, or the reverse",
+        REFUSED, "`from_logits` as the last layer is, or another last activation.",
+    ),
+    Entry(
+        "prediction_domain", "An output of any sign where the loss takes a rate or probabilities",
+        REFUSED, "`softplus` or `exponential` for Poisson, `softmax` for a divergence.",
+    ),
+    Entry(
+        "one_unit", "A softmax over one unit", REFUSED,
+        "`Dense(1, activation=\"sigmoid\")` with `binary_crossentropy`, or two units.",
+    ),
+    Entry(
+        "scalar_outputs", "Metrics of an output that is a bare number", REFUSED,
+        "End the model with `Dense(1)`, without a Flatten or Reshape after it.",
+    ),
+    Entry(
+        "target_shapes", "Targets of another shape that would be broadcast", REFUSED,
+        "Give the targets the output's shape, or the model an output of theirs.",
+    ),
+    Entry(
+        "flat_targets", "(N,) against (N, 1) where that is broadcast to (N, N)", REFUSED,
+        "`y[..., None]`, or `y[..., 0]`.",
+    ),
+    Entry(
+        "weight_shapes", "Sample weights along the wrong axis", REFUSED,
+        "`sample_weight.reshape(-1, 1)` for outputs of several steps.",
+    ),
+    Entry(
+        "weight_values", "Sample weights that are all 0 (refused) or negative (a warning)",
+        "refused, or a warning", "Check how they are made.",
+    ),
+    Entry(
+        "input_shapes", "Inputs of another shape than the model's", REFUSED,
+        "Reshape the array, or change the model's `Input`.",
+    ),
+    Entry(
+        "structure", "Arrays that are missing, misnamed or too many", REFUSED,
+        "A tuple in the order of the model's inputs or outputs, or a dict with their names.",
+    ),
+    Entry(
+        "equal_lengths", "Different numbers of inputs, targets and weights", REFUSED,
+        "Load them from the same rows.",
+    ),
+    Entry(
+        "array_types", "Text, objects, lists or dates in place of numbers", REFUSED,
+        "`numpy.asarray`, equal lengths of all rows, numbered labels; or an input of dtype"
+        " `\"string\"`.",
+    ),
+    Entry(
+        "unscaled_inputs", "Bytes that reach the first layer unscaled", TOLD,
+        "Divide by 255, or begin the model with `keras.layers.Rescaling(1 / 255)`.",
+    ),
+    Entry(
+        "constant_features", "Features that are the same in every example", TOLD,
+        "Check how they are read, or leave them out.",
+    ),
+    Entry(
+        "empty_split", "A split without examples", REFUSED,
+        "Check the filter or slice that makes it; leave the test split out if there is none.",
+    ),
+    Entry(
+        "tiny_split", "A split of fewer than ten examples", TOLD, "Set more examples apart.",
+    ),
+    Entry(
+        "shared_rows", "Rows shared between training and what is judged",
+        "refused from half of a split on, else a warning",
+        "Split before examples are copied, oversampled, augmented or cut into windows, and keep"
+        " equal ones in one split.",
+    ),
+    Entry(
+        "sorted_labels", "Sorted labels without shuffling", TOLD,
+        "Leave `shuffle=False` out, or shuffle inputs and targets together.",
+    ),
+    Entry(
+        "mixed_channels", "Grey, coloured and transparent images in one folder", TOLD,
+        "Convert the files to one kind.",
+    ),
+    Entry(
+        "skipped_files", "Files of a folder that were skipped, as asked for", TOLD,
+        "Convert, fetch again or move them.",
+    ),
+    Entry(
+        "batch_size", "An update larger than the training split", REFUSED,
+        "A smaller `batch.size` or `batch.accumulation`.",
+    ),
+    Entry(
+        "monitor_name", "A monitor that the model does not log", REFUSED,
+        "One of the names in the message.",
+    ),
+)  # fmt: skip
+
+# What sources of data refuse while they are opened or read.
+SOURCES: tuple[Entry, ...] = (
+    Entry(
+        "unreadable_images", "Corrupt, empty or foreign files in a folder of images", REFUSED,
+        "Convert, fetch again or move them; or `image_folder(..., skip_unreadable=True)`, which"
+        " leaves them out and says so.",
+        "Files that are cut off, empty, text under an image's name, of another format, or of 16"
+        " bits a channel would fail in the middle of a run, without their name, or be missed"
+        " silently. All of them are counted, and the first five named. Damage within a file is"
+        " found when it is decoded; `skip_unreadable=True` decodes each once beforehand.",
+    ),
+    Entry(
+        "empty_class_folder", "A class folder without images", REFUSED,
+        "Put images there, delete the folder, or name the classes with `classes=[...]`.",
+        "Keras' own loader makes an output of it that nothing is ever learnt for.",
+    ),
+    Entry(
+        "stray_images", "Images beside the folders of the classes", REFUSED,
+        "Move them into the folder of their class, or away.",
+        "They belong to no class and would be missed silently.",
+    ),
+    Entry(
+        "ragged_rows", "Rows of a CSV file with more or fewer values than its header", REFUSED,
+        "Mend the lines that the message names; quote values that hold a comma.",
+        "What follows would stand in the wrong columns.",
+    ),
+    Entry(
+        "gaps", "Empty cells of a CSV file, nulls of a Parquet file", REFUSED,
+        "Fill them in, or leave these rows out.",
+        "As numbers they are NaN, which spoils all weights in one update.",
+    ),
+    Entry(
+        "text_column", "Words among the inputs of a table", REFUSED,
+        "Leave the column out with `features=[...]`, or write it as numbers.",
+        "A model without an input of dtype `\"string\"` takes numbers.",
+    ),
+    Entry(
+        "uneven_batches", "A loader that changes shapes, or ends in an error", REFUSED,
+        "Pad or resize examples to one shape; mend what makes the batch that the message names.",
+        "What hands out batches is read once, before the first step, so that it can neither run"
+        " out nor change in a later epoch. The message counts batches from 0.",
+    ),
+    Entry(
+        "no_batches", "A loader without batches, or without an end", REFUSED,
+        "Check its filter; leave `.repeat()` out, a plan has epochs of its own.",
+        "Nothing can be trained on none, and nobody reads an endless one to its end.",
+    ),
+)  # fmt: skip

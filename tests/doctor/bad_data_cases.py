@@ -1,0 +1,231 @@
+"""Bad data, each found by one check: (the check, words of its message, the case)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from doctor_cases import NUM_TRAIN, case, features, one_hot, output
+
+from slipstream.doctor import Case
+from slipstream.task import InputFacts, OutputFacts
+
+SPARSE = output((4,), "softmax", "SparseCategoricalCrossentropy")
+ONE_HOT = output((4,), "softmax", "CategoricalCrossentropy")
+BINARY = output((1,), "sigmoid", "BinaryCrossentropy")
+IMAGE = (InputFacts("x", (4, 4, 1), "float32"),)
+
+Cases = dict[str, tuple[str, tuple[str, ...], Case]]
+
+
+def labels(n: int) -> np.ndarray:
+    return np.arange(n) % 4
+
+
+def bits(n: int) -> np.ndarray:
+    return np.arange(n) % 2
+
+
+def regression(loss: str, activation: str = "linear") -> OutputFacts:
+    return output((1,), activation, loss)
+
+
+def counts(n: int, bad: float) -> np.ndarray:
+    """Return counts from 1 to 5, of which two of the training split are bad."""
+    values = 1.0 + np.arange(n) % 5
+    values[[3, 9]] = np.where(n == NUM_TRAIN, bad, values[[3, 9]])
+    return values
+
+
+def shares(n: int, bad: Any) -> np.ndarray:
+    values = features(4)(n).astype("float64")
+    values /= values.sum(axis=1, keepdims=True)
+    if n == NUM_TRAIN:
+        values[5] = bad
+    return values
+
+
+def sharing(count: int) -> Any:
+    """Return a maker of inputs; so many rows of the validation split are training rows."""
+
+    def make(n: int) -> np.ndarray:
+        x = features(3)(n)
+        if n != NUM_TRAIN:
+            x[4 : 4 + count] = features(3)(NUM_TRAIN)[10 : 10 + count]
+        return x
+
+    return make
+
+
+def doubled(n: int) -> np.ndarray:
+    """Return inputs of which only a few differ: each validation row is a training row."""
+    return features(3)(7)[np.arange(n) % 7]
+
+
+def with_column(value: float) -> Any:
+    return lambda n: np.concatenate([features(3)(n), np.full((n, 1), value)], axis=1)
+
+
+MORE_ERRORS: Cases = {
+    "negative counts": (
+        "target_domain",
+        ("0 or more for the loss Poisson", "like -2", "2 of 40 examples (rows 3, 9)", "training"),
+        case(lambda n: counts(n, -2), regression("Poisson", "softplus")),
+    ),
+    "negative targets of a logarithm": (
+        "target_domain",
+        ("MeanSquaredLogarithmicError", "like -0.5"),
+        case(lambda n: counts(n, -0.5), regression("MeanSquaredLogarithmicError")),
+    ),
+    "percentages of zero": (
+        "target_domain",
+        ("other than 0", "like 0", "division by zero"),
+        case(lambda n: counts(n, 0), regression("MeanAbsolutePercentageError")),
+    ),
+    "hinge of 1 and 2": (
+        "target_domain",
+        ("-1 and 1", "like 2", "20 of 40"),
+        case(lambda n: bits(n) + 1, output((1,), "tanh", "Hinge")),
+    ),
+    "hinge of -1, 0 and 1": (
+        "target_domain",
+        ("SquaredHinge", "like 0"),
+        case(lambda n: np.arange(n) % 3 - 1, output((1,), "tanh", "SquaredHinge")),
+    ),
+    "categorical hinge of -1 and 1": (
+        "target_domain",
+        ("CategoricalHinge", "like -1"),
+        case(lambda n: 2 * one_hot(n) - 1, output((4,), "linear", "CategoricalHinge")),
+    ),
+    "a divergence of counts": (
+        "target_domain",
+        ("KLDivergence", "like 3", "row 5", "Divide each row"),
+        case(lambda n: shares(n, [3, 0, 0, 0]), output((4,), "softmax", "KLDivergence")),
+    ),
+    "a negative share": (
+        "target_domain",
+        ("CategoricalCrossentropy", "like -0.5", "row 5"),
+        case(lambda n: shares(n, [1.5, -0.5, 0, 0]), ONE_HOT),
+    ),
+    "Poisson of an output without activation": (
+        "prediction_domain",
+        ("rates above 0", "ends in linear", "softplus"),
+        case(lambda n: counts(n, 1), regression("Poisson")),
+    ),
+    "a divergence of log-probabilities": (
+        "prediction_domain",
+        ("probabilities", "ends in log_softmax"),
+        case(lambda n: shares(n, 0.25), output((4,), "log_softmax", "KLDivergence")),
+    ),
+    "weights of zero alone": (
+        "weight_values",
+        ("0 in all 20", "validation"),
+        case(labels, SPARSE, weight=lambda n: np.full(n, float(n == NUM_TRAIN))),
+    ),
+    "a validation split that was trained on": (
+        "shared_rows",
+        ("12 of 20 examples (rows 4, 5, 6, ...), 60 %", "validation", "copied"),
+        case(labels, SPARSE, x=sharing(12)),
+    ),
+}
+
+MORE_WARNINGS: Cases = {
+    "some rows that were trained on": (
+        "shared_rows",
+        ("2 of 20 examples (rows 4, 5), 10 %",),
+        case(labels, SPARSE, x=sharing(2)),
+    ),
+    "rows that repeat each other by nature": (
+        "shared_rows",
+        ("20 of 20", "82 % of the rows repeat"),
+        case(labels, SPARSE, x=doubled),
+    ),
+    "five examples to judge by": (
+        "tiny_split",
+        ("10 examples or more", "validation", "5 of them", "a fifth"),
+        case(labels, SPARSE, sizes=(NUM_TRAIN, 5)),
+    ),
+    "a rare class": (
+        "class_imbalance",
+        ("2 examples of class 1 (5 %) beside 38 of class 0", "sample_weight", "focal"),
+        case(lambda n: np.arange(n) % 20 == 0, BINARY),
+    ),
+    "a rare class, one-hot": (
+        "class_imbalance",
+        ("2 examples of class 1 (5 %)", "beside 36 of class 0"),
+        case(
+            lambda n: np.eye(3)[np.select([np.arange(n) % 20 == k for k in (1, 2)], [1, 2], 0)],
+            output((3,), "softmax", "CategoricalCrossentropy"),
+        ),
+    ),
+    "a class without examples": (
+        "missing_class",
+        ("all 4 classes of 'y'", "none of class 2 in any split"),
+        case(lambda n: np.array([0, 1, 3])[np.arange(n) % 3], SPARSE),
+    ),
+    "two classes without examples": (
+        "missing_class",
+        ("none of classes 2, 3",),
+        case(lambda n: np.eye(4)[bits(n)], ONE_HOT),
+    ),
+    "a column of ones": (
+        "constant_features",
+        ("1 of 4 features (number 3, counted from 0)", "bias"),
+        case(labels, SPARSE, x=with_column(1), inputs=(InputFacts("x", (4,), "float32"),)),
+    ),
+    "a column of zeros": (
+        "constant_features",
+        ("1 of 4 features",),
+        case(labels, SPARSE, x=with_column(0), inputs=(InputFacts("x", (4,), "float32"),)),
+    ),
+    "a column that is constant for every step": (
+        "constant_features",
+        ("2 of 3 features (numbers 1, 2",),
+        case(
+            labels,
+            SPARSE,
+            x=lambda n: features(5, 3)(n) * [1, 0, 0] + [0, 7, 9],
+            inputs=(InputFacts("x", (5, 3), "float32"),),
+        ),
+    ),
+    "sorted labels that nobody shuffles": (
+        "sorted_labels",
+        ("4 of them in 40 examples of 4 classes", "shuffle=False"),
+        case(lambda n: np.sort(labels(n)), SPARSE, is_shuffled=False),
+    ),
+    "sorted one-hot labels that nobody shuffles": (
+        "sorted_labels",
+        ("4 of them",),
+        case(lambda n: np.eye(4)[np.sort(labels(n))], ONE_HOT, is_shuffled=False),
+    ),
+    "measured values above a sigmoid": (
+        "reachable_targets",
+        ("from 0 to 1, as 'y' ends in sigmoid", "30 of 40", "without an activation"),
+        case(lambda n: counts(n, 1), regression("MeanSquaredError", "sigmoid")),
+    ),
+    "negative values of ReLU": (
+        "reachable_targets",
+        ("of 0 or more", "rows 3, 9"),
+        case(lambda n: counts(n, -1), regression("Huber", "relu")),
+    ),
+    "vectors of zeros": (
+        "zero_vectors",
+        ("direction", "1 of 40 examples (row 5)"),
+        case(lambda n: shares(n, 0), output((4,), "linear", "CosineSimilarity")),
+    ),
+    "distributions that sum to 2": (
+        "one_hot_rows",
+        ("row 5",),
+        case(lambda n: shares(n, 0.5), output((4,), "softmax", "KLDivergence")),
+    ),
+    "negative weights": (
+        "weight_values",
+        ("negative ones in 1 of 40 examples (row 0)",),
+        case(labels, SPARSE, weight=lambda n: np.where(np.arange(n) < (n > 20), -1.0, 1.0)),
+    ),
+    "pixels as floats that nobody scales": (
+        "unscaled_inputs",
+        ("pixels (float32) up to 254",),
+        case(labels, SPARSE, x=lambda n: np.floor(features(4, 4, 1)(n) * 255), inputs=IMAGE),
+    ),
+}
