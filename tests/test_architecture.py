@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, str] = {
     "observers": "errors plan record engine signals",
     "measure": "errors plan task record environment loss_surface",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
-    " measure",
+    " measure checkpoint",
     "tuning": "errors files plan task record progress techniques measure verdict",
     "ablation": "errors plan task record progress techniques measure verdict",
     "__main__": "",

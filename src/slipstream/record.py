@@ -21,7 +21,9 @@ from slipstream.better import Mode, meets
 from slipstream.errors import RecordError
 from slipstream.files import write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version 1 has no checkpoints; all else is the same.
+READABLE_VERSIONS = (1, 2)
 RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "best.weights.h5"
@@ -109,6 +111,21 @@ class Bound(JsonModel):
     work_share: float | None = None
 
 
+class Checkpoints(JsonModel):
+    """The checkpoints of a run, over all its sittings.
+
+    `bytes` is the size of the last one. The training waited for `wait_seconds` (copies of its
+    state, on the clock), and writing took `write_seconds` beside it. `resumed_at` are the updates
+    after which the run was gone on with.
+    """
+
+    count: int = 0
+    bytes: int = 0
+    wait_seconds: float = 0.0
+    write_seconds: float = 0.0
+    resumed_at: list[int] = []
+
+
 class Failure(JsonModel):
     """Why a run failed: the kind of error and its message."""
 
@@ -152,6 +169,7 @@ class Record(JsonModel):
     applied: dict[str, str] = {}
     notes: list[str] = []
     bound: Bound | None = None
+    checkpoints: Checkpoints | None = None
     events: list[Signal] = []
     points: list[Point] = []
 
@@ -196,9 +214,10 @@ def read_record(folder: Path) -> Record:
     try:
         values = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
         version = values.get("schema_version") if isinstance(values, Mapping) else None
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
+            known = " or ".join(map(str, READABLE_VERSIONS))
             raise RecordError(
-                f"a record of schema version {SCHEMA_VERSION} in {folder}",
+                f"a record of schema version {known} in {folder}",
                 f"version {version}",
                 "Read it with the version of Slipstream that wrote it.",
             )

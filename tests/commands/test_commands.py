@@ -24,7 +24,11 @@ from slipstream.commands._optimize_values import FirstLook
 from slipstream.commands.door import optimize
 from slipstream.commands.durations import parse_seconds, seconds_in_words
 from slipstream.commands.folders import claim, default_folder, slug
-from slipstream.commands.interrupt import first_interrupt_asks
+from slipstream.commands.interrupt import (
+    Terminated,
+    first_interrupt_asks,
+    interrupts_raise_once,
+)
 from slipstream.commands.optimize import Confirmation
 from slipstream.commands.report import rebuild
 from slipstream.errors import InputError, RecordError, TaskError, TrainingError
@@ -157,26 +161,36 @@ def test_json_has_null_for_what_is_not_finite() -> None:
     assert json.loads(stream.getvalue()) == {"a": None, "b": [None, 1.5], "path": "x"}
 
 
-def test_the_first_interrupt_asks_and_the_second_interrupts() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), first_interrupt_asks() as asked:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_interrupt_asks_and_further_ones_change_nothing(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interrupts_raise_once():
+        with first_interrupt_asks() as asked:
+            signal.raise_signal(number)
+            assert asked.is_set()
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+        # What was asked to end is ending: nothing disturbs that.
         signal.raise_signal(signal.SIGINT)
-        assert asked.is_set()
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt) as caught:
+        asked.interrupt()
+    assert (caught.type is Terminated) == (number == signal.SIGTERM)
+    assert signal.getsignal(number) is before
 
 
-def test_patience_with_an_interrupt_ends() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_patience_with_an_interrupt_ends(number: signal.Signals) -> None:
     start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(patience_seconds=0.2):
-        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt) as caught, first_interrupt_asks(patience_seconds=0.2):
+        signal.raise_signal(number)
         time.sleep(20)
     assert time.monotonic() - start < 10
+    assert (caught.type is Terminated) == (number == signal.SIGTERM)
 
 
 def test_the_first_interrupt_is_told_once_while_the_main_thread_waits() -> None:
     told: queue.SimpleQueue[str] = queue.SimpleQueue()
-    with pytest.raises(KeyboardInterrupt), first_interrupt_asks(lambda: told.put("told")):
+    with first_interrupt_asks(lambda: told.put("told")):
         signal.raise_signal(signal.SIGINT)
         assert told.get(timeout=10.0) == "told"
         signal.raise_signal(signal.SIGINT)

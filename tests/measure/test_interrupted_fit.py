@@ -9,11 +9,16 @@ import pytest
 from slipstream.commands import fit
 from slipstream.measure import Job
 from slipstream.measure.manager import Worker
+from slipstream.measure.messages import Train
 from slipstream.progress import Notice, Step
 
 pytestmark = pytest.mark.skipif(
     not hasattr(signal, "pthread_kill"), reason="signals are sent as POSIX has them"
 )
+
+
+def request_of(job):
+    return Train(plan=job.plan, folder=str(job.folder), checkpoint_every="auto")
 
 
 def test_while_the_worker_opens_it_ends_at_once(fake_launch, facts, tmp_path, monkeypatch):
@@ -28,8 +33,8 @@ def test_while_the_worker_opens_it_ends_at_once(fake_launch, facts, tmp_path, mo
     timer.start()
     launch = fake_launch({"on": "open", "do": "hang"})
     job = Job("run", facts.as_given, tmp_path / "run")
-    record, interrupted = fit._train(launch, facts, job, False, lambda _: None)
-    assert interrupted
+    record, asked = fit._train(launch, facts, job, request_of(job), lambda _: None)
+    assert asked.signal == signal.SIGINT
     assert (record.outcome, record.updates) == ("interrupted", 0)
 
 
@@ -46,12 +51,12 @@ def test_while_it_trains_it_is_told_and_asked_to_stop(fake_launch, facts, tmp_pa
 
     launch = fake_launch({"on": "train", "do": "wait_for_stop", "record": record_values})
     job = Job("run", facts.as_given, tmp_path / "run")
-    record, interrupted = fit._train(launch, facts, job, False, listen)
-    assert interrupted and record.outcome == "interrupted"
+    _, asked = fit._train(launch, facts, job, request_of(job), listen)
+    assert asked.signal == signal.SIGINT
     assert heard.wait(10.0)
     # Nothing of the training is shown once it was asked to stop.
     assert [type(happening) for happening in told] == [Step, Notice]
-    assert "Ctrl-C again" in told[-1].text
+    assert "within 8 seconds" in told[-1].text
 
 
 def test_while_the_worker_of_a_finished_training_closes_the_record_stays(
@@ -64,7 +69,7 @@ def test_while_the_worker_of_a_finished_training_closes_the_record_stays(
     monkeypatch.setattr(Worker, "close", close)
     launch = fake_launch({"on": "train", "record": record_values})
     job = Job("run", facts.as_given, tmp_path / "run")
-    record, interrupted = fit._train(launch, facts, job, False, lambda _: None)
-    assert interrupted and record.outcome == "completed"
+    record, asked = fit._train(launch, facts, job, request_of(job), lambda _: None)
+    assert asked.signal == signal.SIGINT and record.outcome == "completed"
     # The worker writes it; this one writes nothing, and nobody wrote in its place.
     assert not job.folder.exists()

@@ -107,6 +107,7 @@ def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert "Interrupted. What was finished is kept in run." in err
     assert "Stopping after the update that runs" in err
+    assert "to go on: slipstream fit long.py --out run" in err
     record = read_record(tmp_path / "run")
     assert record.outcome == "interrupted"
     assert record.best_value is not None

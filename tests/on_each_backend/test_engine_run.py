@@ -138,7 +138,7 @@ def test_not_a_number_is_never_the_best():
     recorder = Recorder(task(), plan({**KEEP_BEST, "duration.patience": 2}), None, [heard.append])
     model = dense_net()
     for step, value in enumerate([math.nan, 2.0, math.inf, 1.0, math.nan, 1.0]):
-        recorder.stop = None
+        recorder.decided = None
         point = Point(step=step, epoch=float(step), seconds=0.0, values={"val_loss": value})
         model.get_layer("logits").bias.assign(np.full(3, float(step)))
         recorder.evaluated(point, model, 0.1)

@@ -158,7 +158,13 @@ def test_the_new_file_is_whole_before_it_takes_the_old_ones_place(tmp_path, monk
     assert json.loads(path.read_text()) == {"new": 2}
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_a_record_of_version_1_is_read(tmp_path):
+    values = a_record().model_dump(mode="json", exclude={"points", "checkpoints"})
+    write_json(tmp_path / RECORD_FILE, {**values, "schema_version": 1})
+    assert read_record(tmp_path).checkpoints is None
+
+
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_schema_version_is_refused(tmp_path, version):
     values = a_record().model_dump(mode="json", exclude={"points"})
     write_json(tmp_path / RECORD_FILE, {**values, "schema_version": version})

@@ -103,3 +103,24 @@ def test_what_an_interruption_hit_is_tried_again(run, tmp_path):
     assert RANGES in study.user_attrs
     states = [trial.state.name for trial in study.trials]
     assert "RUNNING" not in states
+
+
+def test_a_trial_that_was_killed_just_before_its_end_was_told_is_not_run_again(
+    run, tmp_path, monkeypatch
+):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(optuna.Study, "tell", killed)
+        run(Pool(), 0.0)
+    # And in the middle of a line, with the journal's lock taken.
+    with (tmp_path / JOURNAL_FILE).open("ab") as journal:
+        journal.write(b'{"op_code": 4, "worker')
+    (tmp_path / f"{JOURNAL_FILE}.lock").symlink_to(tmp_path / JOURNAL_FILE)
+    later = Pool()
+    result = run(later, 0.0)
+    assert len(result.trials) == FEWEST_TRIALS
+    assert len({row.number for row in result.trials}) == FEWEST_TRIALS
+    searched = [plan for plan in later.plans if plan.seeds.seed == 1000]
+    assert len(searched) == FEWEST_TRIALS - 1

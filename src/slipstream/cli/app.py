@@ -28,7 +28,7 @@ from slipstream.cli.running import FAILED, Manner, running, use_data_folder
 
 EXIT_CODES = (
     "Exit codes: 0 done (also when no gain was found), 1 a training or Slipstream itself failed, "
-    "2 bad input, 130 interrupted (what was finished is kept; --resume goes on)."
+    "2 bad input, 130 interrupted, 143 terminated (what was finished is kept; --resume goes on)."
 )
 
 app = typer.Typer(
@@ -114,7 +114,9 @@ def optimize(
 
 @app.command(epilog="Example: slipstream fit digits --set schedule.peak=3e-3 --set batch.size=64")
 def fit(
+    context: typer.Context,
     task: TaskArgument,
+    *,
     plan: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A plan. Default: the task as given."),
@@ -122,15 +124,22 @@ def fit(
     changes: SetOption = None,
     test: Annotated[bool, typer.Option("--test", help="Read the test split, at the end.")] = False,
     out: OutOption = None,
+    resume: ResumeOption = False,
+    checkpoint_every: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW_OFTEN", help="Like '1 epoch', '200 updates', 30s; auto; off keeps none."
+        ),
+    ] = "auto",
     data_dir: DataOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train TASK once as a plan says; Ctrl-C stops it and keeps what there is."""
+    """Train TASK once as a plan says; Ctrl-C stops it, and --resume goes on exactly there."""
     manner = Manner(json, quiet)
-    folder = _folder(manner, "fit", task, out, False)
+    folder = _folder(manner, "fit", task, out, resume)
     use_data_folder(data_dir)
-    with running(manner, folder=folder) as listener:
+    with running(manner, folder=folder, again=_again(context, folder)) as listener:
         from slipstream.cli import summaries
         from slipstream.commands.fit import fit
         from slipstream.plan import read_plan
@@ -141,6 +150,8 @@ def fit(
             folder,
             changes=parse_changes(changes),
             evaluate_test=test,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
             listener=listener,
         )
     summaries.of_fit(record, folder, task, manner)

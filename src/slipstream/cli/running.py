@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from slipstream.cli.early import INTERRUPTED, interrupts_are_told
+from slipstream.cli.early import INTERRUPTED, TERMINATED, interrupts_are_told
 from slipstream.errors import SlipstreamError
 
 if TYPE_CHECKING:
@@ -51,15 +51,18 @@ def running(
         again: The arguments that go on with it after Ctrl-C.
 
     Raises:
-        typer.Exit: With 1 after a failure, 2 after bad input, 130 after Ctrl-C.
+        typer.Exit: With 1 after a failure, 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    from slipstream.commands.interrupt import Terminated, interrupts_raise_once
+
     try:
         interrupts_are_told()
-        with _listening(manner) as listener:
+        with interrupts_raise_once(), _listening(manner) as listener:
             yield listener
-    except KeyboardInterrupt:
-        _tell_interrupted(manner, folder, again)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        _tell_interrupted(manner, folder, again, code)
+        raise typer.Exit(code) from None
     except SlipstreamError as error:
         tell_error(error, manner)
         raise typer.Exit(error.exit_code) from None
@@ -92,13 +95,13 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
     typer.echo(f"  to mend: {error.mend}", err=True)
 
 
-def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str]) -> None:
+def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str], code: int) -> None:
     if folder is not None and not folder.is_dir():
         # Nothing was finished yet.
         folder, again = None, ()
     go_on = shlex.join(["slipstream", *again]) if again else ""
     if manner.json:
-        _write_json(kind="interrupted", folder=folder, resume=go_on, exit_code=INTERRUPTED)
+        _write_json(kind="interrupted", folder=folder, resume=go_on, exit_code=code)
     kept = f" What was finished is kept in {folder}." if folder is not None else ""
     typer.echo(f"{_red('Interrupted.')}{kept}", err=True)
     if go_on:

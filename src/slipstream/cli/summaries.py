@@ -54,6 +54,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
         ("examples/s", f"{record.examples_per_second:,.0f}"),
         *_bound(record),
         ("peak memory", f"{record.peak_memory_bytes / 2**20:,.0f} MiB"),
+        *_checkpoints(record),
     ]
     _grid(console, rows)
     _files(console, files)
@@ -65,7 +66,8 @@ def of_failure(failure: Failure, folder: Path) -> None:
     error = TrainingError(
         "a training that goes on to its end",
         f"{failure.kind}: {failure.message}".removesuffix("."),
-        f"The logs in {folder} say more; a smaller schedule.peak mends a loss that diverges.",
+        f"The logs in {folder} say more; a smaller schedule.peak mends a loss that diverges. Where "
+        "something else ended it, the same command with --out and --resume goes on.",
     )
     tell_error(error, Manner())
 
@@ -273,6 +275,15 @@ def _bound(record: Record) -> list[tuple[str, str]]:
         return []
     waiting = f"{record.bound.waiting_share:.0%} of training waits for data"
     return [("bound", f"{record.bound.verdict}; {waiting}")]
+
+
+def _checkpoints(record: Record) -> list[tuple[str, str]]:
+    kept = record.checkpoints
+    if kept is None or kept.count == 0:
+        return []
+    size = f"{kept.bytes / 2**20:,.1f} MiB"
+    text = f"{kept.count} of {size}; training waited {seconds_in_words(kept.wait_seconds)}"
+    return [("checkpoints", text)]
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def fit(
     progress: bool = True,
     **handed: Any,
 ) -> Any:
+    resume: bool = False,
+    checkpoint_every: str = "auto",
     """Train a task once as a plan says; or a compiled Keras model, as its own fit does, sooner.
 
     A compiled Keras model with what `Model.fit` takes is trained in this process, and Keras'
@@ -122,6 +124,8 @@ def fit(
         progress: Whether to show progress.
         **handed: With a model alone, what Keras' fit takes; with a model and a plan, what
             `hand_over` takes.
+        resume: Whether to go on with the run in the folder, exactly where it was interrupted.
+        checkpoint_every: How often it is saved: "1 epoch", "200 updates", "30s", "auto" or "off".
 
     Returns:
         Keras' History; or the record, where best weights, metrics and a report are in the folder.
@@ -132,29 +136,32 @@ def fit(
     Example:
         >>> history = fit(model, x, y, epochs=5)  # doctest: +SKIP
         >>> record = fit("digits", changes={"batch.size": 128})  # doctest: +SKIP
-        >>> record.best_value  # doctest: +SKIP
-        0.98
     """
-    in_a_process = test or not progress or any(v is not None for v in (plan, changes, folder))
+    told = test or resume or not progress or checkpoint_every != "auto"
+    in_a_process = told or any(v is not None for v in (plan, changes, folder))
     if not in_a_process and _is_keras_model(task):
         return _fit_here(task, x, y, *positional, **handed)
     _refuse_by_position(positional)
     from slipstream.commands.fit import fit as run
 
-    where = _folder("fit", task, folder, False)
-    with _shown(progress) as listener, claimed(where, resume=None):
-        reference = _reference(task, x, y, handed, where, False, listener)
-        chosen, changed = _plan(plan) if plan is not None else None, changes or {}
-        return run(reference, chosen, where, changes=changed, evaluate_test=test, listener=listener)
+    where = _folder("fit", task, folder, resume)
+    with _shown(progress) as listener, claimed(where, resume=resume):
+        return run(
+            _reference(task, x, y, handed, where, resume, listener),
+            _plan(plan) if plan is not None else None,
+            where,
+            changes=changes or {},
+            evaluate_test=test,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+            listener=listener,
+        )
 
 
 def _refuse_by_position(positional: Sequence[Any]) -> None:
     if positional:
-        raise TaskError(
-            "settings by name",
-            f"{len(positional)} more by position",
-            "Write batch_size=..., epochs=... and so on.",
-        )
+        came = f"{len(positional)} more by position"
+        raise TaskError("settings by name", came, "Write batch_size=..., epochs=... and so on.")
 
 
 def _is_keras_model(thing: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from slipstream import report
+from slipstream.checkpoint.every import Every
 from slipstream.commands._notes import COMMAND_FILE, FitNotes, write_notes
 from slipstream.commands._writing import (
     command_line,
@@ -19,8 +20,19 @@ from slipstream.commands._writing import (
     write_report,
 )
 from slipstream.commands.durations import seconds_in_words
-from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, claimed
-from slipstream.commands.interrupt import first_interrupt_asks
+from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE, claimed
+from slipstream.commands.going_on import (
+    begun_with,
+    finished_run,
+    plan_to_go_on_with,
+    refuse_taken,
+)
+from slipstream.commands.interrupt import (
+    PATIENCE_SECONDS,
+    Asked,
+    Terminated,
+    first_interrupt_asks,
+)
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
 from slipstream.loss_surface import LANDSCAPE_FILE, read_landscape
 from slipstream.measure import Failed, Job, Launch, Worker, require_backend
@@ -30,6 +42,7 @@ from slipstream.measure.messages import (
     Train,
     TrainingEvaluated,
     TrainingProgress,
+    TrainingResumed,
     TrainingSignalled,
 )
 from slipstream.plan import Plan, Value, to_toml, write_plan
@@ -39,7 +52,9 @@ from slipstream.report.landscape import write_picture
 from slipstream.signals import found_over
 from slipstream.task import TaskFacts
 
-STOPPING = "Stopping after the update that runs; Ctrl-C again ends it at once."
+STOPPING = (
+    f"Stopping after the update that runs, and keeping it: within {PATIENCE_SECONDS:.0f} seconds."
+)
 NO_CHANGES: Mapping[str, Value] = MappingProxyType({})
 
 
@@ -50,34 +65,53 @@ def fit(
     *,
     changes: Mapping[str, Value] = NO_CHANGES,
     evaluate_test: bool = False,
+    resume: bool = False,
+    checkpoint_every: str = "auto",
     listener: Listener = silent,
 ) -> Record:
     """Train a task once, after a look at it, and write record, weights, plan and report.
 
-    The training has a process of its own, so that its clock starts as cold as in a comparison.
+    The training has a process of its own, so that its clock starts as cold as in a comparison. It
+    is saved as it goes; one that was interrupted, however that was, goes on exactly there.
 
     Args:
         reference: The task, as a fresh process can rebuild it.
         plan: The plan, or None for the task as given.
-        folder: The run's folder: new, or empty.
+        folder: The run's folder: new, or empty; with `resume`, one that holds the run.
         changes: Dotted keys of the plan that are to be changed.
         evaluate_test: Whether the test split is read, once, after the last update.
+        resume: Whether to go on with the run in the folder. Without plan and changes it has the
+            plan that it began with. One that is finished is not trained again.
+        checkpoint_every: How often it is saved, as `Every.parse` takes it.
         listener: Told what happens.
 
     Returns:
         The record; its outcome is "failed" where the training could not go on.
 
     Raises:
-        InputError: Task, data or plan cannot be used; nothing was trained.
+        InputError: Task, data or plan cannot be used, or the folder holds another run or is
+            another process's; nothing was trained.
         TrainingError: The process that looks at the task ended.
         KeyboardInterrupt: After the training was asked to stop; the record is in the folder.
     """
+    Every.parse(checkpoint_every)
     launch = launch_for(reference, folder)
+    refuse_taken(folder)
+    if resume:
+        kept = begun_with(folder, launch.reference)
+        finished = finished_run(folder, plan, changes, kept)
+        if finished is not None:
+            listener(Notice(f"{folder} holds this run, and it is finished: nothing was trained."))
+            if kept is not None and not (folder / REPORT_FILE).exists():
+                write_fit_report(folder, finished, kept)
+            return finished
+        plan = plan_to_go_on_with(folder, plan, changes, kept)
     wanted = on_installed(plan) if plan is not None else None
     if "runtime.backend" in changes:
         require_backend(str(changes["runtime.backend"]))
     # A worker refuses a plan before its first update, when this is all that there is.
-    with claimed(folder, resume=None, traces=(COMMAND_FILE, PLAN_FILE, METRICS_FILE)):
+    traces = (COMMAND_FILE, PLAN_FILE, METRICS_FILE)
+    with claimed(folder, resume=resume, marker=COMMAND_FILE, traces=traces):
         facts, warnings = look(launch, None, wanted, listener, changes)
         chosen = (wanted or as_given(facts)).edit(changes)
         notes = FitNotes(
@@ -90,13 +124,20 @@ def fit(
         start = time.monotonic()
         listener(StageStarted("train", _what(facts, chosen)))
         job = Job("run", chosen, folder)
-        record, interrupted = _train(launch, facts, job, evaluate_test, listener)
+        request = Train(
+            plan=chosen,
+            folder=str(folder.absolute()),
+            evaluate_test=evaluate_test,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+        )
+        record, asked = _train(launch, facts, job, request, listener)
         write_fit_report(folder, record, notes)
         if (folder / LANDSCAPE_FILE).exists():
             write_picture(read_landscape(folder), folder / LANDSCAPE_PICTURE)
         listener(StageDone("train", in_words(record), time.monotonic() - start))
-        if interrupted:
-            raise KeyboardInterrupt
+        if asked is not None:
+            asked.interrupt()
         return record
 
 
@@ -137,20 +178,24 @@ def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
 
 
 def _train(
-    launch: Launch, facts: TaskFacts, job: Job, evaluate_test: bool, listener: Listener
-) -> tuple[Record, bool]:
-    """Return the record, and whether the user interrupted the run."""
-    request = Train(plan=job.plan, folder=str(job.folder.absolute()), evaluate_test=evaluate_test)
+    launch: Launch, facts: TaskFacts, job: Job, request: Train, listener: Listener
+) -> tuple[Record, Asked | None]:
+    """Return the record, and what interrupted the run if something did."""
     worker = launch.worker(job.plan.runtime.backend, "train")
     try:
         # Until it trains there is nothing that a wish could wait for: Ctrl-C ends it at once.
         opened = worker.open()
-    except KeyboardInterrupt:
-        return _salvage(job, facts), True
+    except KeyboardInterrupt as error:
+        return _salvage(job, facts), Asked.by(error)
     if isinstance(opened, Failed):
         worker.end()
         raise not_opened(opened, launch.reference)
-    with first_interrupt_asks(lambda: listener(Notice(STOPPING))) as asked:
+
+    def stop() -> None:
+        worker.stop()
+        listener(Notice(STOPPING))
+
+    with first_interrupt_asks(stop) as asked:
 
         def happened(told: Happening) -> bool:
             step = _step(told, facts)
@@ -160,27 +205,28 @@ def _train(
 
         try:
             answer = worker.train(request, happened)
-        except KeyboardInterrupt:
-            return _salvage(job, facts), True
-        stopped = asked.is_set()
+        except KeyboardInterrupt as error:
+            return _salvage(job, facts), Asked.by(error)
+        stopped = asked if asked.is_set() else None
     # The training is over and its record written: Ctrl-C ends the worker, and the record stays.
-    interrupted = not _closed(worker) or stopped
+    stopped = _closed(worker) or stopped
     if isinstance(answer, Failed):
-        return _write(failed_record(job, facts, answer), job.folder), interrupted
+        return _write(failed_record(job, facts, answer), job.folder), stopped
     record = answer.record
-    if stopped and record.outcome == "stopped_early":
-        record = _write(record.model_copy(update={"outcome": "interrupted"}), job.folder)
-    return record, interrupted
+    if record.outcome == "interrupted" and stopped is None:
+        # Somebody asked the worker itself to end.
+        stopped = Asked.by(Terminated())
+    return record, stopped
 
 
-def _closed(worker: Worker) -> bool:
-    """Close a worker that has answered; return whether nobody interrupted that."""
+def _closed(worker: Worker) -> Asked | None:
+    """Close a worker that has answered; return what interrupted that if something did."""
     try:
         worker.close()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         worker.end()
-        return False
-    return True
+        return Asked.by(error)
+    return None
 
 
 def _salvage(job: Job, facts: TaskFacts) -> Record:
@@ -219,6 +265,10 @@ def _what(facts: TaskFacts, plan: Plan) -> str:
 def _step(told: Happening, facts: TaskFacts) -> Step | Notice | None:
     if isinstance(told, TrainingSignalled):
         return Notice(signal_in_words(told.signal), warning=True)
+    if isinstance(told, TrainingResumed):
+        skipped = "".join(f" {sentence}" for sentence in told.skipped)
+        text = f"Going on after update {told.update:,} (epoch {told.epoch:.2f}).{skipped}"
+        return Notice(text, warning=bool(skipped))
     if isinstance(told, TrainingProgress):
         text = f"epoch {told.epoch:.1f}, {told.examples_per_second:,.0f} examples/s"
         return Step("train", text, told.update / max(1, told.total_updates), passing=True)

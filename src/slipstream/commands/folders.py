@@ -10,6 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from slipstream.checkpoint import RunLock
+from slipstream.checkpoint.lock import HOLDER_FILE
+from slipstream.checkpoint.lock import LOCK_FILE as RUN_LOCK_FILE
 from slipstream.errors import InputError
 from slipstream.tuning.study import LOCK_FILE
 
@@ -22,7 +25,8 @@ LOG_FOLDER = "logs"
 TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
 RESUMING = ", or go on with --resume"
 # What a command that was refused leaves behind: no result.
-NO_RESULTS = (LOG_FOLDER, LOCK_FILE, "error.txt", TASK_FOLDER, TASK_FILE)
+LOCK_FILES = (LOCK_FILE, RUN_LOCK_FILE, HOLDER_FILE)
+NO_RESULTS = (LOG_FOLDER, *LOCK_FILES, "error.txt", TASK_FOLDER, TASK_FILE)
 
 
 def default_folder(command: str, reference: str, *, resume: bool = False) -> Path:
@@ -140,7 +144,7 @@ def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap:
     """Remove what was written since, if it is scrap, and the folders that are empty then."""
     with contextlib.suppress(OSError):
         new = [name for name in _names(folder) if name not in before]
-        if not scrap.issuperset(new):
+        if not scrap.issuperset(new) or _is_anothers(folder):
             return
         for path in (folder / name for name in new):
             if path.is_dir() and not path.is_symlink():
@@ -150,6 +154,17 @@ def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap:
         # The innermost comes first; one that others write to stays.
         for path in made:
             path.rmdir()
+
+
+def _is_anothers(folder: Path) -> bool:
+    """Whether another process has begun a run there meanwhile."""
+    if not (folder / RUN_LOCK_FILE).exists():
+        return False
+    try:
+        with RunLock(folder):
+            return False
+    except InputError:
+        return True
 
 
 def _names(folder: Path) -> list[str]:

@@ -8,19 +8,23 @@ from slipstream.engine.events import (
     Observer,
     Pictured,
     Progress,
+    Resumed,
     Signalled,
     Started,
 )
+from slipstream.engine.job import Origin
+from slipstream.engine.keeping import Keeping
 from slipstream.engine.landscape import landscape_of
 from slipstream.engine.limits import Limits
 from slipstream.engine.look import look
 from slipstream.engine.probe import Probe, RatePoint, learning_rate_range
-from slipstream.engine.train import Origin, check, train
+from slipstream.engine.train import check, train
 
 __all__ = [
     "Evaluated",
     "Event",
     "Finished",
+    "Keeping",
     "Limits",
     "Looked",
     "Observer",
@@ -29,6 +33,7 @@ __all__ = [
     "Probe",
     "Progress",
     "RatePoint",
+    "Resumed",
     "Signalled",
     "Started",
     "check",

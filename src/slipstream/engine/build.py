@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -44,7 +44,8 @@ from slipstream.task import Task
 class Built:
     """A compiled model, with what the engine needs to judge it by the task's own loss.
 
-    `phases` are what it is trained in, where the plan has two; it stands in the first.
+    `float32_layers` are the places of the layers that a measurement left in float32. `phases` are
+    what it is trained in, where the plan has two; it stands in the first.
     `labels` says how labels are mixed, where the plan mixes examples. `plain` are the same layers
     without those that drop channels and branches: weights fit the task's own model when they are
     written from it. `applied` states what was done of the plan, by plan key, and `notes` what was
@@ -59,6 +60,7 @@ class Built:
     labels: MixedLabels | None = None
     phases: Phases | None = None
     plain: Any = None
+    float32_layers: tuple[int, ...] | None = None
 
     @property
     def stored(self) -> Any:
@@ -88,8 +90,21 @@ def check_backend(plan: Plan) -> None:
         )
 
 
-def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
+def build(
+    task: Task,
+    plan: Plan,
+    data: Data,
+    learning_rate: Any,
+    float32_layers: Sequence[int] | None = None,
+) -> Built:
     """Build the task's model, change it as the plan says, and compile it.
+
+    Args:
+        task: The task.
+        plan: The plan.
+        data: The task's data.
+        learning_rate: What the optimizer begins with.
+        float32_layers: What a measurement found before that is not to be made anew.
 
     Raises:
         BackendError: Keras runs on another backend than the plan's.
@@ -125,20 +140,21 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     labels = None
     if plan.runtime.loop == "slipstream":
         # Keras' fit does it by itself, with a first look at the data that advances their shuffling.
-        _build_state(model, data.train)
+        build_state(model, data.train)
     if changes_loss(plan) or mixes_labels(plan):
         outputs = list(output_facts(task, model, data.train))
         training = training_loss(task, plan, model, outputs, log_variances, data.train)
         model._compile_loss = training.compiled
-        _build_state(model, data.train, training.labels)
+        build_state(model, data.train, training.labels)
         labels = training.labels
         applied |= training.applied
     built = Built(model, penalty, task_loss, applied, notes, labels, phases, plain)
-    if plan.precision.float32_layers == "auto":
-        with built.judged_by_the_task():
-            found = keep_in_float32(model, plan, data.train)
-        applied["precision.float32_layers"] = found
-    return built
+    if plan.precision.float32_layers != "auto":
+        return built
+    with built.judged_by_the_task():
+        found, places = keep_in_float32(model, plan, data.train, float32_layers)
+    applied["precision.float32_layers"] = found
+    return replace(built, float32_layers=places)
 
 
 def build_model(task: Task, train: Split) -> Any:
@@ -219,7 +235,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
         ) from error
 
 
-def _build_state(model: Any, train: Split, labels: MixedLabels | None = None) -> None:
+def build_state(model: Any, train: Split, labels: MixedLabels | None = None) -> None:
     """Make every variable of optimizer, loss and metrics, so that a step makes none."""
     few = train.take(np.arange(min(2, train.num_examples)))
     model._symbolic_build(data_batch=few_mixed(few, labels) if labels else few.parts())

@@ -24,6 +24,21 @@ class Started:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """The run goes on where an earlier sitting left it.
+
+    Args:
+        update: Updates made before.
+        epoch: The same in epochs.
+        skipped: A sentence for each newer checkpoint that is damaged.
+    """
+
+    update: int
+    epoch: float
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
     """Some more updates were handed to the backend. Seconds are the clock's."""
 
@@ -95,6 +110,6 @@ class Finished:
     record: Record
 
 
-Event = Started | Progress | Evaluated | Signalled | Looked | Pictured | Finished
+Event = Started | Resumed | Progress | Evaluated | Signalled | Looked | Pictured | Finished
 # True asks the engine to stop after the current evaluation or block.
 Observer = Callable[[Event], bool | None]

@@ -236,6 +236,11 @@ class Feed:
         return others
 
 
+def evaluation_batch_size(batch_size: int) -> int:
+    """Return how many examples are evaluated at a time, at most: no gradients, so more."""
+    return max(1024, 4 * batch_size) if batch_size <= 1024 else batch_size
+
+
 def evaluation_batches(split: Split, at_most: int) -> Sequence[Arrays]:
     """Cut a split into batches for evaluation: of one size where a good one divides the split.
 

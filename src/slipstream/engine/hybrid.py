@@ -29,7 +29,9 @@ RATES = ("rate", "dropout", "recurrent_dropout", "stddev")
 Part = TypeVar("Part")
 
 
-def keep_in_float32(model: Any, plan: Plan, train: Split) -> str:
+def keep_in_float32(
+    model: Any, plan: Plan, train: Split, known: Sequence[int] | None = None
+) -> tuple[str, tuple[int, ...]]:
     """Find the layers that 16 bits are too few for, and leave them, and them alone, in float32.
 
     Args:
@@ -37,9 +39,10 @@ def keep_in_float32(model: Any, plan: Plan, train: Split) -> str:
             plan's policy. Its values are left as they are.
         plan: The plan: policy, batch size and seed count.
         train: The training split; a few batches of it are differentiated.
+        known: The places of these layers, where they were found before: nothing is measured.
 
     Returns:
-        What was found, in words.
+        What was found, in words, and the places of these layers.
     """
     policy = plan.precision.policy
     outputs = [id(layer) for layer in output_layers(model)]
@@ -52,14 +55,18 @@ def keep_in_float32(model: Any, plan: Plan, train: Split) -> str:
             _is_close(_gradient(model, plan, batches, scale), expected) for scale in SCALES[policy]
         )
 
-    with _still(model):
-        _set(units, (), policy)
-        expected = _gradient(model, plan, batches, 1.0)
-        kept = culprits(units, is_sound)
+    if known is None:
+        with _still(model):
+            _set(units, (), policy)
+            expected = _gradient(model, plan, batches, 1.0)
+            kept = culprits(units, is_sound)
+    else:
+        kept = [units[place] for place in known]
     _set(units, [unit for unit in units if unit not in kept], policy)
-    if not kept:
-        return f"none of {len(units)} layers, by measurement"
-    return f"{', '.join(unit.name for unit in kept)}: of {len(units)} layers, by measurement"
+    names = ", ".join(unit.name for unit in kept)
+    found = f"{names}: of" if kept else "none of"
+    places = tuple(place for place, unit in enumerate(units) if unit in kept)
+    return f"{found} {len(units)} layers, by measurement", places
 
 
 def culprits(parts: Sequence[Part], is_sound: Callable[[Sequence[Part]], bool]) -> list[Part]:

@@ -23,14 +23,15 @@ class FileBatches(keras.utils.PyDataset):
         split: The split.
         plan: The plan: batch, data and seed count.
         is_training: Whether examples are shuffled.
+        epoch: The epoch that Keras' fit begins with.
     """
 
-    def __init__(self, split: Split, plan: Plan, is_training: bool) -> None:
+    def __init__(self, split: Split, plan: Plan, is_training: bool, epoch: int = 0) -> None:
         ahead = calls_ahead(plan, split)
         threads = num_threads(plan.data.threads) if ahead else 0
         super().__init__(workers=max(1, threads), max_queue_size=max(1, ahead + threads))
         self._split, self._plan, self._is_training = split, plan, is_training
-        self._epoch = 0
+        self._epoch = epoch
         self._order = self._drawn()
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, final
 
 import keras
@@ -10,15 +11,19 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from slipstream.backends import scalars
+from slipstream.backends import TrainingState, scalars, state_of
+from slipstream.backends.seeding import random_sources
 from slipstream.data.columns import columns_in
+from slipstream.data.order import Position
 from slipstream.data.splits import Data
-from slipstream.engine.build import Built
+from slipstream.engine.build import Built, build_state
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.events import Progress
+from slipstream.engine.keeping import Keeper
 from slipstream.engine.keras_feed import FileBatches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
+from slipstream.engine.replay import Replay, Sources, read_back, written_out
 from slipstream.plan import Plan
 from slipstream.record import Point
 
@@ -46,6 +51,10 @@ def rates_for_keras(rates: NDArray[np.float64]) -> Any:
     return float(rates[0]) if np.all(rates == rates[0]) else RateTable(rates)
 
 
+class _InterruptedError(Exception):
+    """Somebody wants the run to end now, and to go on later."""
+
+
 class KerasLoop:
     """Runs `Model.fit` on the arrays and notes every epoch.
 
@@ -70,33 +79,58 @@ class KerasLoop:
         self._data = data
         self._plan = plan
         self._recorder = recorder
+        self.keeper: Keeper | None = None
+        self.replay: Replay | None = None
+        self._sources: Sources = {}
         self.update = 0
         self.examples = 0
 
     def run(self, limits: Limits) -> str:
         """Train until the plan, an observer or a limit ends it; returns the outcome."""
+        if self.replay is not None and (self._recorder.decided or self.update == len(self._rates)):
+            # It goes on from the end of a run: only what comes after training is left.
+            build_state(self._built.model, self._data.train)
+            self.replay.end()
+            return self._recorder.decided or "completed"
+        try:
+            outcome = self._fit(limits)
+        except _InterruptedError:
+            return "interrupted"
+        if self.keeper is not None:
+            self.keeper.last(self.update)
+        return outcome
+
+    def _fit(self, limits: Limits) -> str:
         watch = _Watch(self, limits)
         callbacks: list[Any] = [watch]
         if self._plan.optimizer.ema > 0:
             # Before the watch, so that it sees the averaged weights.
             callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-        start = time.perf_counter()
-        self._built.model.fit(
-            **self._fit_data(),
-            epochs=self._plan.duration.epochs,
-            callbacks=callbacks,
-            verbose=0,
-        )
+        epochs = self._plan.duration.epochs
+        settings = self._fit_data()
+        if self.replay is not None:
+            if keras.backend.backend() == "tensorflow":
+                # There fit makes state when it first trains; elsewhere it looks at data for it.
+                build_state(self._built.model, self._data.train)
+            self.replay.begin()
+            settings["validation_freq"] = self.replay.validation_freq(epochs)
+            settings["initial_epoch"] = self.replay.first_epoch
         clock = self._recorder.clock
-        clock.add("train", time.perf_counter() - start - clock.spent.get("evaluate", 0.0))
+        start, evaluated = time.perf_counter(), clock.spent.get("evaluate", 0.0)
+        self._built.model.fit(**settings, epochs=epochs, callbacks=callbacks, verbose=0)
+        if self.replay is not None:
+            self.replay.end()
+        evaluating = clock.spent.get("evaluate", 0.0) - evaluated
+        clock.add("train", time.perf_counter() - start - evaluating)
         return self._recorder.stop or ("limit_reached" if watch.limited else "completed")
 
     def _fit_data(self) -> dict[str, Any]:
         """Return what fit is given of the data: arrays, or batches of what lies in files."""
         train, validation = self._data.train, self._data.validation
-        if columns_in((train.parts(), validation.parts())):
+        if self._has_own_order:
+            first = self.replay.first_epoch if self.replay else 0
             return {
-                "x": FileBatches(train, self._plan, is_training=True),
+                "x": FileBatches(train, self._plan, is_training=True, epoch=first),
                 "validation_data": FileBatches(validation, self._plan, is_training=False),
                 "shuffle": False,
             }
@@ -111,14 +145,64 @@ class KerasLoop:
         }
 
     @property
+    def _has_own_order(self) -> bool:
+        """Whether examples come in an order of seed and epoch, as those from files do."""
+        train, validation = self._data.train, self._data.validation
+        return bool(columns_in((train.parts(), validation.parts())))
+
+    @property
+    def is_at_end_of_epoch(self) -> bool:
+        """Whether the updates made so far are whole epochs."""
+        return self.update % self._per_epoch == 0
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the updates that fit makes now were made by an earlier sitting."""
+        return self.replay is not None and not self.replay.is_over
+
+    @property
+    def _per_epoch(self) -> int:
+        return len(self._rates) // self._plan.duration.epochs
+
+    def hand_out(self) -> TrainingState:
+        """Return the complete state of the training; for callbacks, between two updates."""
+        model = self._built.model
+        if hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()
+        epoch, update = divmod(self.update, self._per_epoch)
+        return state_of(model, Position(epoch, update, self._plan.seeds.seed))
+
+    def take_back(self, state: TrainingState) -> None:
+        """Go on, when it runs, where a training of the same task and plan handed its state out.
+
+        Raises:
+            RecordError: It is the state of another training. Nothing was changed.
+        """
+        position = state.position
+        self.update = position.epoch * self._per_epoch + position.update
+        self.replay = Replay(
+            self._built.model, state, self.update, self._per_epoch, self._has_own_order
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what it knows beside the training's state, as plain values."""
+        return {"examples": self.examples, "sources": written_out(self._sources)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` returned; the training's state is taken back already."""
+        self.examples = state["examples"]
+        self._sources = read_back(state["sources"])
+        if self.replay is not None:
+            self.replay.sources = self._sources
+
+    @property
     def epochs(self) -> float:
         """How many epochs the updates made so far are."""
         return self.update * self._plan.duration.epochs / len(self._rates)
 
     def batch_done(self, epoch: int, batch: int) -> None:
         """Note that a batch, counted from 0 in its epoch, is done, and tell how far the run is."""
-        num_train = self._data.train.num_examples
-        updates = len(self._rates) // self._plan.duration.epochs
+        num_train, updates = self._data.train.num_examples, self._per_epoch
         # With several steps per execution the last batch may be counted past the epoch's end.
         self.update = epoch * updates + min(batch + 1, updates)
         self.examples = epoch * num_train + min((batch + 1) * self._plan.batch.size, num_train)
@@ -148,6 +232,26 @@ class KerasLoop:
         """Whether a limit is met."""
         return limits.are_met(self.update, self._recorder.clock.seconds)
 
+    def begin_epoch(self, epoch: int, limits: Limits) -> None:
+        """Note that an epoch begins: its order is drawn next."""
+        if self.replay is not None and not self.replay.is_over:
+            self.replay.begin_epoch(epoch)
+            return
+        self._sources = random_sources()
+        if epoch > 0:
+            self.between_updates(limits, evaluated=True)
+
+    def between_updates(self, limits: Limits, evaluated: bool) -> None:
+        """Offer the run to be kept; leave Keras' fit where somebody interrupts it."""
+        if self.keeper is not None:
+            self.keeper.offer(self.update, evaluated)
+        if limits.interrupted():
+            # Before fit is left: that changes weights. It is not asked to stop: it would evaluate
+            # what there is of the epoch, as if it were one.
+            if self.keeper is not None:
+                self.keeper.last(self.update)
+            raise _InterruptedError
+
     @property
     def recorder(self) -> Recorder:
         """Where events go."""
@@ -169,10 +273,16 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         del logs
         self._epoch = epoch
+        # Not at the end of an epoch: averaged weights may stand in the model there.
+        self._loop.begin_epoch(epoch, self._limits)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         del logs
+        if self._loop.is_replaying:
+            return
         self._loop.batch_done(self._epoch, batch)
+        if not self._loop.is_at_end_of_epoch:
+            self._loop.between_updates(self._limits, evaluated=False)
         self.limited = self._loop.should_stop(self._limits)
         if self.limited or self._loop.recorder.stop:
             self.model.stop_training = True
@@ -188,6 +298,8 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         del epoch
+        if self._loop.is_replaying:
+            return
         self._loop.epoch_done(logs or {})
         if self._loop.recorder.stop:
             self.model.stop_training = True

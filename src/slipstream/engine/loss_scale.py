@@ -36,6 +36,15 @@ class LossScaleWatch:
         """Count from here, where the training has made so many updates."""
         self._updates, self._skipped = updates, self.skipped(updates)
 
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Updates and skipped ones up to which it has counted."""
+        return self._updates, self._skipped
+
+    def count_from(self, updates: int, skipped: int) -> None:
+        """Count from where another one had counted to."""
+        self._updates, self._skipped = updates, skipped
+
     def skipped(self, updates: int) -> int:
         """Return how many of the updates so far were skipped; the variables are to be readable."""
         if not self._is_on:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipstream.errors import tells_of_memory
+from slipstream.record import Signal
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -20,6 +21,36 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
+
+
+def note_of_split(before: int, at_a_time: int, parts: int, failed_at: int, update: int) -> str:
+    """Return what a record says of a training that goes on with smaller batches.
+
+    Args:
+        before: Examples that were taken at a time.
+        at_a_time: Examples that are taken from now on.
+        parts: How many such batches make an update.
+        failed_at: After how many updates memory ran out.
+        update: From which update on it is made anew.
+    """
+    return (
+        f"Out of memory with {before} examples at a time, after update {failed_at}: from update "
+        f"{update} on {at_a_time} are taken at a time and the gradients of {parts} such "
+        "batches make an update. It is the same update but for layers that look at a whole "
+        "batch (BatchNormalization), and for random numbers."
+    )
+
+
+def signal_of_split(before: int, at_a_time: int, parts: int, update: int, epoch: float) -> Signal:
+    """Return what a user is told of it; see `note_of_split`."""
+    return Signal(
+        epoch=epoch,
+        step=update,
+        kind="out_of_memory",
+        seen=f"no memory for {before} examples at a time; it goes on with {at_a_time}",
+        advice=f"Set batch.size = {at_a_time} and batch.accumulation = {parts}: the same "
+        "updates, and no time lost over what does not fit.",
+    )
 
 
 def smaller_part(of_update: int, at_a_time: int) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,17 @@ from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.evaluation import named, norm_renewal, weights_for_evaluation
 from slipstream.engine.events import Progress
-from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batches
+from slipstream.engine.feed import (
+    Block,
+    Feed,
+    Ragged,
+    evaluation_batch_size,
+    evaluation_batches,
+)
+from slipstream.engine.keeping import Keeper
 from slipstream.engine.limits import Limits
 from slipstream.engine.loss_scale import LossScaleWatch
-from slipstream.engine.memory import is_out_of_memory
+from slipstream.engine.memory import is_out_of_memory, note_of_split, signal_of_split
 from slipstream.engine.open_program import open_for
 from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
@@ -76,7 +84,7 @@ class OwnLoop:
         scaled = built.penalty.factor
         self._steering = Steering(scaled, plan, data) if scaled is not None else None
         self._watch = Watch(built, program, data, plan, recorder)
-        self._first_seconds: dict[str, float] = {}
+        self.keeper: Keeper | None = None
         self.update = 0
         self.examples = 0
 
@@ -96,8 +104,9 @@ class OwnLoop:
             self._keep()
             outcome = self._train_with_what_fits(limits)
             self.synchronize()
-            note = self._scaling.note(self.update)
-            self._built.notes.extend([note] if note else [])
+            if self.keeper is not None:
+                self.keeper.last(self.update)
+            self._built.notes.extend(filter(None, [self._scaling.note(self.update)]))
             return outcome
         finally:
             self._feed.close()
@@ -114,26 +123,38 @@ class OwnLoop:
             self._split()
 
     def _train(self, limits: Limits) -> str:
+        if self._recorder.decided:
+            # It goes on from the end of a run that its plan had ended.
+            return self._recorder.decided
         points = self._feed.evaluation_points()
         start, ahead = self.position, self._feed.is_read_ahead
         for epoch in range(start.epoch, self._plan.duration.epochs):
             done = start.update if epoch == start.epoch else 0
             blocks = self._feed.epoch(epoch, done)
-            for block in waited_for(blocks, self._opened, self._recorder.clock, ahead):
+            for block in waited_for(blocks, lambda: self._program, self._recorder.clock, ahead):
                 for part in self._phased(block):
                     self._step(part)
                 done += block.count
                 self._tell(epoch + done / self._feed.updates_per_epoch)
                 if done in points:
                     self._evaluate(epoch + done / self._feed.updates_per_epoch)
-                if self._recorder.stop:
-                    return self._recorder.stop
-                if limits.are_met(self.update, self._recorder.clock.seconds):
-                    if limits.seconds is not None and not self._recorder.points:
-                        # Whoever waited so long is told at least what came of it.
-                        self._evaluate(epoch + done / self._feed.updates_per_epoch)
-                    return "limit_reached"
+                ended = self._recorder.stop or self._ended_by(limits, done in points)
+                if ended:
+                    return ended
         return "completed"
+
+    def _ended_by(self, limits: Limits, evaluated: bool) -> str:
+        """Offer the run to be kept, and return what it ends with here; "" where it goes on."""
+        if self.keeper is not None:
+            self.keeper.offer(self.update, evaluated)
+        if limits.interrupted():
+            return "interrupted"
+        if not limits.are_met(self.update, self._recorder.clock.seconds):
+            return ""
+        if limits.seconds is not None and not self._recorder.points:
+            # Whoever waited so long is told at least what came of it.
+            self._evaluate(self.epochs)
+        return "limit_reached"
 
     @property
     def epochs(self) -> float:
@@ -149,9 +170,6 @@ class OwnLoop:
     def synchronize(self) -> None:
         """Wait until all is done, and hand the state to Keras' variables."""
         self._program.synchronize()
-
-    def _opened(self) -> Program:
-        return self._program
 
     def _update_at(self, position: Position) -> int:
         return position.epoch * self._feed.updates_per_epoch + position.update
@@ -191,6 +209,29 @@ class OwnLoop:
         self.update = self._update_at(position)
         self._scaling.resume(self.update)
 
+    def state(self) -> dict[str, Any]:
+        """Return what it knows beside the training's state, as plain values."""
+        return {
+            "examples": self.examples,
+            "at_a_time": self._feed.at_a_time,
+            "at_most": self._at_most,
+            "counted": list(self._scaling.counted),
+            "watch": self._watch.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` returned; the training's state is taken back already."""
+        self.examples = state["examples"]
+        if state["at_most"] != self._at_most:
+            self._evaluate_at_most(state["at_most"])
+        self._scaling.count_from(*state["counted"])
+        self._watch.restore(state["watch"])
+        self._kept = None
+
+    def _evaluate_at_most(self, num_examples: int) -> None:
+        self._at_most = num_examples
+        self._validation = evaluation_batches(self._data.validation, num_examples)
+
     def _step(self, block: Block | Ragged) -> None:
         self._watch.before_updates(self.update)
         start = time.perf_counter()
@@ -203,7 +244,7 @@ class OwnLoop:
             padded = np.pad(rates, (0, size - len(rates)), mode="edge")
             self._program.train(block.arrays, padded, block.count)
             kind = "block"
-        self._book("train", kind, time.perf_counter() - start)
+        self._recorder.clock.add_call("train", kind, time.perf_counter() - start)
         self.update += block.count
         self.examples += block.num_examples
         self._watch.after_updates(self.update)
@@ -230,8 +271,7 @@ class OwnLoop:
         if phases is None or not phases.is_other_at(update, self._feed):
             return False
         self._program.synchronize()
-        note = self._scaling.note(self.update)
-        self._built.notes.extend([note] if note else [])
+        self._built.notes.extend(filter(None, [self._scaling.note(self.update)]))
         phases.change(self._feed, self._data.train)
         self._program.place(None)
         with kept_metrics(model):
@@ -240,7 +280,7 @@ class OwnLoop:
         begun_at = phases.num_frozen(self._feed) if phases.is_second else 0
         self._scaling = LossScaleWatch(self._plan, model.optimizer, begun_at)
         self._scaling.resume(update)
-        self._first_seconds.clear()
+        self._recorder.clock.compile_anew()
         return True
 
     def _rates_from(self, count: int) -> NDArray[np.float32]:
@@ -263,7 +303,7 @@ class OwnLoop:
             if self._steering is not None:
                 gap = self._steering.measure(self._program, self._at_most, values["val_loss"])
                 values |= gap
-            self._book("evaluate", "evaluate", time.perf_counter() - start)
+            clock.add_call("evaluate", "evaluate", time.perf_counter() - start)
             point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
             factor = self._plateau.factor if self._plateau else 1.0
             self._recorder.evaluated(point, model, factor * float(self._rates[self.update - 1]))
@@ -283,8 +323,8 @@ class OwnLoop:
             except Exception as error:
                 if not is_out_of_memory(error) or self._at_most == 1:
                     raise
-            self._at_most = max(len(next(leaves(batch))) for batch in self._validation) // 2 or 1
-            self._validation = evaluation_batches(self._data.validation, self._at_most)
+            largest = max(len(next(leaves(batch))) for batch in self._validation)
+            self._evaluate_at_most(largest // 2 or 1)
             self._built.notes.append(
                 f"Out of memory in the evaluation after update {self.update}: from there on at "
                 f"most {self._at_most} examples are evaluated at a time."
@@ -316,34 +356,17 @@ class OwnLoop:
         restore_state(self._built.model, kept)
         self._program = open_for(self._built, self._plan, self._feed, self._data)
         self._watch.use(self._program)
-        self._first_seconds.clear()
+        self._recorder.clock.compile_anew()
         self.take_back(kept)
         parts = self._feed.num_micro_batches
         self._built.applied["batch.size"] = f"{at_a_time} examples at a time"
-        self._built.notes.append(
-            f"Out of memory with {before} examples at a time, after update {update}: from update "
-            f"{self.update} on {at_a_time} are taken at a time and the gradients of {parts} such "
-            "batches make an update. It is the same update but for layers that look at a whole "
-            "batch (BatchNormalization), and for random numbers."
-        )
-        self._recorder.signal(
-            Signal(
-                epoch=self.epochs,
-                step=self.update,
-                kind="out_of_memory",
-                seen=f"no memory for {before} examples at a time; it goes on with {at_a_time}",
-                advice=f"Set batch.size = {at_a_time} and batch.accumulation = {parts}: the same "
-                "updates, and no time lost over what does not fit.",
-            )
-        )
+        self._built.notes.append(note_of_split(before, at_a_time, parts, update, self.update))
+        told = signal_of_split(before, at_a_time, parts, self.update, self.epochs)
+        self._recorder.signal(told)
 
     def _watch_for_a_plateau(self, point: Point) -> None:
         if self._plateau is not None and self._plateau.observe(self._recorder.watched(point)):
-            self._built.notes.append(
-                f"No better value for {self._plan.schedule.plateau_patience} evaluations: after "
-                f"update {self.update} the schedule's rates are multiplied by "
-                f"{self._plateau.factor:g}."
-            )
+            self._built.notes.append(self._plateau.note(self.update))
 
     def _refuse_divergence(self, values: dict[str, float], epoch: float) -> None:
         self._scaling.refuse_endless_overflow(self.update)
@@ -365,21 +388,6 @@ class OwnLoop:
             advice,
         )
 
-    def _book(self, what: str, kind: str, seconds: float) -> None:
-        """Book seconds; the first call of a kind compiles.
-
-        What the second call takes, the first took too for its work: only the rest is compilation.
-        """
-        clock = self._recorder.clock
-        if kind not in self._first_seconds:
-            self._first_seconds[kind] = seconds
-            clock.add("compile", seconds)
-            return
-        work = min(self._first_seconds[kind], seconds)
-        self._first_seconds[kind] = 0.0
-        clock.add("compile", -work)
-        clock.add(what, seconds + work)
-
     def _tell(self, epoch: float) -> None:
         seconds = self._recorder.clock.seconds
         self._recorder.tell(
@@ -391,8 +399,3 @@ class OwnLoop:
                 examples_per_second=self.examples / max(seconds, 1e-9),
             )
         )
-
-
-def evaluation_batch_size(batch_size: int) -> int:
-    """Return how many examples are evaluated at a time, at most: no gradients, so more."""
-    return max(1024, 4 * batch_size) if batch_size <= 1024 else batch_size

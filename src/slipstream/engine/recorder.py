@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from slipstream.better import Mode, is_better, meets
 from slipstream.engine.events import Evaluated, Event, Looked, Observer, Signalled
 from slipstream.errors import TaskError
+from slipstream.files import write_text
 from slipstream.plan import Plan
 from slipstream.record import METRICS_FILE, Point, Signal, point_to_line
 from slipstream.signals import Layers, found_at_the_end, found_in_layers, is_new
 from slipstream.task import Task
+
+LOOK: TypeAdapter[Layers] = TypeAdapter(Layers)
 
 
 class Clock:
@@ -26,6 +31,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
+        self._first_calls: dict[str, float] = {}
         self.spent: dict[str, float] = {}
 
     @property
@@ -37,6 +43,30 @@ class Clock:
         """Book seconds under a name."""
         self.spent[what] = self.spent.get(what, 0.0) + seconds
 
+    def add_call(self, what: str, kind: str, seconds: float) -> None:
+        """Book a call into a program under a name; the first one of a kind compiles.
+
+        What the second call takes, the first took too for its work: only the rest is compilation.
+        """
+        if kind not in self._first_calls:
+            self._first_calls[kind] = seconds
+            self.add("compile", seconds)
+            return
+        work = min(self._first_calls[kind], seconds)
+        self._first_calls[kind] = 0.0
+        self.add("compile", -work)
+        self.add(what, seconds + work)
+
+    def compile_anew(self) -> None:
+        """Note that the next call of each kind compiles."""
+        self._first_calls.clear()
+
+    def go_on(self, seconds: float, spent: Mapping[str, float]) -> None:
+        """Count what a run took before this sitting: what it takes here comes on top of it."""
+        self._start -= seconds
+        for what, before in spent.items():
+            self.add(what, before)
+
 
 class Recorder:
     """Collects evaluations of one run, writes each to metrics.jsonl, and decides when to stop.
@@ -46,19 +76,29 @@ class Recorder:
         plan: The plan: patience, and whether the target ends the run.
         folder: The run's folder, or None to write nothing.
         observers: Called with every event; True asks to stop.
+        goes_on: Whether the folder holds points of this run, which `restore` will tell.
+
+    Attributes:
+        decided: What the plan ended the run with, where it has.
     """
 
     def __init__(
-        self, task: Task, plan: Plan, folder: Path | None, observers: Sequence[Observer]
+        self,
+        task: Task,
+        plan: Plan,
+        folder: Path | None,
+        observers: Sequence[Observer],
+        goes_on: bool = False,
     ) -> None:
         self._task = task
         self._plan = plan
-        self._observers = observers
+        self.observers = observers
         self._file: TextIO | None = None
         self.folder = folder
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / METRICS_FILE).open("w", encoding="utf-8")
+            file = folder / METRICS_FILE
+            self._file = file.open("a" if goes_on else "w", encoding="utf-8")
         self._since_best = 0
         self._looks: list[Layers] = []
         self.signals: list[Signal] = []
@@ -66,13 +106,19 @@ class Recorder:
         self.points: list[Point] = []
         self.best: Point | None = None
         self.best_weights: list[NDArray[Any]] | None = None
-        self.stop: str | None = None
+        self.decided: str | None = None
+        self._is_asked = False
+
+    @property
+    def stop(self) -> str | None:
+        """The outcome with which the run is to end now, by the plan or an observer."""
+        return self.decided or ("stopped_early" if self._is_asked else None)
 
     def tell(self, event: Event) -> None:
         """Hand an event to all observers; any of them may ask to stop."""
-        for observer in self._observers:
+        for observer in self.observers:
             if observer(event):
-                self.stop = self.stop or "stopped_early"
+                self._is_asked = True
 
     def evaluated(self, point: Point, model: Any, learning_rate: float) -> None:
         """Note one evaluation; the model holds the weights that were evaluated."""
@@ -106,6 +152,33 @@ class Recorder:
         if is_new(signal, self.signals):
             self.signals.append(signal)
             self.tell(Signalled(signal))
+
+    def state(self) -> dict[str, Any]:
+        """Return what it knows as plain values: all but the weights, the clock and the observers.
+
+        What observers ask for is a matter of the moment, and not in it.
+        """
+        return {
+            "points": [point.model_dump() for point in self.points],
+            "best": self.points.index(self.best) if self.best is not None else None,
+            "since_best": self._since_best,
+            "signals": [signal.model_dump() for signal in self.signals],
+            "looks": [asdict(look) for look in self._looks],
+            "decided": self.decided,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` returned, and no more; metrics.jsonl is cut to that."""
+        self.points = [Point.model_validate(point) for point in state["points"]]
+        self.best = None if state["best"] is None else self.points[state["best"]]
+        self._since_best = state["since_best"]
+        self.signals = [Signal.model_validate(signal) for signal in state["signals"]]
+        self._looks = [LOOK.validate_python(look) for look in state["looks"]]
+        self.decided = state["decided"]
+        if self._file is not None and self.folder is not None:
+            self._file.close()
+            file = write_text(self.folder / METRICS_FILE, "".join(map(point_to_line, self.points)))
+            self._file = file.open("a", encoding="utf-8")
 
     def close(self) -> None:
         """Sync and close metrics.jsonl."""
@@ -142,6 +215,6 @@ class Recorder:
         duration, target = self._plan.duration, self._task.target
         mode = self._task.better
         if duration.stop_at_target and target is not None and meets(value, target, mode):
-            self.stop = "reached_target"
+            self.decided = "reached_target"
         if duration.patience and self._since_best >= duration.patience:
-            self.stop = self.stop or "stopped_early"
+            self.decided = self.decided or "stopped_early"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import final
+from typing import Any, final
 
 from slipstream.backends import Program, start_profile
 from slipstream.data.splits import Data
@@ -58,6 +58,23 @@ class Watch:
     def use(self, program: Program) -> None:
         """Go on with another program of the same model."""
         self._program = program
+
+    def state(self) -> dict[str, Any]:
+        """Return what it knows, as plain values."""
+        return {
+            "evaluations": self._evaluations,
+            "profiled_from": self._profiled_from if self._stop_profile is None else -1,
+            "has_layers": self._layers is not None,
+            "has_images": self._images is not None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another one was."""
+        self._evaluations = state["evaluations"]
+        self._profiled_from = state["profiled_from"]
+        # What was given up is not tried again.
+        self._layers = self._layers if state["has_layers"] else None
+        self._images = self._images if state["has_images"] else None
 
     def before_updates(self, update: int) -> None:
         """Note that updates begin, after `update` of them; the first ones compile."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +94,7 @@ def run_interleaved(
         if done is not None:
             yield Run(job, done, resumed=True)
             continue
+        _empty(job.folder)
         if on_start is not None:
             on_start(job)
         outcome = _run(launch, job, evaluate_test, on_happening, silence_seconds)
@@ -99,6 +102,12 @@ def run_interleaved(
             yield Run(job, failed_record(job, facts, outcome), failed=outcome)
         else:
             yield Run(job, outcome)
+
+
+def _empty(folder: Path) -> None:
+    """Let a run begin anew: what an earlier one that came to no end left there is in its way."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder)
 
 
 def finished_record(job: Job, facts: TaskFacts, *, with_test: bool = False) -> Record | None:

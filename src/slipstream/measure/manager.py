@@ -226,6 +226,10 @@ class Worker:
         self.begin(request)
         return self.finish(Trained, silence_seconds, on_happening)
 
+    def stop(self) -> None:
+        """Ask the training that runs to stop soon; from any thread."""
+        self._send(messages.StopTraining())
+
     def range_test(
         self, request: messages.RangeTest, timeout: float = SILENCE_SECONDS
     ) -> Ranged | Failed:

@@ -70,7 +70,11 @@ class MeasureProbe(Message):
 
 
 class Train(Message):
-    """Run one training; `folder` is the run's folder, or None to keep nothing on disk."""
+    """Run one training; `folder` is the run's folder, or None to keep nothing on disk.
+
+    `checkpoint_every` says how often it is saved there, as `Every.parse` takes it; such a run that
+    is asked to stop is interrupted, and may be gone on with. None is for runs that stop early.
+    """
 
     do: Literal["train"] = "train"
     plan: Plan
@@ -78,6 +82,8 @@ class Train(Message):
     evaluate_test: bool = False
     limit_seconds: float | None = None
     limit_updates: int | None = None
+    checkpoint_every: str | None = None
+    resume: bool = False
 
 
 class RangeTest(Message):
@@ -234,6 +240,15 @@ class TrainingStarted(Message):
     updates_per_epoch: int
 
 
+class TrainingResumed(Message):
+    """A training goes on after `update`; `skipped` says which newer checkpoints are damaged."""
+
+    kind: Literal["resumed"] = "resumed"
+    update: int
+    epoch: float
+    skipped: tuple[str, ...] = ()
+
+
 class TrainingProgress(Message):
     """Where a training is; `seconds` is the clock's time."""
 
@@ -261,7 +276,9 @@ class TrainingSignalled(Message):
     signal: Signal
 
 
-Happening = TrainingStarted | TrainingProgress | TrainingEvaluated | TrainingSignalled
+Happening = (
+    TrainingStarted | TrainingResumed | TrainingProgress | TrainingEvaluated | TrainingSignalled
+)
 Value = Opened | Looked | Checked | Probed | Measured | Trained | Ranged | LookedAround | Done
 
 

@@ -40,6 +40,8 @@ class Channel:
         self._queue: queue.SimpleQueue[messages.Numbered] = queue.SimpleQueue()
         self._writing = threading.Lock()
         self.stop_asked = threading.Event()
+        # Whether a training that is asked to stop is to be gone on with later.
+        self.is_interruptible = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     @classmethod
@@ -57,7 +59,19 @@ class Channel:
         """Wait for the next request."""
         numbered = self._queue.get()
         self.stop_asked.clear()
+        self.is_interruptible = False
         return numbered
+
+    def is_interrupted(self) -> bool:
+        """Whether the training that runs is to end now, and to be gone on with later."""
+        return self.is_interruptible and self.stop_asked.is_set()
+
+    def terminated(self, number: int, frame: Any) -> None:
+        """Heed SIGTERM: keep the training that runs, or end at once where none can be kept."""
+        del number, frame
+        if not self.is_interruptible:
+            _end_at_once(128 + signal.SIGTERM)
+        self.stop_asked.set()
 
     def say(self, number: int, body: Any) -> None:
         """Send one reply or happening."""
@@ -175,17 +189,31 @@ class Session:
         from slipstream import engine
 
         self._probe = None
+        self._channel.is_interruptible = request.checkpoint_every is not None
         record = engine.train(
             self._task,
             request.plan,
             data=self._data,
             folder=Path(request.folder) if request.folder else None,
             observers=self._observers(request),
-            limits=engine.Limits(seconds=request.limit_seconds, updates=request.limit_updates),
+            limits=engine.Limits(
+                seconds=request.limit_seconds,
+                updates=request.limit_updates,
+                interrupted=self._channel.is_interrupted,
+            ),
             evaluate_test=request.evaluate_test,
             origin=engine.Origin(self._reference, self._import_seconds, self._load_seconds),
+            keeping=self._keeping(request),
         )
         return messages.Trained(record=record)
+
+    def _keeping(self, request: messages.Train) -> Any:
+        from slipstream import engine
+        from slipstream.checkpoint.every import Every
+
+        if request.checkpoint_every is None:
+            return None
+        return engine.Keeping(Every.parse(request.checkpoint_every), request.resume)
 
     def _observers(self, request: messages.Train) -> tuple[Any, ...]:
         teller = Teller(self._channel, self._number)
@@ -193,7 +221,7 @@ class Session:
             return (teller,)
         from slipstream.observers import TensorBoardWriter
 
-        return teller, TensorBoardWriter(Path(request.folder))
+        return teller, TensorBoardWriter(Path(request.folder), goes_on=request.resume)
 
     def _range_test(self, request: messages.RangeTest) -> messages.Ranged:
         from slipstream import engine
@@ -226,7 +254,7 @@ class Teller:
         happening = self._happening(event)
         if happening is not None:
             self._channel.say(self._number, happening)
-        return self._channel.stop_asked.is_set()
+        return self._channel.stop_asked.is_set() and not self._channel.is_interruptible
 
     def _happening(self, event: Any) -> Happening | None:
         from slipstream.engine import events
@@ -248,16 +276,27 @@ class Teller:
             )
         if isinstance(event, events.Signalled):
             return messages.TrainingSignalled(signal=event.signal)
-        if isinstance(event, events.Started):
-            return messages.TrainingStarted(
-                total_updates=event.total_updates, updates_per_epoch=event.updates_per_epoch
-            )
-        return None
+        return _beginning(event)
+
+
+def _beginning(event: Any) -> Happening | None:
+    from slipstream.engine import events
+
+    if isinstance(event, events.Started):
+        return messages.TrainingStarted(
+            total_updates=event.total_updates, updates_per_epoch=event.updates_per_epoch
+        )
+    if isinstance(event, events.Resumed):
+        return messages.TrainingResumed(
+            update=event.update, epoch=event.epoch, skipped=event.skipped
+        )
+    return None
 
 
 def main() -> None:
     """Answer requests until the manager says quit or is gone."""
     channel = Channel.take_over()
+    signal.signal(signal.SIGTERM, channel.terminated)
     session = Session(channel)
     while True:
         numbered = channel.next_request()
@@ -284,10 +323,10 @@ def _import_everything() -> str:
     return str(keras.backend.backend())
 
 
-def _end_at_once() -> None:
+def _end_at_once(code: int = 0) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _end_group() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -42,15 +43,20 @@ class TensorBoardWriter:
 
     Args:
         folder: Where the events file goes; made if it is not there.
+        goes_on: Whether the folder may hold curves of this run: TensorBoard then leaves out what
+            was drawn after the point where it goes on, which is its beginning unless `restore`
+            says more.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, goes_on: bool = False) -> None:
         # Here, before the run's clock starts: the import takes more than a second.
         from tensorboardX import SummaryWriter
 
         self._open_writer = partial(SummaryWriter, str(folder), flush_secs=FLUSH_SECONDS)
         self._writer: Any = None
+        self._purge_from = 0 if goes_on else None
         self._plan: Plan | None = None
+        self._step = 0
         self._examples_per_second = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -72,14 +78,27 @@ class TensorBoardWriter:
         elif isinstance(event, Finished):
             self._finish(event.record)
 
+    def state(self) -> dict[str, int]:
+        """Return up to which update curves are drawn."""
+        return {"step": self._step}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go on from where `state` was asked; what was drawn since counts no more."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self._step = state["step"]
+        self._purge_from = self._step + 1
+
     def _open(self) -> Any:
         # A run that never starts leaves no file.
         if self._writer is None:
-            self._writer = self._open_writer()
+            self._writer = self._open_writer(purge_step=self._purge_from)
         return self._writer
 
     def _write_evaluation(self, event: Evaluated) -> None:
         writer, step = self._open(), event.point.step
+        self._step = step
         for name, value in event.point.values.items():
             writer.add_scalar(_tag(name), value, step)
         writer.add_scalar("learning_rate", event.learning_rate, step)

@@ -69,6 +69,13 @@ class Plateau:
         self._waited = 0
         return True
 
+    def note(self, update: int) -> str:
+        """Return what a record says of a factor that was lowered after so many updates."""
+        return (
+            f"No better value for {self._schedule.plateau_patience} evaluations: after update "
+            f"{update} the schedule's rates are multiplied by {self.factor:g}."
+        )
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that it knows, for a training that is to be gone on with."""
         return {

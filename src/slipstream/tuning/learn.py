@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -144,16 +145,19 @@ class _Learner:
     def _take_up(self, study: optuna.Study) -> None:
         """Go on where an interrupted search stopped: its journal holds every finished trial."""
         for trial in study.trials:
+            if trial.state == optuna.trial.TrialState.RUNNING:
+                if not _is_noted(trial):
+                    # What the interruption hit is tried again.
+                    study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                    asked_for = trial.params or trial.system_attrs.get("fixed_params")
+                    if asked_for:
+                        study.enqueue_trial(asked_for)
+                    continue
+                _tell_end(study, trial)
             if ROW in trial.user_attrs:
                 self._rows.append(TrialRow.model_validate(trial.user_attrs[ROW]))
             if TRIED in trial.user_attrs:
                 self._tried.append(Tried.model_validate(trial.user_attrs[TRIED]))
-            if trial.state == optuna.trial.TrialState.RUNNING:
-                # What the interruption hit is tried again.
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-                asked_for = trial.params or trial.system_attrs.get("fixed_params")
-                if asked_for:
-                    study.enqueue_trial(asked_for)
         for name, found in study.user_attrs.get(RANGES, {}).items():
             self._portfolio.ranges[name] = RateRange.model_validate(found)
 
@@ -230,8 +234,26 @@ class _Learner:
         return row.model_dump(mode="json")
 
 
+def _is_noted(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether all is known of a trial that was run."""
+    if ROW not in trial.user_attrs:
+        return False
+    row = TrialRow.model_validate(trial.user_attrs[ROW])
+    return TRIED in trial.user_attrs or not math.isfinite(row.seconds_to_target)
+
+
+def _tell_end(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Tell the end of a trial that was noted just before an interruption."""
+    score = TrialRow.model_validate(trial.user_attrs[ROW]).score
+    if math.isfinite(score):
+        study.tell(trial.number, score)
+    else:
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+
 def _open_study(journal: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _mend(journal)
     sampler = optuna.samplers.TPESampler(seed=TUNING_SEED, n_startup_trials=16)
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),
@@ -239,6 +261,20 @@ def _open_study(journal: Path) -> optuna.Study:
         sampler=sampler,
         load_if_exists=True,
     )
+
+
+def _mend(journal: Path) -> None:
+    """Take away what a process leaves in a journal that was killed while it wrote.
+
+    The study's folder is this process's: a lock that is there is nobody's.
+    """
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        written = journal.read_bytes()
+        whole = written.rfind(b"\n") + 1
+        if whole < len(written):
+            # The next line would be written behind half a one, and neither could be read.
+            os.truncate(journal, whole)
 
 
 def _told(plan: Plan) -> dict[str, Value]:

@@ -1,0 +1,96 @@
+"""What the folder of a run says of going on with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipstream.checkpoint import RunLock
+from slipstream.checkpoint.lock import LOCK_FILE
+from slipstream.commands._notes import COMMAND_FILE, FitNotes, read_notes
+from slipstream.commands.folders import PLAN_FILE
+from slipstream.errors import InputError, RecordError
+from slipstream.plan import Plan, Value, read_plan
+from slipstream.record import RECORD_FILE, Record, read_record
+
+# Failures that a training comes to by itself, and would come to again.
+LASTING_FAILURES = ("Diverged",)
+# A worker whose command was killed ends by itself, but not in the same moment.
+PATIENCE_SECONDS = 5.0
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise InputError where another process trains in a folder, and goes on doing so."""
+    if not (folder / LOCK_FILE).exists():
+        return
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            with RunLock(folder):
+                return
+        except InputError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.1)
+
+
+def begun_with(folder: Path, reference: str) -> FitNotes | None:
+    """Return what a run was begun with, or None where none was begun.
+
+    Raises:
+        InputError: The folder holds another command's work, or a run of another task.
+    """
+    notes = read_notes(folder) if (folder / COMMAND_FILE).exists() else None
+    if notes is None:
+        return None
+    if isinstance(notes, FitNotes) and notes.reference == reference:
+        return notes
+    raise InputError(
+        f"what 'slipstream fit' began on {reference} in {folder}",
+        f"what 'slipstream {notes.command}' wrote on {notes.reference}",
+        "Name another folder with --out.",
+    )
+
+
+def finished_run(
+    folder: Path, plan: Plan | None, changes: Mapping[str, Value], notes: FitNotes | None
+) -> Record | None:
+    """Return the record of a run that came to its end; None where there is training left.
+
+    Raises:
+        InputError: It was made as another plan says than the one that is asked for.
+    """
+    if notes is None or not (folder / RECORD_FILE).exists():
+        return None
+    try:
+        record = read_record(folder)
+    except RecordError:
+        # A run is finished when its record is.
+        return None
+    failed_for_good = record.failure is not None and record.failure.kind in LASTING_FAILURES
+    if record.outcome == "interrupted" or (record.failure is not None and not failed_for_good):
+        return None
+    if plan is None and not changes:
+        return record
+    wanted = (plan or Plan.from_dict(notes.as_given)).edit(changes)
+    others = Plan.from_dict(record.plan).difference(wanted)
+    if others:
+        raise InputError(
+            f"the plan of the finished run in {folder}",
+            f"one with another {', '.join(others)}",
+            "Name another folder with --out.",
+        )
+    return record
+
+
+def plan_to_go_on_with(
+    folder: Path, plan: Plan | None, changes: Mapping[str, Value], notes: FitNotes | None
+) -> Plan | None:
+    """Return the plan that a run goes on with: the one it began with, where none is asked for."""
+    if plan is not None or notes is None:
+        return plan
+    if changes:
+        return Plan.from_dict(notes.as_given)
+    file = folder / PLAN_FILE
+    return read_plan(file) if file.exists() else None
