@@ -6,6 +6,7 @@ import pytest
 
 from torture.damage import damage
 from torture.faults import fail_everywhere
+from torture.forgery import forge
 from torture.killing import kill
 from torture.racing import race
 from torture.small_disk import close, fill
@@ -15,6 +16,12 @@ def test_each_damage_is_found_and_said(tmp_path):
     outcome = damage(200, tmp_path)
     assert outcome.failures == []
     assert all(outcome.counts[name] > 20 for name in ("arrays.bin", "values.json", "manifest.json"))
+
+
+def test_what_is_made_up_is_refused_or_harmless(tmp_path):
+    outcome = forge(200, tmp_path)
+    assert outcome.failures == []
+    assert outcome.counts["refused"] > outcome.counts["read"] > 2
 
 
 def test_each_call_may_fail_or_be_the_last(tmp_path):

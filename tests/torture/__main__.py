@@ -1,4 +1,7 @@
-"""All of the torture, in one table: `python -m torture`, in the folder of the tests."""
+"""All of the torture, in one table: `python -m torture`, in the folder of the tests.
+
+Names of parts as arguments do these alone: `python -m torture damage kill`.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +15,31 @@ from rich.console import Console
 
 from torture.damage import damage
 from torture.faults import fail_everywhere
+from torture.forgery import forge
 from torture.killing import kill
 from torture.outcome import Outcome, table
 from torture.racing import race
 from torture.small_disk import close, fill
 
-# What is done to the store; each is handed an empty folder.
-STORE: tuple[Callable[[Path], Outcome], ...] = (
-    lambda folder: damage(1000, folder),
-    fail_everywhere,
-    lambda folder: kill(200, folder),
-    lambda folder: race(200, folder),
-    lambda folder: fill(50, folder / "disk"),
-    lambda folder: close(folder / "disk"),
-)
-PARTS = (*STORE,)
+# Each is handed an empty folder.
+PARTS: dict[str, Callable[[Path], Outcome]] = {
+    "damage": lambda folder: damage(1000, folder),
+    "forge": lambda folder: forge(10_000, folder),
+    "faults": fail_everywhere,
+    "kill": lambda folder: kill(200, folder),
+    "race": lambda folder: race(200, folder),
+    "fill": lambda folder: fill(50, folder / "disk"),
+    "close": lambda folder: close(folder / "disk"),
+}
 
 
-def main() -> int:
-    """Do all of it, print the figures, and return 1 if anything failed."""
+def main(names: list[str]) -> int:
+    """Do all of it, or what is named, print the figures, and return 1 if anything failed."""
     console, rows = Console(), []
-    for part in PARTS:
+    for name in names or PARTS:
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            outcome = part(Path(folder))
+            outcome = PARTS[name](Path(folder))
             rows.append((outcome, time.perf_counter() - start))
         for failure in outcome.failures[:10]:
             console.print(failure, style="red", markup=False)
@@ -44,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

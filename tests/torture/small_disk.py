@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 from slipstream.checkpoint import CheckpointStore, RunLock
 from slipstream.errors import InputError, StorageError
@@ -97,10 +98,13 @@ def close(folder: Path) -> Outcome:
         with mounted(folder) as disk, RunLock(disk / "run") as lock:
             store = CheckpointStore(disk / "run", lock=lock)
             store.save(snapshot_at(1))
+            # Nothing may be open to be written there, or the system refuses: not even the lock.
+            lock.release()
             if not _done("mount", "-o", "remount,ro", str(disk)):
                 raise NoMountError
+            held = SimpleNamespace(folder=disk / "run", is_held=True)
+            store = CheckpointStore(disk / "run", lock=held)
             outcome.expect(_refusal(lambda: store.save(snapshot_at(2))) == 1, "saved, or other")
-            lock.release()
             outcome.expect(_refusal(RunLock(disk / "run").acquire) == 2, "locked, or other")
             found = CheckpointStore(disk / "run").latest()
             whole = found is not None and same(found.snapshot, snapshot_at(1))

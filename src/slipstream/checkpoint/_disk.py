@@ -79,7 +79,9 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)  # noqa: PTH102
-    sync_folder(folder.parent)
+    # Names can be made in a folder that must not be read; the system will sync it when it will.
+    with contextlib.suppress(PermissionError):
+        sync_folder(folder.parent)
 
 
 def remove_tree(folder: Path) -> None:

@@ -81,7 +81,7 @@ class Manifest(BaseModel):
         try:
             version = json.loads(content)["schema_version"]
             if version != SCHEMA_VERSION:
-                raise NewerVersionError(f"schema version {str(version)[:20]}")
+                raise NewerVersionError(f"schema version {version!r:.20}")
             manifest = cls.model_validate_json(content)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"{MANIFEST_FILE} does not say what a manifest says") from None
