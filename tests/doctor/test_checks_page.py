@@ -11,7 +11,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "data-checks.md"
 
 def test_every_check_has_its_entry_once():
     names = [entry.name for entry in CHECKS]
-    assert sorted(names) == sorted(c.__module__.rpartition(".")[2] for c in all_checks())
+    of_files = {check.__module__.rpartition(".")[2] for check in all_checks()}
+    # A plan's losses are put into the case before its checks begin.
+    assert set(names) == of_files | {"plan_loss"}
     everything = [entry.name for entry in (*CHECKS, *SOURCES)]
     assert len(set(everything)) == len(everything)
     for entry in (*CHECKS, *SOURCES):

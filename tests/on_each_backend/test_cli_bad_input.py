@@ -97,6 +97,29 @@ BAD: dict[str, tuple[dict, list[str]]] = {
     "string labels": ({"y": "np.array(['cat', 'dog', 'owl'])[labels]"}, ["'cat'"]),
     "different lengths": ({"data": "(x[:40], y[:39]), (x[40:], y[40:])"}, ["40", "39"]),
     "empty split": ({"data": "(x, y), (x[:0], y[:0])"}, ["validation"]),
+    "negative counts": (
+        {
+            "units": 1,
+            "activation": "softplus",
+            "y": "labels - 1",
+            "loss": "poisson",
+            "metrics": [],
+            "monitor": "val_loss",
+        },
+        ["0 or more for the loss Poisson", "like -1", "14 of 40 examples (rows 0, 3, 6, ...)"],
+    ),
+    "a rate without activation": (
+        {"units": 1, "activation": None, "loss": "poisson", "metrics": [], "monitor": "val_loss"},
+        ["rates above 0", "ends in linear", "softplus"],
+    ),
+    "trained and judged on the same": (
+        {"data": "(x[:40], y[:40]), (x[10:50], y[10:50])"},
+        ["30 of 40 examples (rows 0, 1, 2, ...), 75 %", "memory"],
+    ),
+    "weights of zero": (
+        {"data": "(x[:40], y[:40], np.zeros(40)), (x[40:], y[40:])"},
+        ["0 in all 40", "training"],
+    ),
     "a mistyped monitor": ({"monitor": "val_acuracy"}, ["val_acuracy", "val_accuracy"]),
     "wrong feature shape": ({"features": 5}, ["5", "4"]),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -47,14 +48,30 @@ def softmax_layer() -> Any:
     return keras.layers.Activation("softmax")
 
 
+def scaled_by_a_layer() -> Any:
+    return keras.Sequential(
+        [keras.Input((4,)), keras.layers.Rescaling(1 / 255), keras.layers.Dense(1)]
+    )
+
+
+def scaled_by_an_operation() -> Any:
+    x = keras.Input((4,))
+    return keras.Model(x, keras.layers.Dense(1)(x / 255.0))
+
+
+def look_at_bytes(build: Callable[[], Any]) -> Case:
+    case = look(build, "mse", BITS * 0.5)
+    x = np.arange(NUM * 8, dtype="uint8").reshape(2, NUM, 4) * 2
+    return replace(case, data=Data(*(Split(part, BITS * 0.5) for part in x)))
+
+
 def own_metric(y_true: Any, y_pred: Any) -> Any:
     return keras.ops.mean(y_true - y_pred)
 
 
 def look(build: Callable[[], Any], loss: Any, y: Any, *metrics: Any) -> Case:
     task = Task(model=build, data=lambda: None, loss=loss, metrics=metrics)
-    split = Split(X, y)
-    data = Data(split, split)
+    data = Data(Split(X, y), Split(X + 9, y))
     return Case(data, model_facts(task, build(), data), Plan().edit({"batch.size": NUM}))
 
 
@@ -83,11 +100,18 @@ HEALTHY = {
     "one-hot": lambda: look(dense(3, "softmax"), ONE_HOT_LOSS, np.eye(3)[LABELS], "accuracy"),
     "binary": lambda: look(dense(1, "sigmoid"), "binary_crossentropy", BITS, "accuracy", "auc"),
     "regression": lambda: look(dense(1), "mse", BITS * 0.5, "mae"),
+    "counts": lambda: look(dense(1, "exponential"), "poisson", LABELS),
+    "bytes, scaled by a layer": lambda: look_at_bytes(scaled_by_a_layer),
+    "bytes, scaled by an operation": lambda: look_at_bytes(scaled_by_an_operation),
 }
 
 BROKEN = {
     "sparse_labels": lambda: look(dense(3, "softmax"), SPARSE_LOSS, LABELS + 1),
     "probabilities": lambda: look(dense(3), SPARSE_LOSS, LABELS),
+    "prediction_domain": lambda: look(dense(1), "poisson", LABELS),
+    "target_domain": lambda: look(dense(1, "exponential"), "poisson", LABELS - 1),
+    "reachable_targets": lambda: look(dense(1, "sigmoid"), "mse", LABELS),
+    "unscaled_inputs": lambda: look_at_bytes(dense(1)),
     "one_unit": lambda: look(dense(1, "softmax"), "binary_crossentropy", BITS),
     "binary_labels": lambda: look(dense(1, "sigmoid"), "binary_crossentropy", BITS + 1),
     "target_form": lambda: look(dense(3, "softmax"), ONE_HOT_LOSS, LABELS),

@@ -236,6 +236,25 @@ def test_a_trial_measures_steps(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert trial.first_seconds >= 0
 
 
+def test_what_is_wrong_with_arrays_is_told_once_and_before_the_first_step(tmp_path: Path) -> None:
+    told: list[str] = []
+    fits = Fits(tmp_path / "run", "train", "slipstream run train.py", told.append)
+    fit, x = keras.Model.fit, X.copy()
+    x[3, 1] = np.inf
+    seen: list[int] = []
+    begin = keras.callbacks.LambdaCallback(on_train_begin=lambda _: seen.append(len(told)))
+    fits.install(keras, 0.0)
+    try:
+        model = compiled(functional())
+        for _ in range(2):
+            model.fit(x, Y, verbose=0, callbacks=[begin])
+    finally:
+        keras.Model.fit = fit
+    assert seen == [1, 1]
+    assert "infinity in 1 of" in told[0] and "(row 3)" in told[0]
+    assert told[0] in fits.kept[0].record.notes
+
+
 @pytest.mark.parametrize("from_logits", [True, False])
 def test_from_logits_that_contradicts_the_last_activation_is_told(
     fits: Fits, from_logits: bool

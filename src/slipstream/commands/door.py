@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from slipstream import tasks
 from slipstream.commands import show
 from slipstream.commands.durations import parse_seconds
+from slipstream.commands.fit_findings import findings_of_fit
 from slipstream.commands.folders import (
     TASK_FILE,
     TASK_FOLDER,
@@ -97,11 +100,11 @@ def fit(
     changes: Mapping[str, Value] | None = None,
     test: bool = False,
     folder: str | Path | None = None,
+    resume: bool = False,
+    checkpoint_every: str = "auto",
     progress: bool = True,
     **handed: Any,
 ) -> Any:
-    resume: bool = False,
-    checkpoint_every: str = "auto",
     """Train a task once as a plan says; or a compiled Keras model, as its own fit does, sooner.
 
     A compiled Keras model with what `Model.fit` takes is trained in this process, and Keras'
@@ -121,11 +124,11 @@ def fit(
         changes: Dotted keys of the plan that are to be changed, like {"schedule.peak": 3e-3}.
         test: Whether the test split is read, once, at the end.
         folder: Where results go; a new folder below runs/ if None.
+        resume: Whether to go on with the run in the folder, exactly where it was interrupted.
+        checkpoint_every: How often it is saved: "1 epoch", "200 updates", "30s", "auto" or "off".
         progress: Whether to show progress.
         **handed: With a model alone, what Keras' fit takes; with a model and a plan, what
             `hand_over` takes.
-        resume: Whether to go on with the run in the folder, exactly where it was interrupted.
-        checkpoint_every: How often it is saved: "1 epoch", "200 updates", "30s", "auto" or "off".
 
     Returns:
         Keras' History; or the record, where best weights, metrics and a report are in the folder.
@@ -173,8 +176,30 @@ def _is_keras_model(thing: Any) -> bool:
 def _fit_here(model: Any, *positional: Any, **named: Any) -> Any:
     from slipstream.engine import drop_in
 
-    run = drop_in.fit_with_own if drop_in.has_own_fit(model) else drop_in.fit
-    return run(model, *positional, **named)
+    if drop_in.has_own_fit(model):
+        return drop_in.fit_with_own(model, *positional, **named)
+    found = _told(model, drop_in.fit, positional, named)
+    return drop_in.with_findings(drop_in.fit(model, *positional, **named), found)
+
+
+def _told(
+    model: Any, fit_here: Any, positional: Sequence[Any], named: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Log what the doctor finds in a fit, before its first step; returns it."""
+    try:
+        arguments = inspect.signature(fit_here).bind(model, *positional, **named).arguments
+    except TypeError:
+        # The call itself will say it.
+        return ()
+    try:
+        found = tuple(str(finding) for finding in findings_of_fit(model, arguments))
+    except Exception:
+        # Data or a model in a form that nobody here knows: Keras may know it.
+        logging.getLogger("slipstream").debug("fit: not looked at", exc_info=True)
+        return ()
+    for finding in found:
+        logging.getLogger("slipstream").warning("fit: %s", finding)
+    return found
 
 
 def compare(

@@ -172,6 +172,12 @@ CHECKS: tuple[Entry, ...] = (
         "monitor_name", "A monitor that the model does not log", REFUSED,
         "One of the names in the message.",
     ),
+    Entry(
+        "plan_loss", "A plan's loss, or weights of losses, that the model has no place for",
+        REFUSED, "Name the model's outputs, or one loss that fits them all.",
+        "A plan may train with another loss than the task's, for all outputs or by name. What the"
+        " loss takes is then checked like the task's own.",
+    ),
 )  # fmt: skip
 
 # What sources of data refuse while they are opened or read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ TITLE = """# What is checked before the first step
 what was expected, what came instead (where, and in how many examples, with the first rows), and \
 what to do. What is *refused* ends a command with code 2 and trains nothing; all refusals are \
 listed at once. A *warning* is told and kept in the report: it is true, but may be meant. Checks \
-read each array about once; of files that are decoded while training, they look at some, evenly \
+read each array a few times; of files that are decoded while training, they look at some, evenly \
 spread.
 
 In `slipstream.fit(model, x, y, ...)` and `slipstream run SCRIPT.py`, which do what Keras does, \
@@ -28,7 +29,7 @@ def page() -> str:
     """Return the page as Markdown."""
     causes = {check.__module__.rpartition(".")[2]: check.__doc__ or "" for check in all_checks()}
     parts = [TITLE, "## Data, model and plan together"]
-    parts += [_section(entry, _body(causes[entry.name])) for entry in CHECKS]
+    parts += [_section(entry, entry.cause or _body(causes[entry.name])) for entry in CHECKS]
     parts += ["## While data are read", *(_section(entry, entry.cause) for entry in SOURCES)]
     return "\n\n".join(parts) + "\n"
 
@@ -40,8 +41,9 @@ def _section(entry: Entry, cause: str) -> str:
 
 
 def _body(docstring: str) -> str:
-    """Return a docstring in one line."""
-    return " ".join(inspect.cleandoc(docstring).split())
+    """Return a docstring in one line that begins with what is found, not with what is done."""
+    text = re.sub(r"^(Refuse|Warn of|Find) ", "", " ".join(inspect.cleandoc(docstring).split()))
+    return text[:1].upper() + text[1:]
 
 
 def main(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from slipstream.doctor._case import Case, Finding
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Refuse weights that are all 0, and warn of negative ones.
+    """Find weights that are all 0, or negative.
 
     With weights of 0 alone nothing is trained, or judged, without a word. A negative weight drives
     the model away from the target, without a bound; where that is meant, it is only a warning.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
+from slipstream.commands.fit_findings import findings_of_fit
 from slipstream.record import Failure, Outcome
 from slipstream.script import describe
 from slipstream.script.contradictions import contradictions
@@ -28,12 +30,17 @@ class Fits:
         folder: Where `fit_1`, `fit_2`, ... go; made when there is a first one.
         script: The script's name.
         command: The command line that runs it, for the report.
+        say: Told a line for each thing that is wrong with a fit, before its first step.
     """
 
-    def __init__(self, folder: Path, script: str, command: str) -> None:
+    def __init__(
+        self, folder: Path, script: str, command: str, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.keeper = Keeper(folder)
         self._script = script
         self._command = command
+        self._say = say
+        self._told: set[str] = set()
         self._import_seconds = 0.0
         self.complaints: list[str] = []
 
@@ -49,7 +56,11 @@ class Fits:
 
     def _fit(self, model: Any, arguments: dict[str, Any]) -> Any:
         # `before` is asked for now: training changes what an optimizer says of itself.
-        before = self._quietly(lambda: _Before.of(model)) or _Before()
+        before = self._quietly(lambda: _Before.of(model, arguments)) or _Before()
+        for warning in before.warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self._say(warning)
         seen = Seen()
         ended = _Ended()
         try:
@@ -135,7 +146,7 @@ class _Before:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: Any) -> _Before:
+    def of(cls, model: Any, arguments: Mapping[str, Any]) -> _Before:
         import keras
 
         return cls(
@@ -145,7 +156,7 @@ class _Before:
             iterations=iterations_of(model),
             optimizer=describe.optimizer_of(model),
             loss=describe.loss_of(model),
-            warnings=_warnings(model),
+            warnings=_warnings(model, arguments),
         )
 
 
@@ -226,12 +237,15 @@ def _as_keras_filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return traceback_utils.filter_traceback(function)  # type: ignore[no-any-return]
 
 
-def _warnings(model: Any) -> tuple[str, ...]:
-    try:
-        return contradictions(model)
-    except Exception:
-        # A loss in a form that the look into it does not know.
-        return ()
+def _warnings(model: Any, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    # A loss or data in a form that the looks into them do not know have no warnings.
+    with suppress(Exception):
+        found += contradictions(model)
+    with suppress(Exception):
+        findings = findings_of_fit(model, arguments)
+        found += [str(finding) for finding in findings if finding.check != "probabilities"]
+    return tuple(found)
 
 
 def _examples(arguments: dict[str, Any], epochs: int) -> int | None:

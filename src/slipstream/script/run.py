@@ -97,7 +97,7 @@ def run(ready: Ready) -> int:
     teller = Teller(sys.stderr)
     settings = ready.settings
     command = ["slipstream", "run", settings.script, *settings.arguments]
-    fits = Fits(ready.folder, slug(settings.script), shlex.join(command))
+    fits = Fits(ready.folder, slug(settings.script), shlex.join(command), teller.say)
     hook = WhenImported("keras", lambda: _put_backend(ready.backend, teller), fits.install)
     if ready.backend:
         os.environ[BACKEND_VARIABLE] = ready.backend
@@ -188,8 +188,7 @@ def _sum_up(fits: Fits, folder: Path, code: int, teller: Teller) -> None:
     elsewhere = fits.keeper.elsewhere()
     if fits.kept or elsewhere:
         teller.say(_in_words(fits.kept, elsewhere, folder))
-        warnings = [warning for one in fits.kept for warning in one.warnings]
-        for line in [*_fallbacks(fits.kept), *dict.fromkeys(warnings)]:
+        for line in _fallbacks(fits.kept):
             teller.say(line)
     elif code == 0 and not fits.complaints:
         is_keras_2 = "tf_keras" in sys.modules

@@ -2,6 +2,6 @@
 
 from slipstream.engine.drop_in.fallback import fit_with_own, has_own_fit
 from slipstream.engine.drop_in.fit import fit
-from slipstream.engine.drop_in.report import FitReport
+from slipstream.engine.drop_in.report import FitReport, with_findings
 
-__all__ = ["FitReport", "fit", "fit_with_own", "has_own_fit"]
+__all__ = ["FitReport", "fit", "fit_with_own", "has_own_fit", "with_findings"]

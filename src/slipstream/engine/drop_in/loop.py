@@ -16,7 +16,7 @@ from slipstream.engine.drop_in.arguments import Arguments
 from slipstream.engine.drop_in.callbacks import Hooks
 from slipstream.engine.drop_in.inputs import MOST_UPDATES, Portion, Source
 from slipstream.engine.drop_in.programs import OpenedForFit, forget, is_stale, open_for_fit
-from slipstream.engine.drop_in.report import FitReport, NotAcceleratedError
+from slipstream.engine.drop_in.report import LOGGER, FitReport, NotAcceleratedError
 from slipstream.engine.drop_in.validation import Validation
 
 # With a progress bar a call should take about this long: it is drawn between calls.
@@ -109,7 +109,9 @@ class Loop:
         logs: dict[str, Any] = {}
         for epoch in range(model._initial_epoch or arguments.initial_epoch, arguments.epochs):
             self._begin_epoch(epoch)
-            self._make_updates()
+            if not self._make_updates() and self._has_begun and not model.stop_training:
+                self._tell_of_no_data(epoch)
+                break
             logs = self._end_epoch(epoch)
             if model.stop_training:
                 break
@@ -135,7 +137,8 @@ class Loop:
         self._source.begin_epoch(epoch)
         _set_module_mode(self._model, training=True)
 
-    def _make_updates(self) -> None:
+    def _make_updates(self) -> int:
+        """Make the updates of an epoch; returns how many they were."""
         done, group = 0, self._model.steps_per_execution
         limit = self._limit(done, group)
         while (portion := self._source.take(limit)) is not None:
@@ -146,11 +149,22 @@ class Loop:
             if self._hooks.batch_end and done % group == 0:
                 self._tell_batch("on_train_batch_end", done - 1, self._step_logs())
             if self._model.stop_training:
-                return
+                return done
             limit = self._limit(done, group)
         if self._hooks.batch_end and done % group:
             last = done - done % group + group - 1
             self._tell_batch("on_train_batch_end", last, self._step_logs())
+        return done
+
+    def _tell_of_no_data(self, epoch: int) -> None:
+        """Say that data came to their end before training did: an epoch of none has no loss."""
+        _set_module_mode(self._model, training=False)
+        LOGGER.warning(
+            "fit: Expected batches for %d epochs; got none in epoch %d, counted from 0. Give data "
+            "that can be read anew in each epoch, such as a keras.utils.PyDataset.",
+            self._arguments.epochs,
+            epoch,
+        )
 
     def _limit(self, done: int, group: int) -> int:
         """How many updates the next call may make; the very first one is made alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +32,7 @@ class FitReport:
         updates_per_call: How many updates went to the backend in one call, at most; 0 with Keras.
         updates: How many updates were made; 0 with Keras, which does not say.
         examples: How many examples they saw, each time anew; 0 with Keras.
+        findings: What is wrong with model and data, where that was looked at beforehand.
     """
 
     loop: Literal["slipstream", "keras"]
@@ -38,6 +40,7 @@ class FitReport:
     updates_per_call: int = 0
     updates: int = 0
     examples: int = 0
+    findings: tuple[str, ...] = ()
 
 
 def attached(history: Any, report: FitReport) -> Any:
@@ -46,4 +49,12 @@ def attached(history: Any, report: FitReport) -> Any:
     for fallback in report.fallbacks:
         level = logging.WARNING if report.loop == "keras" else logging.INFO
         LOGGER.log(level, "fit: %s", fallback)
+    return history
+
+
+def with_findings(history: Any, findings: tuple[str, ...]) -> Any:
+    """Return the history of a fit with what was found before it."""
+    report = getattr(history, "slipstream", None)
+    if findings and report is not None:
+        history.slipstream = dataclasses.replace(report, findings=findings)
     return history

@@ -22,6 +22,7 @@ from slipstream.engine.drop_in.inputs import (
 )
 from slipstream.engine.drop_in.models import is_built
 from slipstream.engine.drop_in.report import NotAcceleratedError
+from slipstream.errors import DataError
 
 
 @final
@@ -59,6 +60,8 @@ class StreamSource:
         self._epoch: Iterator[Arrays] = iter(())
         self._held: Arrays | None = None
         self._next = 0
+        self._number = 0
+        self._inputs: list[tuple[int | None, ...]] = []
         _refuse_ragged_datasets(batches.data_adapter)
 
     @property
@@ -74,6 +77,8 @@ class StreamSource:
 
     def build_state(self, model: Any) -> None:
         """See `Source`; looks at the data no more than Keras does."""
+        inputs = getattr(model, "inputs", None) or []
+        self._inputs = [tuple(tensor.shape[1:]) for tensor in inputs]
         if keras.backend.backend() == "tensorflow":
             batch = None if is_built(model) else _specs(self._batches.data_adapter)
             model._symbolic_build(data_batch=batch)
@@ -93,7 +98,7 @@ class StreamSource:
 
     def begin_epoch(self, epoch: int) -> None:
         """See `Source`."""
-        del epoch
+        self._number = epoch
         self._epoch = (data[0] for _, _, data in self._batches)
         self._held = None
         self._next = 0
@@ -108,6 +113,7 @@ class StreamSource:
             self._main = _shapes(batch)
             self._steps = self._block_size(batch)
         if _shapes(batch) != self._main:
+            _refuse_other_inputs(batch, self._inputs, self._next, self._number)
             return self._portion(1, batch, is_block=False)
         block = [batch]
         while len(block) < min(at_most, self._steps):
@@ -155,6 +161,30 @@ def _zipped(block: list[Arrays]) -> Arrays:
 def _shapes(batch: Arrays) -> Any:
     described = map_arrays(lambda leaf: f"{tuple(leaf.shape)} {leaf.dtype}", batch)
     return repr(described)
+
+
+def _refuse_other_inputs(
+    batch: Arrays, declared: list[tuple[int | None, ...]], number: int, epoch: int
+) -> None:
+    """Refuse a later batch whose inputs the model cannot take; what fits it may have any size."""
+    x = batch[0] if isinstance(batch, tuple) else batch
+    found = [] if isinstance(x, dict) else [tuple(leaf.shape[1:]) for leaf in leaves(x)]
+    for shape, wanted in zip(found, declared, strict=False):
+        # Keras adds and takes away a last axis of 1 itself.
+        if len(found) != len(declared) or abs(len(shape) - len(wanted)) == 1:
+            continue
+        sizes = zip(shape, wanted, strict=False)
+        if len(shape) != len(wanted) or any(b is not None and a != b for a, b in sizes):
+            raise DataError(
+                f"inputs of shape {_in_words(wanted)} in every batch, as the model's input",
+                f"{_in_words(shape)} in batch {number} of epoch {epoch}, both counted from 0",
+                "Pad or resize examples to one shape, in every epoch.",
+            )
+
+
+def _in_words(shape: tuple[int | None, ...]) -> str:
+    sizes = ["?" if size is None else str(size) for size in shape]
+    return f"({', '.join(['N', *sizes])})"
 
 
 def _refuse_ragged_datasets(adapter: Any) -> None:

@@ -1,0 +1,83 @@
+"""What the doctor finds in a call of fit: told before its first step, and nothing is refused."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import slipstream
+from slipstream.commands.fit_findings import findings_of_fit
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+LABELS = np.arange(60) % 3
+
+
+def model(units: int = 3, loss: str = "sparse_categorical_crossentropy") -> Any:
+    ending = "softmax" if units > 1 else "sigmoid"
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, activation=ending)])
+    net.compile("sgd", loss, metrics=["accuracy"])
+    return net
+
+
+def checks(**arguments: Any) -> set[str]:
+    given = {"x": X, "y": LABELS} | arguments
+    return {finding.check for finding in findings_of_fit(model(), given)}
+
+
+def test_nan_is_told_before_the_first_step_and_kept(caplog: pytest.LogCaptureFixture) -> None:
+    x = X.copy()
+    x[7, 2] = np.nan
+    seen: list[int] = []
+    begin = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda _: seen.append(len(caplog.records))
+    )
+    with caplog.at_level(logging.WARNING, "slipstream"):
+        history = slipstream.fit(model(), x, LABELS, epochs=1, verbose=0, callbacks=[begin])
+    said = (
+        "Expected finite numbers in the inputs of the training split; got NaN in 1 of 60 examples"
+        " (row 7). Leave these examples out, or fill in the missing values."
+    )
+    assert history.slipstream.findings == (said,)
+    assert seen == [1]
+    assert caplog.messages[0] == f"fit: {said}"
+    assert np.isnan(history.history["loss"]).all()
+
+
+def test_a_healthy_fit_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    history = slipstream.fit(model(), X, LABELS, epochs=1, verbose=0, validation_split=0.2)
+    assert history.slipstream.findings == ()
+    assert not [entry for entry in caplog.records if entry.name == "slipstream"]
+
+
+def test_each_form_of_held_out_data_is_looked_at() -> None:
+    assert checks() == set()
+    assert checks(batch_size=600) == set()
+    assert checks(validation_data=(X[:30], LABELS[:30])) == {"shared_rows"}
+    assert checks(y=np.sort(LABELS), validation_split=0.2) == set()
+    assert checks(y=np.sort(LABELS), validation_split=0.4) == {"unseen_class"}
+    assert checks(y=np.sort(LABELS), shuffle=False) == {"sorted_labels"}
+    assert checks(y=LABELS + 1) == {"sparse_labels"}
+    assert checks(sample_weight=np.zeros(60)) == {"weight_values"}
+
+
+def test_class_weights_answer_imbalance() -> None:
+    rare = np.arange(60) % 20 == 0
+    arguments = {"x": X, "y": rare}
+    binary = model(1, "binary_crossentropy")
+    assert {f.check for f in findings_of_fit(binary, arguments)} == {"class_imbalance"}
+    # The same arrays are looked at once.
+    assert findings_of_fit(binary, arguments) == ()
+    weighed = {**arguments, "class_weight": {0: 1.0, 1: 19.0}}
+    assert findings_of_fit(model(1, "binary_crossentropy"), weighed) == ()
+
+
+def test_tensors_of_the_backend_are_looked_at_and_generators_left_alone() -> None:
+    x = X.copy()
+    x[3] = np.inf
+    assert checks(x=keras.ops.convert_to_tensor(x)) == {"not_finite"}
+    assert checks(x=iter([(x, LABELS)]), y=None) == set()
+    assert checks(x=[[1.0, 2.0]], y=[0]) == set()
