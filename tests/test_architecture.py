@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, str] = {
     "measure": "errors plan task record environment loss_surface",
     "measure.worker": "errors plan task record environment data tasks doctor engine observers"
     " measure checkpoint",
-    "tuning": "errors files plan task record progress techniques measure verdict",
+    "tuning": "errors files checkpoint plan task record progress techniques measure verdict",
     "ablation": "errors plan task record progress techniques measure verdict",
     "__main__": "",
 }

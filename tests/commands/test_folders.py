@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slipstream.checkpoint import RunLock
 from slipstream.commands.folders import LOG_FOLDER, TASK_FILE, claim, claimed
 from slipstream.errors import InputError, TrainingError
 
@@ -90,3 +91,13 @@ def test_a_folder_that_cannot_be_written_to_is_an_input_error(
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(InputError, match="PermissionError"):
         claim(tmp_path)
+
+
+def test_a_folder_that_another_has_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        with pytest.raises(InputError, match="is held by"), claimed(tmp_path, locked=True):
+            pytest.fail("two have it")
+        assert (tmp_path / "run.lock").exists()
+    with claimed(tmp_path, locked=True), pytest.raises(InputError, match="is held by"):
+        RunLock(tmp_path).acquire()
+    RunLock(tmp_path).acquire().release()

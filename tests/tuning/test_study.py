@@ -49,7 +49,7 @@ def test_there_must_be_something_to_go_on_with(tmp_path):
 def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
     study = opened(tmp_path)
     study.store("look", Found(value=1), 1.0)
-    with pytest.raises(InputError, match="another process"):
+    with pytest.raises(InputError, match="held by this very process"):
         opened(tmp_path, resume=True)
     study.close()
     code = (

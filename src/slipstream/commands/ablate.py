@@ -76,7 +76,7 @@ def ablate(
     launch = launch_for(reference, folder)
     plan = on_installed(plan)
     notes = AblationNotes(reference=launch.reference, plan=plan.to_dict(), num_seeds=num_seeds)
-    with claimed(folder, resume=resume, marker=COMMAND_FILE):
+    with claimed(folder, resume=resume, marker=COMMAND_FILE, locked=True):
         refuse_others(folder, notes)
         looked = look_at_plans(launch, {PLAN_NAME: plan}, listener, partial(_others, plan))
         baseline = as_given(looked.facts)

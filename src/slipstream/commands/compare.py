@@ -116,7 +116,7 @@ def compare(
         num_seeds=num_seeds,
         plans=tuple(plan.to_dict() for plan in sides.values()),
     )
-    with claimed(folder, resume=resume, marker=COMMAND_FILE):
+    with claimed(folder, resume=resume, marker=COMMAND_FILE, locked=True):
         refuse_others(folder, notes)
         names = labels if labels[0] != labels[1] else tuple(side.upper() for side in SIDES)
         called = {f"plan {name}": plan for name, plan in zip(names, sides.values(), strict=True)}

@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slipstream.checkpoint import RunLock
-from slipstream.checkpoint.lock import HOLDER_FILE
-from slipstream.checkpoint.lock import LOCK_FILE as RUN_LOCK_FILE
+from slipstream.checkpoint.lock import HOLDER_FILE, LOCK_FILE
 from slipstream.errors import InputError
-from slipstream.tuning.study import LOCK_FILE
 
 RUNS = Path("runs")
 REPORT_FILE = "report.html"
@@ -25,7 +23,7 @@ LOG_FOLDER = "logs"
 TASK_FOLDER, TASK_FILE = "task", "task.task.pkl"
 RESUMING = ", or go on with --resume"
 # What a command that was refused leaves behind: no result.
-LOCK_FILES = (LOCK_FILE, RUN_LOCK_FILE, HOLDER_FILE)
+LOCK_FILES = (LOCK_FILE, HOLDER_FILE)
 NO_RESULTS = (LOG_FOLDER, *LOCK_FILES, "error.txt", TASK_FOLDER, TASK_FILE)
 
 
@@ -104,7 +102,12 @@ def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Pat
 
 @contextlib.contextmanager
 def claimed(
-    folder: Path, *, resume: bool | None = False, marker: str = "", traces: Sequence[str] = ()
+    folder: Path,
+    *,
+    resume: bool | None = False,
+    marker: str = "",
+    traces: Sequence[str] = (),
+    locked: bool = False,
 ) -> Iterator[Path]:
     """Within it a folder is one command's; see `claim`. A command that is refused leaves nothing.
 
@@ -116,16 +119,22 @@ def claimed(
         marker: The file by which such a folder is known; any will do if empty.
         traces: What the command writes before it knows that it will not be refused, like its
             marker: with nothing but these and logs in it, a folder is no result.
+        locked: Whether this process is to be the only one that writes there. What it starts may
+            lock the folder instead.
 
     Raises:
-        InputError: It holds something that is not to be gone on with, or cannot be written to.
+        InputError: It holds something that is not to be gone on with, another process has it, or it
+            cannot be written to.
     """
     with _writable(folder):
         before = _names(folder)
         made = [path for path in (folder, *folder.parents) if not path.exists()]
     claim(folder, resume=resume, marker=marker)
     try:
-        yield folder
+        with contextlib.ExitStack() as held:
+            if locked:
+                held.enter_context(RunLock(folder))
+            yield folder
     except InputError:
         _take_back(folder, before, made, {*NO_RESULTS, *traces})
         raise
@@ -158,7 +167,7 @@ def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap:
 
 def _is_anothers(folder: Path) -> bool:
     """Whether another process has begun a run there meanwhile."""
-    if not (folder / RUN_LOCK_FILE).exists():
+    if not (folder / LOCK_FILE).exists():
         return False
     try:
         with RunLock(folder):

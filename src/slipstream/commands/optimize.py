@@ -41,7 +41,7 @@ from slipstream.tuning.learn import LearnResult, learn
 from slipstream.tuning.runtime import search_runtime
 from slipstream.tuning.runtime_memory import RuntimeMemory
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
-from slipstream.tuning.study import LOCK_FILE, STUDY_FILE, Identity, Study
+from slipstream.tuning.study import STUDY_FILE, Identity, Study
 from slipstream.verdict import payback
 
 __all__ = ["OptimizeResult", "OptimizeSettings", "optimize"]
@@ -86,8 +86,7 @@ def optimize(
     identity = Identity(
         launch.reference, settings.num_seeds, settings.backends, settings.allow_precision
     )
-    traces = (STUDY_FILE, LOCK_FILE)
-    with claimed(folder, resume=settings.resume, marker=STUDY_FILE, traces=traces):
+    with claimed(folder, resume=settings.resume, marker=STUDY_FILE, traces=[STUDY_FILE]):
         study = Study(folder, identity, settings.budget_seconds, settings.resume)
         try:
             return _Optimizer(launch, study, settings, listener).run()

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from slipstream.checkpoint import RunLock
 from slipstream.errors import InputError, RecordError
 from slipstream.record import write_json
 from slipstream.task import TaskFacts
 
 STUDY_FILE = "study.json"
-LOCK_FILE = "study.lock"
 SCHEMA_VERSION = 1
 
 Result = TypeVar("Result", bound=BaseModel)
@@ -71,7 +70,7 @@ class Study:
                 "Name the study's folder with --out, or leave --resume away to begin one.",
             )
         self._spent_before = float(self._values["spent_seconds"])
-        self._lock = self._claimed()
+        self._lock = RunLock(folder).acquire()
 
     @property
     def spent_seconds(self) -> float:
@@ -140,7 +139,7 @@ class Study:
         """Write down what was spent, and let others have the folder."""
         if self._values["stages"]:
             self._save()
-        self._lock.close()
+        self._lock.release()
 
     @classmethod
     def read(cls, folder: Path) -> Study:
@@ -153,28 +152,6 @@ class Study:
         study._values = study._stored()
         study._spent_before = float(study._values["spent_seconds"])
         return study
-
-    def _claimed(self) -> TextIO:
-        """Return the open lock file; the system lets it go when its holder ends, however."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / LOCK_FILE).open("w", encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"a folder that can be written to at {self.folder}",
-                f"{type(error).__name__}: {error}",
-                "Name another folder with --out.",
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise InputError(
-                f"a study in {self.folder} that nobody is working on",
-                "one that another process has open",
-                "Wait until it is done, or stop it first.",
-            ) from None
-        return lock
 
     def _take_up(self, resume: bool) -> None:
         if not resume:
