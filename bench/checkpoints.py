@@ -32,7 +32,7 @@ def measure(num_bytes: int, folder: Path) -> str:
             for _ in range(TIMES):
                 handed += _seconds(lambda: writer.save(Snapshot(arrays)), times=1)
                 writer.wait()
-    cells = [f"{statistics.median(times) * 1e3:.1f}" for times in (saved, read, copied, handed)]
+    cells = [f"{statistics.median(times) * 1e3:.3g}" for times in (saved, read, copied, handed)]
     return f"| {num_bytes / 1e6:.0f} MB | {' | '.join(cells)} | {max(saved) * 1e3:.0f} |"
 
 
