@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from slipstream import techniques
 from slipstream.cli import main
 from slipstream.cli.early import interrupts_end_it
 from slipstream.cli.running import Manner, running
+from slipstream.commands.interrupt import Terminated
 from slipstream.errors import DataError
 from slipstream.plan import Plan, from_toml, to_toml
 from slipstream.progress import Notice, StageStarted, Step
@@ -229,8 +231,7 @@ class Command:
         tell(Notice("Few examples.", warning=True))
         assert self.ends_with is not None
         if self.begins:
-            folder = given[1]
-            assert isinstance(folder, Path)
+            folder = next(value for value in given if isinstance(value, Path))
             folder.mkdir(parents=True)
         raise self.ends_with
 
@@ -306,6 +307,32 @@ def test_an_error_of_slipstream_itself_is_one_line_and_a_file(
     assert told.startswith("Internal error: ZeroDivisionError: by zero.")
     assert "out/error.txt" in told
     assert "Traceback" in Path("out/error.txt").read_text()
+
+
+def test_a_full_disk_is_one_sentence_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    full = OSError(errno.ENOSPC, "No space left on device", "out/record.json")
+    monkeypatch.setattr("slipstream.commands.fit.fit", Command(full))
+    assert run("fit", "digits", "--out", "out", "--quiet") == 1
+    _, error, got, _ = capsys.readouterr().err.splitlines()
+    assert error == "Error: expected a disk that takes what is written to out/record.json"
+    assert got == "  got: No space left on device"
+    assert not Path("out/error.txt").exists()
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_an_interrupted_fit_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    monkeypatch.setattr("slipstream.commands.fit.fit", Command(error, begins=True))
+    assert run("fit", "digits", "--out", "run", "--set", "batch.size=8") == code
+    go_on = "slipstream fit digits --out run --set batch.size=8 --resume"
+    assert f"to go on: {go_on}" in capsys.readouterr().err
 
 
 def test_happenings_as_json_are_one_object_a_line(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import slipstream
+from slipstream.checkpoint import CheckpointStore
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.record import read_record
 
@@ -78,7 +79,8 @@ def test_a_task_of_this_process_goes_along_by_value(backend: str, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")
-def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
+def test_what_is_asked_to_end_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
+    number, code = (signal.SIGTERM, 143) if backend == "torch" else (signal.SIGINT, 130)
     (tmp_path / "long.py").write_text(LONG_TASK)
     arguments = ["fit", "long.py", "--out", "run"]
     for change in (
@@ -99,11 +101,13 @@ def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        # A second one changes nothing.
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert "Interrupted. What was finished is kept in run." in err
     assert "Stopping after the update that runs" in err
@@ -112,6 +116,8 @@ def test_ctrl_c_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
     assert record.outcome == "interrupted"
     assert record.best_value is not None
     assert record.points
+    found = CheckpointStore(tmp_path / "run").latest()
+    assert found is not None and found.snapshot.update == record.updates
     assert (tmp_path / "run" / "best.weights.h5").exists()
     assert (tmp_path / "run" / "report.html").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import sys
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from slipstream.cli.early import INTERRUPTED, TERMINATED, interrupts_are_told
-from slipstream.errors import SlipstreamError
+from slipstream.errors import SlipstreamError, StorageError
 
 if TYPE_CHECKING:
     from slipstream.progress import Listener
 
 FAILED, BAD_INPUT = 1, 2
 ISSUES = "the project's issue tracker"
+# What a disk says that is full, read-only or broken: nothing that a traceback would explain.
+NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 DATA_FOLDER_VARIABLE = "SLIPSTREAM_DATA_DIR"
 
 
@@ -69,8 +72,20 @@ def running(
     except (typer.Exit, BrokenPipeError):
         raise
     except Exception as error:
-        _tell_internal(error, manner, folder)
+        if isinstance(error, OSError) and error.errno in NO_STORAGE:
+            tell_error(_storage_error(error, folder), manner)
+        else:
+            _tell_internal(error, manner, folder)
         raise typer.Exit(FAILED) from None
+
+
+def _storage_error(error: OSError, folder: Path | None) -> StorageError:
+    where = error.filename or folder or "the folder of results"
+    return StorageError(
+        f"a disk that takes what is written to {where}",
+        error.strerror or str(error),
+        "Make room there, then go on with --resume; what was written before is intact.",
+    )
 
 
 def use_data_folder(folder: Path | None) -> None:

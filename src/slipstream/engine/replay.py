@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.backends import TrainingState, restore_state
-from slipstream.backends.seeding import restore_random_sources
+from slipstream.backends.seeding import random_sources, restore_random_sources
 
 Sources = Mapping[str, NDArray[Any]]
 
@@ -43,12 +43,12 @@ class Replay:
     ) -> None:
         self._model = model
         self._state = state
-        self._epoch, within = divmod(update, per_epoch)
+        self._epoch, self._within = divmod(update, per_epoch)
         hidden = keras.backend.backend() == "tensorflow" and not has_own_order
         self.first_epoch = 0 if hidden else self._epoch
         together = int(model.steps_per_execution)
         again = self._epoch - self.first_epoch
-        self._calls = again * math.ceil(per_epoch / together) + math.ceil(within / together)
+        self._calls = again * math.ceil(per_epoch / together) + math.ceil(self._within / together)
         self._train: Callable[..., Any] | None = None
         self.sources: Sources = {}
         self.is_over = False
@@ -76,9 +76,14 @@ class Replay:
         return list(range(self._epoch + 1, epochs + 1))
 
     def _take_state(self) -> None:
-        if not self.is_over:
-            self.is_over = True
-            restore_state(self._model, self._state)
+        if self.is_over:
+            return
+        self.is_over = True
+        drawn = random_sources()
+        restore_state(self._model, self._state)
+        if self._within == 0 and self._train is not None:
+            # The state is of the epoch's very beginning; its order is drawn since then.
+            restore_random_sources(drawn)
 
     def _elsewhere(self, data: Any) -> Any:
         assert self._train is not None
