@@ -64,6 +64,26 @@ def test_curves_over_updates(written):
     assert all(value > 0 for _, value in curves["examples_per_second"])
 
 
+def test_a_run_that_goes_on_hides_what_was_drawn_after_the_checkpoint(tmp_path):
+    def evaluated(step):
+        return Evaluated(Point(step=step, epoch=0.0, seconds=0.0, values={}), False, 0.1 * step)
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    before, after = TensorBoardWriter(first), TensorBoardWriter(second, goes_on=True)
+    before(evaluated(2))
+    state = before.state()
+    before(evaluated(4))
+    after.restore(state)
+    after(evaluated(4))
+    for writer in (before, after):
+        writer.restore(state)
+    # TensorBoard leaves out what stands in earlier files from this step on.
+    starts = [event.step for event in read_events(second) if event.HasField("session_log")]
+    assert starts == [3]
+    assert values_of(read_events(second))["learning_rate"] == [(4, np.float32(0.4))]
+    assert not any(event.HasField("session_log") for event in read_events(first))
+
+
 def test_the_plan_and_what_it_came_to(written):
     folder, record = written
     events = read_events(folder)
