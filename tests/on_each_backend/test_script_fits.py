@@ -245,7 +245,8 @@ def test_what_is_wrong_with_arrays_is_told_once_and_before_the_first_step(tmp_pa
     begin = keras.callbacks.LambdaCallback(on_train_begin=lambda _: seen.append(len(told)))
     fits.install(keras, 0.0)
     try:
-        model = compiled(functional())
+        model = functional()
+        model.compile("adam", "mse")
         for _ in range(2):
             model.fit(x, Y, verbose=0, callbacks=[begin])
     finally:

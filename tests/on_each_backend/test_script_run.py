@@ -100,7 +100,9 @@ def test_a_script_that_fails_in_fit(tmp_path: Path, backend: str) -> None:
     assert 'train.py", line' in shown
     assert "model.fit(x, y[:, 0].astype(int), verbose=0)" in shown
     assert f"slipstream{os.sep}" not in shown
-    advice, kept = lines_of_ours(done)
+    found, advice, kept = lines_of_ours(done)
+    assert found.startswith("slipstream: Expected one-hot targets of shape (N, 3)")
+    assert done.stderr.index(found) < done.stderr.index("Traceback")
     assert "sparse_categorical_crossentropy" in advice
     assert kept.endswith("records and reports in here")
     assert json.loads((tmp_path / "here/fit_1/record.json").read_text())["outcome"] == "failed"
