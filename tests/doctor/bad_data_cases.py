@@ -208,6 +208,16 @@ MORE_WARNINGS: Cases = {
         ("of 0 or more", "rows 3, 9"),
         case(lambda n: counts(n, -1), regression("Huber", "relu")),
     ),
+    "the accuracy of logits": (
+        "logit_metrics",
+        ("compares them with 0.5", "threshold=0.0"),
+        case(
+            bits,
+            output(
+                (1,), "linear", "BinaryCrossentropy", from_logits=True, metrics=("Accuracy", "AUC")
+            ),
+        ),
+    ),
     "vectors of zeros": (
         "zero_vectors",
         ("direction", "1 of 40 examples (row 5)"),

@@ -134,6 +134,21 @@ def test_broken_models_do_not(name: str) -> None:
     assert {finding.check for finding in examine(BROKEN[name]())} == {name}
 
 
+@pytest.mark.parametrize("metric", ["accuracy", keras.metrics.BinaryAccuracy(threshold=0.0)])
+def test_an_accuracy_of_logits_is_told_exactly_where_it_is_wrong(metric: Any) -> None:
+    model = dense(1)()
+    model.set_weights([np.ones((4, 1)), np.zeros(1)])
+    logits, y = X.sum(axis=1), (X.sum(axis=1) > 0).astype(int)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=[metric])
+    logged = model.evaluate(X, y, verbose=0, return_dict=True)
+    accuracy = logged["accuracy" if metric == "accuracy" else "binary_accuracy"]
+    assert accuracy == pytest.approx(np.mean((logits > (metric == "accuracy") / 2) == y))
+    assert (accuracy < 1) == (metric == "accuracy")
+    found = {finding.check for finding in examine(look(dense(1), loss, y, metric))}
+    assert found == ({"logit_metrics"} if metric == "accuracy" else set())
+
+
 def test_the_families_do_not_overlap() -> None:
     assert not SPARSE & ELEMENTWISE
     assert BINARY <= ELEMENTWISE

@@ -91,6 +91,10 @@ CHECKS: tuple[Entry, ...] = (
         REFUSED, "`softplus` or `exponential` for Poisson, `softmax` for a divergence.",
     ),
     Entry(
+        "logit_metrics", "An accuracy that takes logits for probabilities", TOLD,
+        "`keras.metrics.BinaryAccuracy(threshold=0.0)`, or a sigmoid and `from_logits=False`.",
+    ),
+    Entry(
         "one_unit", "A softmax over one unit", REFUSED,
         "`Dense(1, activation=\"sigmoid\")` with `binary_crossentropy`, or two units.",
     ),
