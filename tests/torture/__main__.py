@@ -20,6 +20,7 @@ from torture.killing import kill
 from torture.outcome import Outcome, table
 from torture.racing import race
 from torture.small_disk import close, fill
+from torture.training import train
 
 # Each is handed an empty folder.
 PARTS: dict[str, Callable[[Path], Outcome]] = {
@@ -30,6 +31,9 @@ PARTS: dict[str, Callable[[Path], Outcome]] = {
     "race": lambda folder: race(200, folder),
     "fill": lambda folder: fill(50, folder / "disk"),
     "close": lambda folder: close(folder / "disk"),
+    "train_torch": lambda folder: train("torch", 100, folder),
+    "train_jax": lambda folder: train("jax", 100, folder),
+    "train_tensorflow": lambda folder: train("tensorflow", 100, folder),
 }
 
 
