@@ -56,7 +56,7 @@ def test_while_it_trains_it_is_told_and_asked_to_stop(fake_launch, facts, tmp_pa
     assert heard.wait(10.0)
     # Nothing of the training is shown once it was asked to stop.
     assert [type(happening) for happening in told] == [Step, Notice]
-    assert "within 8 seconds" in told[-1].text
+    assert "within 7 seconds" in told[-1].text
 
 
 def test_while_the_worker_of_a_finished_training_closes_the_record_stays(

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn, Self, final
 
 # What was asked to end is to be gone within ten seconds.
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 7.0
 
 
 @final
