@@ -1,0 +1,79 @@
+"""What the folder of a fit says of going on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands_help import make_record, write_run
+
+from slipstream.checkpoint import RunLock
+from slipstream.commands import going_on
+from slipstream.commands._notes import CompareNotes, FitNotes, write_notes
+from slipstream.commands.going_on import (
+    begun_with,
+    finished_run,
+    plan_to_go_on_with,
+    refuse_taken,
+)
+from slipstream.errors import InputError
+from slipstream.plan import Plan, write_plan
+from slipstream.record import Failure
+
+NOTES = FitNotes(reference="digits", as_given=Plan().to_dict())
+
+
+def test_a_run_is_finished_when_its_record_says_so(tmp_path: Path) -> None:
+    assert finished_run(tmp_path, None, {}, NOTES) is None
+    for outcome, failure, is_finished in (
+        ("completed", None, True),
+        ("stopped_early", None, True),
+        ("interrupted", None, False),
+        ("failed", Failure(kind="Diverged", message="NaN"), True),
+        ("failed", Failure(kind="crash", message="was ended by SIGKILL"), False),
+        ("failed", Failure(kind="StorageError", message="full"), False),
+    ):
+        write_run(make_record(outcome=outcome, failure=failure), tmp_path)
+        found = finished_run(tmp_path, None, {}, NOTES)
+        assert (found is not None) is is_finished, (outcome, failure)
+    (tmp_path / "record.json").write_text('{"schema_ver')
+    assert finished_run(tmp_path, None, {}, NOTES) is None
+
+
+def test_a_finished_run_of_another_plan_is_refused(tmp_path: Path) -> None:
+    plan = Plan().edit({"batch.size": 8})
+    write_run(make_record(plan=plan.to_dict()), tmp_path)
+    assert finished_run(tmp_path, None, {"batch.size": 8}, NOTES) is not None
+    with pytest.raises(InputError, match=r"another batch\.size"):
+        finished_run(tmp_path, None, {"batch.size": 16}, NOTES)
+
+
+def test_it_goes_on_with_the_plan_that_it_began_with(tmp_path: Path) -> None:
+    plan = Plan().edit({"batch.size": 8})
+    assert plan_to_go_on_with(tmp_path, None, {}, NOTES) is None
+    write_plan(plan, tmp_path / "plan.toml")
+    assert plan_to_go_on_with(tmp_path, None, {}, NOTES) == plan
+    assert plan_to_go_on_with(tmp_path, None, {"batch.size": 4}, NOTES) == Plan()
+    assert plan_to_go_on_with(tmp_path, Plan(), {}, NOTES) == Plan()
+
+
+def test_what_another_command_or_task_left_is_refused(tmp_path: Path) -> None:
+    assert begun_with(tmp_path, "digits") is None
+    write_notes(tmp_path, NOTES)
+    notes = begun_with(tmp_path, "digits")
+    assert notes is not None and notes.reference == "digits"
+    with pytest.raises(InputError, match="on digits"):
+        begun_with(tmp_path, "diabetes")
+    write_notes(tmp_path, CompareNotes(reference="digits", labels=("A", "B"), num_seeds=3))
+    with pytest.raises(InputError, match="'slipstream compare' wrote on digits"):
+        begun_with(tmp_path, "digits")
+
+
+def test_a_folder_that_stays_taken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(going_on, "PATIENCE_SECONDS", 0.2)
+    refuse_taken(tmp_path)
+    with RunLock(tmp_path), pytest.raises(InputError, match="held by this very process"):
+        refuse_taken(tmp_path)
+    refuse_taken(tmp_path)
