@@ -18,13 +18,7 @@ from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.evaluation import named, norm_renewal, weights_for_evaluation
 from slipstream.engine.events import Progress
-from slipstream.engine.feed import (
-    Block,
-    Feed,
-    Ragged,
-    evaluation_batch_size,
-    evaluation_batches,
-)
+from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batch_size, evaluation_batches
 from slipstream.engine.keeping import Keeper
 from slipstream.engine.limits import Limits
 from slipstream.engine.loss_scale import LossScaleWatch
