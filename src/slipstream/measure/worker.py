@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, final
+from typing import IO, Any, Protocol, final
 
 from slipstream.environment import peak_memory_bytes
 from slipstream.errors import BackendError, InputError
@@ -212,11 +212,20 @@ class Session:
         return messages.LookedAround(landscape=landscape)
 
 
+class Ear(Protocol):
+    """What a training is told to; it may ask to stop."""
+
+    stop_asked: threading.Event
+
+    def say(self, number: int, body: Any) -> None:
+        """Take one happening."""
+
+
 @final
 class Teller:
     """Observer that tells the manager what happens, progress a few times a second at most."""
 
-    def __init__(self, channel: Channel, number: int) -> None:
+    def __init__(self, channel: Ear, number: int) -> None:
         self._channel = channel
         self._number = number
         self._told_at = -1.0
