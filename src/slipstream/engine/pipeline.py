@@ -159,12 +159,17 @@ def _room(plan: Plan, data: Data, total: int, ahead: int) -> int:
     budget = bytes_of(settings.memory_budget)
     if budget < buffers:
         raise PlanError(
-            f"data.memory_budget of at least {-(-buffers // 2**20)}MiB, for the examples that are "
-            "made ready ahead",
+            f"data.memory_budget of at least {_mib(buffers)}, {_mib(SLACK_BYTES)} of it for "
+            f"decoders and allocators and {_mib(buffers - SLACK_BYTES)} for examples under way",
             f"data.memory_budget = {settings.memory_budget!r}",
-            "Raise it, or lower data.prefetch, runtime.steps_per_execution or batch.size.",
+            "Raise it, or set data.cache = 'disk' and leave the budget out: then no decoded "
+            "examples stay in memory.",
         )
     return min(total, budget - buffers)
+
+
+def _mib(num_bytes: int) -> str:
+    return f"{-(-num_bytes // 2**20)}MiB"
 
 
 def _buffers(plan: Plan, data: Data, ahead: int) -> int:

@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol, final
 from slipstream.environment import peak_memory_bytes
 from slipstream.errors import BackendError, InputError
 from slipstream.measure import manager, messages
-from slipstream.measure.confine import confine
+from slipstream.measure.confine import MEMORY_VARIABLE, confine
 from slipstream.measure.messages import Happening, Message, Reply
 
 PROGRESS_INTERVAL_SECONDS = 0.2
@@ -124,7 +124,7 @@ class Session:
         self._task = tasks.resolve(request.reference)
         self._data = to_data(self._task.data())
         self._load_seconds = time.perf_counter() - start
-        confine()
+        _confine()
         return messages.Opened(
             backend=backend,
             import_seconds=self._import_seconds,
@@ -291,6 +291,17 @@ def _import_everything() -> str:
     from slipstream import engine  # noqa: F401
 
     return str(keras.backend.backend())
+
+
+def _confine() -> None:
+    """Keep to the memory that the environment names, if it names any."""
+    if not os.environ.get(MEMORY_VARIABLE):
+        return
+    from slipstream.engine.speeds import machine_speeds
+
+    # The backend's threads and its compiler belong to what is loaded, not to a training.
+    machine_speeds()
+    confine()
 
 
 def _end_at_once() -> None:
