@@ -355,8 +355,11 @@ def test_the_backend_follows_what_the_net_is_made_of():
 
 
 def test_unknown_names_are_refused_with_the_nearest():
-    with pytest.raises(InputError, match=r"'warm-up'.*Did you mean 'warmup'"):
-        get("warm-up")
+    with pytest.raises(InputError, match=r"'warm-upp'.*Did you mean 'warmup'"):
+        get("warm-upp")
+    with pytest.raises(InputError, match=r"'lsuv'.*Did you mean 'initialization'"):
+        get("lsuv")
+    assert get("Warm-up").name == "warmup"
 
 
 def test_combinations_that_clash_are_refused_with_both_names():
