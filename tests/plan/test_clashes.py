@@ -48,6 +48,9 @@ CASES = [
     [GRAPH | {"runtime.jit": "auto"}, GRAPH | {"runtime.jit": "on"}],
     [{"runtime.backend": "jax", "runtime.jit": "off"}],
     [{"runtime.backend": "torch", "runtime.jit": "on"}],
+    [{"runtime.eager": True, "runtime.jit": "on"}],
+    [{"runtime.eager": True} | GRAPH],
+    [{"runtime.eager": True, "runtime.steps_per_execution": 4}],
     [
         {"data.cache": "device", "augmentation.rand_ops": 2},
         {"data.cache": "device", "augmentation.augmix": 3},
@@ -70,6 +73,7 @@ CASES = [
         KERAS | {"transfer.frozen": 0.5},
         KERAS | {"transfer.frozen": "2 epochs", "transfer.rate": 0.5},
     ],
+    [{"loss.name": "focal", "loss.balance": 0.7, "loss.class_weights": "0=1, 1=5"}],
     [
         {"loss.name": "huber", "regularization.label_smoothing": 0.1},
         {"loss.name": "mse", "regularization.label_smoothing": 0.1},

@@ -18,7 +18,11 @@ NUMBER = JudgedOutput("size", "MeanSquaredError", None, "linear")
 
 
 def test_outputs_by_name_come_back_from_toml():
-    changes = {"loss.name": "kind=focal, size=huber", "loss.weights": "kind=1, size=0.1"}
+    changes = {
+        "loss.name": "kind=focal, size=huber",
+        "loss.weights": "kind=1, size=0.1",
+        "loss.class_weights": "0=1, 12=0.5",
+    }
     plan = Plan().edit(changes)
     assert from_toml(to_toml(plan)) == plan
     assert plan.loss.names() == {"kind": "focal", "size": "huber"}
@@ -36,6 +40,9 @@ def test_outputs_by_name_come_back_from_toml():
         ("loss.weights", "kind=-1", "numbers from 0"),
         ("loss.weights", "lerned", "pairs"),
         ("loss.focus", 0.5, "loss.focus"),
+        ("loss.class_weights", "balance", "pairs"),
+        ("loss.class_weights", "first=1", "numbers from 0 by class"),
+        ("loss.class_weights", "0=-1", "numbers from 0 by class"),
         ("loss.delta", 0.0, "loss.delta"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from slipstream.backends._cuda_memory import peak_device_bytes
+from slipstream.backends._eager import run_eagerly
 from slipstream.backends._look import Looker
 from slipstream.backends._overrides import overrides
 from slipstream.backends._preparation import Preparation
@@ -27,6 +28,7 @@ __all__ = [
     "overrides",
     "peak_device_bytes",
     "restore_state",
+    "run_eagerly",
     "scalars",
     "set_graph_bfloat16",
     "set_tensor_float32",

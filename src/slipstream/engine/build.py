@@ -14,6 +14,7 @@ from slipstream.backends.seeding import set_random_seed
 from slipstream.data.mixed_labels import MixedLabels
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Data, Split
+from slipstream.engine.class_weights import refuse_own_loss
 from slipstream.engine.extras import applied_to_optimizer, extras_of
 from slipstream.engine.hybrid import keep_in_float32
 from slipstream.engine.losses import (
@@ -102,6 +103,7 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     model = build_model(task, data.train)
     _refuse_own_step(model, plan)
     model, applied = _rewritten(model, plan, data.train)
+    refuse_own_loss(model, plan)
     applied |= formats
     policies, notes = set_policies(model, plan)
     applied |= policies
@@ -210,6 +212,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
             else 1,
+            run_eagerly=plan.runtime.eager,
         )
     except (ValueError, TypeError) as error:
         raise TaskError(

@@ -14,6 +14,7 @@ from slipstream.backends import scalars
 from slipstream.data.columns import columns_in
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built
+from slipstream.engine.class_weights import class_weighted
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.events import Progress
 from slipstream.engine.keras_feed import FileBatches
@@ -93,7 +94,8 @@ class KerasLoop:
 
     def _fit_data(self) -> dict[str, Any]:
         """Return what fit is given of the data: arrays, or batches of what lies in files."""
-        train, validation = self._data.train, self._data.validation
+        train = class_weighted(self._data.train, self._plan)
+        validation = self._data.validation
         if columns_in((train.parts(), validation.parts())):
             return {
                 "x": FileBatches(train, self._plan, is_training=True),

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from slipstream.backends import Preparation, Program, Shares, open_program, shares_of
-from slipstream.data.splits import Arrays, Data
+from slipstream.data.splits import Arrays, Split
 from slipstream.engine.build import Built
 from slipstream.engine.feed import Feed
 from slipstream.engine.mixing import Prepared
@@ -78,7 +78,7 @@ def open_model(
     return Opened(open_program(model, backend, **settings), step.native, step.fallbacks)
 
 
-def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
+def open_for(built: Built, plan: Plan, feed: Feed) -> Program:
     """Return the program, compiled as the plan says, with the training set placed if it is to be.
 
     "auto" leaves it to Keras whether XLA compiles. What was lowered and what was not is noted in
@@ -89,10 +89,11 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     opened = open_model(
         built.model,
         jit=jit,
-        lowering=plan.runtime.lowering,
+        # Who debugs steps through Keras' own calls.
+        lowering=plan.runtime.lowering and not plan.runtime.eager,
         capture=plan.runtime.jit != "off",
         sharpness=plan.optimizer.sam,
-        shares=shares_of(built.model, _few(data)) if feed.is_in_parts else None,
+        shares=shares_of(built.model, _few(feed.train)) if feed.is_in_parts else None,
         overflows=plan.precision.policy == "mixed_float16",
         preparation=Prepared(augmenter, built.labels) if augmenter.is_in_step else None,
         note=built.notes.append,
@@ -107,9 +108,9 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     # A program may be opened again, with smaller batches.
     built.notes.extend(note for note in fallbacks if note not in built.notes)
     if feed.is_placed:
-        opened.program.place(in_memory(data.train, plan.data.threads))
+        opened.program.place(in_memory(feed.train, plan.data.threads))
     return opened.program
 
 
-def _few(data: Data) -> Arrays:
-    return data.train.take(np.arange(min(2, data.train.num_examples))).parts()
+def _few(train: Split) -> Arrays:
+    return train.take(np.arange(min(2, train.num_examples))).parts()

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends import open_program
+from slipstream.backends import open_program, run_eagerly
 from slipstream.data.splits import Data, to_data
 from slipstream.engine.applied import state_applied
 from slipstream.engine.bounds import bound_of
@@ -161,7 +161,8 @@ def _outcome(job: _Job, recorder: Recorder, run: _Run, limits: Limits, evaluate_
     try:
         pipeline = prepared(job.data, job.plan)
         try:
-            outcome = _train(job.task, job.plan, pipeline, recorder, run, limits)
+            with run_eagerly(job.plan.runtime.eager):
+                outcome = _train(job.task, job.plan, pipeline, recorder, run, limits)
         finally:
             # The run is looked at for a while yet, and needs no examples any more.
             pipeline.release()
@@ -207,7 +208,7 @@ def _train(
     run.built = built
     own = plan.runtime.loop == "slipstream"
     if own:
-        program = open_for(built, plan, feed, data)
+        program = open_for(built, plan, feed)
         loop: OwnLoop | KerasLoop = OwnLoop(built, program, feed, rates, data, plan, recorder)
     else:
         loop = KerasLoop(built, rates, data, plan, recorder)

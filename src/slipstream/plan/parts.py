@@ -310,6 +310,10 @@ class Runtime(Section):
     )
     steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
     lowering: bool = Field(
+    eager: bool = Field(
+        default=False,
+        description="for debugging: each operation by itself, nothing compiled, no native kernels",
+    )
         default=True, description="torch: recognised layers run through native kernels"
     )
     loop: Literal["slipstream", "keras"] = Field(

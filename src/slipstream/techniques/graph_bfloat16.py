@@ -10,6 +10,8 @@ from slipstream.techniques._base import Choice, Technique, found_value, set_keys
 def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
     if plan.runtime.backend != "tensorflow":
         return f"runtime.backend = '{plan.runtime.backend}' has no such rewrite"
+    if plan.runtime.eager:
+        return "runtime.eager makes no graph"
     return None
 
 

@@ -12,6 +12,8 @@ def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
         return "runtime.backend = 'torch' runs its kernels as they are"
     if plan.precision.policy == "graph_bfloat16":
         return "precision.policy = 'graph_bfloat16' works in the graph that XLA replaces"
+    if plan.runtime.eager:
+        return "runtime.eager compiles nothing"
     return None
 
 

@@ -12,6 +12,8 @@ def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
         return f"runtime.backend = '{plan.runtime.backend}' compiles the step as a whole"
     if plan.runtime.loop == "keras":
         return "runtime.loop = 'keras' calls the layers itself"
+    if plan.runtime.eager:
+        return "runtime.eager steps through Keras' own calls"
     return None
 
 
