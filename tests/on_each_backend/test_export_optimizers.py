@@ -81,6 +81,7 @@ PLANS = {
     },
     # Nothing is better by so much: each evaluation after the first lowers the rate.
     "bounds by unit, plateaus on a cosine": {
+        "optimizer.name": "adafactor",
         "clipping.adaptive": 0.02,
         "schedule.name": "cosine",
         "schedule.warmup": 0.1,

@@ -23,6 +23,8 @@ def optimizer_definitions(plan: Plan) -> list[str]:
         parts += [copied("slipstream.ops.momentum", name) for name in ("_momentum_at", rule)]
     elif not rule.startswith("keras."):
         parts.append(copied("slipstream.ops.optimizers", rule))
+    if _watches_clipping(plan) or not rule.startswith(("keras.", "Cycled")):
+        parts.append(copied("slipstream.ops.clipping", "dense_gradient"))
     if _watches_clipping(plan):
         parts += _clipping_definitions(plan)
     if _has_extras(plan):
@@ -149,8 +151,8 @@ def _rule(plan: Plan) -> str:
         return "CycledSGD" if name == "sgd" else "CycledAdam"
     if name == "lars":
         return "Lars"
-    if name == "schedule_free_adamw" and plan.runtime.loop == "slipstream":
-        return "ScheduleFreeAdamW"
+    if name in ("adafactor", "schedule_free_adamw") and plan.runtime.loop == "slipstream":
+        return _CLASSES[name]
     return f"keras.optimizers.{_CLASSES[name]}"
 
 
@@ -181,8 +183,7 @@ def _adadelta(plan: Plan) -> dict[str, Any]:
 
 
 def _adafactor(plan: Plan) -> dict[str, Any]:
-    del plan
-    return {"relative_step": False}
+    return {} if plan.runtime.loop == "slipstream" else {"relative_step": False}
 
 
 def _lars(plan: Plan) -> dict[str, Any]:
@@ -248,7 +249,6 @@ def _clipping_definitions(plan: Plan) -> list[str]:
     parts = [f"SMALLEST_NORM = {_SMALLEST_NORM!r}"]
     parts += [copied(module, name) for name in ("global_norm", "_unit_factors", "unit_axes")]
     parts += [copied(module, "ClipWatch").replace("parts.Clipping", "Any")]
-    parts += [copied(module, "_dense")]
     if plan.clipping.adaptive:
         names = ("_output_layers", "_last_with_weights")
         parts += [copied("slipstream.engine.clipping", name) for name in names]
