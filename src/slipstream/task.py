@@ -154,12 +154,14 @@ class OutputFacts:
 class ModelFacts:
     """What checks need to know of a built model: inputs, outputs, and the names it logs.
 
-    `logged` are the names without "val_", like ("loss", "accuracy").
+    `logged` are the names without "val_", like ("loss", "accuracy"); `scales_inputs` says whether
+    a layer of it is there to divide numbers.
     """
 
     inputs: tuple[InputFacts, ...]
     outputs: tuple[OutputFacts, ...]
     logged: tuple[str, ...]
+    scales_inputs: bool = False
 
 
 def _is_finite(value: object) -> bool:

@@ -14,9 +14,11 @@ def check(case: Case) -> Iterator[Finding]:
     """Warn of uint8 inputs above 1 that feed a floating-point input.
 
     No backend minds: values up to 255 make the first updates 255 times too large, and training is
-    slow or stays at chance. A model that begins with Rescaling is fine, which is why it is only a
-    warning; integers for an Embedding are left alone.
+    slow or stays at chance. A model with a layer that scales them is fine; one that does so in code
+    cannot be told, so it is only a warning. Integers for an Embedding are left alone.
     """
+    if case.model.scales_inputs:
+        return
     for part, facts in inputs_of(case):
         if part.split != "training" or not facts.dtype.startswith(("float", "bfloat")):
             continue

@@ -17,6 +17,9 @@ from slipstream.engine.outputs import metric_name, output_facts
 from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.task import InputFacts, ModelFacts, Task, TaskFacts
 
+# Layers and operations that bring bytes to unit size.
+SCALING = frozenset({"Rescaling", "Normalization", "TrueDivide", "Divide"})
+
 
 def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]:
     """Build the task's model once and return what is to be known of task and model.
@@ -101,7 +104,8 @@ def model_facts(task: Task, model: Any, data: Data | None) -> ModelFacts:
             for i, array in enumerate(leaves(data.train.x))
         )
     outputs = tuple(output_facts(task, model, None if data is None else data.train))
-    return ModelFacts(inputs, outputs, tuple(_logged(task, [o.name for o in outputs])))
+    logged = tuple(_logged(task, [o.name for o in outputs]))
+    return ModelFacts(inputs, outputs, logged, not SCALING.isdisjoint(_kinds(model)))
 
 
 def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
