@@ -25,6 +25,7 @@ from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
 from slipstream.engine.landscape import landscape
 from slipstream.engine.limits import Limits
+from slipstream.engine.memory import HandBack
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop, evaluation_batch_size
 from slipstream.engine.pipeline import Pipeline, prepared, refuse_idle
@@ -120,7 +121,8 @@ def train(
     if data is None:
         data, origin = _load(task, origin)
     job = _Job(task, plan, data, folder, origin, datetime.now(UTC).isoformat(timespec="seconds"))
-    recorder = Recorder(task, plan, folder, observers)
+    thrift = [HandBack()] if plan.data.memory_budget != "auto" else []
+    recorder = Recorder(task, plan, folder, [*observers, *thrift])
     run = _Run()
     try:
         outcome = _outcome(job, recorder, run, limits or Limits(), evaluate_test)
