@@ -23,6 +23,7 @@ from slipstream.engine.losses import (
     resolve_metrics,
     training_loss,
 )
+from slipstream.engine.memory import is_out_of_memory
 from slipstream.engine.mixing import few_mixed
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.engine.outputs import output_facts
@@ -150,6 +151,8 @@ def build_model(task: Task, train: Split) -> Any:
     except SlipstreamError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise TaskError(
             f"the model function of task '{task.name}' to return a model",
             f"{type(error).__name__}: {error}",
