@@ -22,7 +22,7 @@ TECHNIQUE = Technique(
         "TensorFlow itself turns the products and convolutions of its graph to bfloat16 and "
         "leaves the rest."
     ),
-    formula="",
+    formula="product = sum of bfloat16(a) * bfloat16(b), summed in float32",
     helps=(
         "TensorFlow on processors with bfloat16 units: it converts less to and fro than a "
         "mixed policy."

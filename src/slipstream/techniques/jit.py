@@ -24,7 +24,7 @@ TECHNIQUE = Technique(
         "Compiles the whole step with XLA, which fuses operations; or leaves it uncompiled, "
         "where that is faster."
     ),
-    formula="",
+    formula="none: the same updates, compiled as a whole",
     helps=(
         "Many small operations on GPUs, and on processors where XLA's kernels do well, as for "
         "dense nets."

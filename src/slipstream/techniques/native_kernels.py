@@ -24,7 +24,7 @@ TECHNIQUE = Technique(
         "Layers, losses, metrics and optimizers that are recognised run through PyTorch's own "
         "fused kernels, on the same variables; the rest stays Keras' own."
     ),
-    formula="",
+    formula="none: the same updates, by other kernels",
     helps=(
         "Recurrent layers, attention, normalization and small nets with PyTorch, where Keras' "
         "dispatch and generic operations are a good part of the step."
