@@ -192,6 +192,7 @@ def test_a_task_that_does_not_import_is_refused(backend: str, tmp_path: Path) ->
     assert_refused(done, "no_such_module", "line 2")
 
 
+@once
 def test_data_that_cannot_be_loaded_are_refused_with_the_line(backend: str, tmp_path: Path) -> None:
     file = write_task(tmp_path, more="raise RuntimeError('the disk is gone')")
     line = file.read_text().splitlines().index("    raise RuntimeError('the disk is gone')") + 1
