@@ -396,6 +396,14 @@ WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("up to 200", "Rescaling"),
         case(labels, SPARSE, x=lambda n: np.full((n, 3), 200, "uint8")),
     ),
+    "accuracy of a logit": (
+        "accuracy_of_logits",
+        ("0.5", "BinaryAccuracy", "'threshold': 0.0"),
+        case(
+            lambda n: bits(n)[:, None],
+            with_(BINARY, activation="linear", from_logits=True, metrics=("Accuracy",)),
+        ),
+    ),
     "one class": ("one_class", ("class 3",), case(lambda n: np.full(n, 3), SPARSE)),
     "one class, one-hot": (
         "one_class",

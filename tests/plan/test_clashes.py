@@ -86,6 +86,15 @@ CASES = [
 ]
 
 
+def plain(text):
+    """The words of a text: the error has its mend as a sentence of its own."""
+    return re.findall(r"[\w.']+\w|\d", text.lower())
+
+
+def holds(words, part):
+    return any(words[i : i + len(part)] == part for i in range(len(words)))
+
+
 def test_every_contradiction_has_a_case():
     assert len(CASES) == len(CLASHES)
 
@@ -97,7 +106,7 @@ def test_every_contradiction_has_a_case():
 def test_contradictions_are_refused_in_their_own_words(clash, changes):
     with pytest.raises(PlanError) as caught:
         Plan().edit(changes)
-    assert clash.sentence in str(caught.value)
+    assert holds(plain(str(caught.value)), plain(clash.sentence))
 
 
 @pytest.mark.parametrize("clash", CLASHES + UNUSED, ids=lambda clash: " ".join(clash.keys))

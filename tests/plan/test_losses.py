@@ -32,8 +32,8 @@ def test_outputs_by_name_come_back_from_toml():
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("loss.name", "hubert", "did you mean 'huber'"),
-        ("loss.name", "kind=focl", "did you mean 'focal'"),
+        ("loss.name", "hubert", "Did you mean 'huber'"),
+        ("loss.name", "kind=focl", "Did you mean 'focal'"),
         ("loss.name", "kind=focal, huber", "pairs"),
         ("loss.name", "kind=focal, kind=mse", "pairs"),
         ("loss.weights", "kind=much", "numbers from 0"),

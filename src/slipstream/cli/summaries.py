@@ -39,6 +39,8 @@ SHARES = ("accuracy", "precision", "recall")
 def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
     """Print what came of one run."""
     files = {"report": folder / REPORT_FILE, "plan": folder / PLAN_FILE, "record": folder}
+    if (folder / LANDSCAPE_PICTURE).exists():
+        files["landscape"] = folder / LANDSCAPE_PICTURE
     if manner.json:
         values = record.model_dump(mode="json", exclude={"points"})
         _json("fit", outcome=record.outcome, record=values, files=files)
@@ -54,6 +56,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
         ("examples/s", f"{record.examples_per_second:,.0f}"),
         *_bound(record),
         ("peak memory", f"{record.peak_memory_bytes / 2**20:,.0f} MiB"),
+        *(("note", note) for note in record.notes),
     ]
     _grid(console, rows)
     _files(console, files)
@@ -156,8 +159,11 @@ def of_landscape(landscape: Landscape, folder: Path, manner: Manner) -> None:
     _files(console, files)
 
 
-def of_batch(found: BatchSizes, task: str, manner: Manner) -> None:
-    """Print every batch size that was tried, the fastest and the largest."""
+def of_batch(found: BatchSizes, task: str, given: Sequence[object], manner: Manner) -> None:
+    """Print every batch size that was tried, the fastest and the largest.
+
+    `given` are the options that the plan came from: they go along with the size.
+    """
     if manner.json:
         values = found.model_dump(mode="json")
         _json("batch", largest=found.largest, fastest=found.fastest, **values)
@@ -165,7 +171,7 @@ def of_batch(found: BatchSizes, task: str, manner: Manner) -> None:
     console = _console()
     _headline(console, f"{task}: {in_words_of_batch(found)}.", good=True)
     _grid(console, [(f"batch {r.size}", row_in_words(r).partition(": ")[2]) for r in found.rows])
-    _next(console, "fit", task, "--set", f"batch.size={found.fastest}")
+    _next(console, "fit", task, *given, "--set", f"batch.size={found.fastest}")
 
 
 def of_file(command: str, name: str, path: Path, manner: Manner) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ def optimize(
     folder: str | Path | None = None,
     resume: bool = False,
     remember: bool = True,
+    techniques: Sequence[str] = (),
     progress: bool = True,
     **handed: Any,
 ) -> OptimizeResult:
@@ -60,6 +61,7 @@ def optimize(
         resume: Whether to go on with what the folder holds; a model, arrays or task that were
             handed over are then those that the folder holds.
         remember: Whether runtimes that were measured on this machine before may be used again.
+        techniques: Names of techniques that are tried on top of what the search finds.
         progress: Whether to show progress.
         **handed: With a model, what `hand_over` takes: validation_data, sample_weight, target,
             monitor, batch_size, epochs.
@@ -82,7 +84,9 @@ def optimize(
     seconds = parse_seconds(budget)
     where = _folder("optimize", task, folder, resume)
     chosen = tuple(backends)
-    settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
+    settings = OptimizeSettings(
+        seconds, seeds, chosen, allow_precision, resume, remember, tuple(techniques)
+    )
     with _shown(progress) as listener, claimed(where, resume=resume):
         reference = _reference(task, x, y, handed, where, resume, listener)
         return run(reference, where, settings, listener)
@@ -98,6 +102,7 @@ def fit(
     test: bool = False,
     folder: str | Path | None = None,
     progress: bool = True,
+    own_process: bool = True,
     **handed: Any,
 ) -> Any:
     """Train a task once as a plan says; or a compiled Keras model, as its own fit does, sooner.
@@ -120,6 +125,9 @@ def fit(
         test: Whether the test split is read, once, at the end.
         folder: Where results go; a new folder below runs/ if None.
         progress: Whether to show progress.
+        own_process: Whether a task is trained in a process of its own, with a clock that starts
+            as cold as in a comparison; False trains in this one, on the backend that Keras runs
+            on here: sooner, and to be stepped through.
         **handed: With a model alone, what Keras' fit takes; with a model and a plan, what
             `hand_over` takes.
 
@@ -135,17 +143,22 @@ def fit(
         >>> record.best_value  # doctest: +SKIP
         0.98
     """
-    in_a_process = test or not progress or any(v is not None for v in (plan, changes, folder))
-    if not in_a_process and _is_keras_model(task):
+    planned = test or not (progress and own_process)
+    planned = planned or any(given is not None for given in (plan, changes, folder))
+    if not planned and _is_keras_model(task):
         return _fit_here(task, x, y, *positional, **handed)
     _refuse_by_position(positional)
     from slipstream.commands.fit import fit as run
+    from slipstream.commands.fit_here import fit_here
 
+    train: Callable[..., Any] = run if own_process else fit_here
     where = _folder("fit", task, folder, False)
     with _shown(progress) as listener, claimed(where, resume=None):
         reference = _reference(task, x, y, handed, where, False, listener)
         chosen, changed = _plan(plan) if plan is not None else None, changes or {}
-        return run(reference, chosen, where, changes=changed, evaluate_test=test, listener=listener)
+        return train(
+            reference, chosen, where, changes=changed, evaluate_test=test, listener=listener
+        )
 
 
 def _refuse_by_position(positional: Sequence[Any]) -> None:
@@ -266,9 +279,13 @@ def eject(plan: Plan | str | Path, task: str | Path) -> str:
         >>> "import slipstream" in eject(Plan(), "digits")
         False
     """
+    from slipstream.commands._found_layers import with_found_layers
     from slipstream.export import eject as write
 
-    return write(_plan(plan), str(task))
+    chosen = _plan(plan)
+    if not isinstance(plan, Plan):
+        chosen = with_found_layers(chosen, Path(plan).parent)
+    return write(chosen, str(task))
 
 
 def _reference(

@@ -19,6 +19,7 @@ from slipstream.engine.extras import applied_to_optimizer, extras_of
 from slipstream.engine.hybrid import keep_in_float32
 from slipstream.engine.losses import (
     learned_weights,
+    metrics_of,
     resolve_loss,
     resolve_metrics,
     training_loss,
@@ -210,7 +211,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
             optimizer=scaled(optimizer, plan),
             loss=resolve_loss(task.loss),
             loss_weights=task.loss_weights,
-            metrics=resolve_metrics(task.metrics) or None,
+            metrics=metrics_of(task) or None,
             jit_compile=jit_setting(plan),
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
