@@ -71,9 +71,22 @@ def test_a_part_is_written_where_the_plan_asks_for_it_and_nowhere_else(part: str
     assert part not in eject(Plan(), "digits")
 
 
-def test_two_gradients_an_update_have_no_plain_form() -> None:
-    with pytest.raises(PlanError, match=r"optimizer\.sam = 0 for a plain Keras script"):
-        eject(Plan().edit({"optimizer.sam": 0.05}), "digits")
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"transfer.frozen": "7 steps"}, r"ends with an epoch.*'7 steps': 7 updates"),
+        ({"transfer.frozen": 0.5, "schedule.plateau_patience": 2}, "plateau_patience = 0"),
+        ({"loss.weights": "learned"}, "a loss for each of several outputs"),
+        (
+            {"loss.class_weights": "balanced", "regularization.l2": 1e-4}
+            | {"regularization.adaptive_gap": 0.1},
+            "without loss.class_weights",
+        ),
+    ],
+)
+def test_what_has_no_plain_form_is_refused(changes: dict, says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        eject(Plan().edit(changes), "digits")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,7 +12,6 @@ from slipstream.export._copied import copied
 from slipstream.export._objects import OWN_PREFIX, is_plain, literal, of_logits, to_source
 from slipstream.plan import Plan
 from slipstream.plan.losses import (
-    LEARNED,
     SMOOTHED,
     JudgedOutput,
     LossChoice,
@@ -132,12 +131,6 @@ def metrics_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> st
 
 def loss_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
     """Return the loss to train with as source."""
-    if plan.loss.weights == LEARNED:
-        raise PlanError(
-            "loss.weights with numbers for a script",
-            "'learned'",
-            "Plain Keras has no weights that are learned: write out those that were found good.",
-        )
     smoothing = plan.regularization.label_smoothing
     if has_one_hot_labels(task, plan):
         return to_source(loss_of_rows(task.loss, smoothing), "loss")

@@ -73,7 +73,8 @@ def optimizer_lines(plan: Plan, learning_rate: str) -> list[str]:
     lines += [f"    {key}={value}," for key, value in arguments.items()]
     lines.append(")")
     if plan.schedule.momentum_low:
-        lines.append("optimizer.momenta = momentum_table(total_updates)")
+        done = "[done:]" if plan.transfer.is_on else ""
+        lines.append(f"optimizer.momenta = momentum_table(total_updates){done}")
     if _has_extras(plan):
         lines += _extras(plan)
     if _watches_clipping(plan):
@@ -104,13 +105,6 @@ def _refuse(plan: Plan) -> None:
             "0, which leaves the average out of what is trained",
             "Set optimizer.beta_1 = 0.9.",
         )
-    if settings.sam > 0:
-        raise PlanError(
-            "optimizer.sam = 0 for a plain Keras script",
-            f"{settings.sam}: Keras' fit takes one gradient an update, and a step of one's own is "
-            "another for each backend",
-            "Set optimizer.sam = 0, or train with 'slipstream fit'.",
-        )
 
 
 def _extras(plan: Plan) -> list[str]:
@@ -127,7 +121,8 @@ def _extras(plan: Plan) -> list[str]:
         epochs = plan.duration.epochs
         num_snapshots = max(1, math.floor(epochs * settings.swa + 1e-9))
         lines.append("updates_per_epoch = total_updates // EPOCHS")
-        arguments["first_snapshot"] = f"{epochs - num_snapshots + 1} * updates_per_epoch"
+        done = " - done" if plan.transfer.is_on else ""
+        arguments["first_snapshot"] = f"{epochs - num_snapshots + 1} * updates_per_epoch{done}"
         arguments["snapshot_every"] = "updates_per_epoch"
     body = "\n".join(f"{key}={value}," for key, value in arguments.items())
     return [*lines, "optimizer.extras = Extras(", *indent(body, "    ").splitlines(), ")"]
