@@ -27,6 +27,7 @@ def test_outputs_by_name_come_back_from_toml():
     assert from_toml(to_toml(plan)) == plan
     assert plan.loss.names() == {"kind": "focal", "size": "huber"}
     assert plan.loss.fixed_weights() == {"kind": 1.0, "size": 0.1}
+    assert plan.loss.weights_of_classes() == {0: 1.0, 12: 0.5}
 
 
 @pytest.mark.parametrize(
@@ -39,10 +40,10 @@ def test_outputs_by_name_come_back_from_toml():
         ("loss.weights", "kind=much", "numbers from 0"),
         ("loss.weights", "kind=-1", "numbers from 0"),
         ("loss.weights", "lerned", "pairs"),
-        ("loss.focus", 0.5, "loss.focus"),
         ("loss.class_weights", "balance", "pairs"),
         ("loss.class_weights", "first=1", "numbers from 0 by class"),
         ("loss.class_weights", "0=-1", "numbers from 0 by class"),
+        ("loss.focus", 0.5, "loss.focus"),
         ("loss.delta", 0.0, "loss.delta"),
     ],
 )

@@ -21,7 +21,6 @@ from slipstream.engine.losses import (
     learned_weights,
     metrics_of,
     resolve_loss,
-    resolve_metrics,
     training_loss,
 )
 from slipstream.engine.memory import is_out_of_memory
@@ -104,8 +103,8 @@ def build(task: Task, plan: Plan, data: Data, learning_rate: Any) -> Built:
     formats = set_formats(plan)
     model = build_model(task, data.train)
     _refuse_own_step(model, plan)
-    model, applied = _rewritten(model, plan, data.train)
     refuse_own_loss(model, plan)
+    model, applied = _rewritten(model, plan, data.train)
     applied |= formats
     policies, notes = set_policies(model, plan)
     applied |= policies
@@ -213,10 +212,10 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
             loss_weights=task.loss_weights,
             metrics=metrics_of(task) or None,
             jit_compile=jit_setting(plan),
+            run_eagerly=plan.runtime.eager,
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
             else 1,
-            run_eagerly=plan.runtime.eager,
         )
     except (ValueError, TypeError) as error:
         raise TaskError(

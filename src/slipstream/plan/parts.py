@@ -310,12 +310,12 @@ class Runtime(Section):
         default="auto",
         description="compile the step with XLA; torch on a GPU: off records no CUDA graphs",
     )
-    steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
-    lowering: bool = Field(
     eager: bool = Field(
         default=False,
         description="for debugging: each operation by itself, nothing compiled, no native kernels",
     )
+    steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
+    lowering: bool = Field(
         default=True, description="torch: recognised layers run through native kernels"
     )
     loop: Literal["slipstream", "keras"] = Field(
