@@ -102,7 +102,7 @@ def of_optimize(result: OptimizeResult, task: str, manner: Manner) -> None:
     )
     _grid(console, [("tuning took", f"{seconds_in_words(result.tuning_seconds)}, {paid}")])
     _files(console, files)
-    _next(console, "fit", task, "--plan", result.plan_file, "--test")
+    _next(console, "fit", task, "--plan", result.plan_file, *_test(*result.verdicts.values()))
 
 
 def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manner: Manner) -> None:
@@ -127,7 +127,13 @@ def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manne
     _grid(console, [("the target", f"{result.target:g}: {result.target_from}")])
     _files(console, files)
     better = plans[1] if result.verdict.outcome == "faster" else plans[0]
-    _next(console, "fit", task, "--plan", better, "--test")
+    _next(console, "fit", task, "--plan", better, *_test(result.verdict))
+
+
+def _test(*verdicts: Verdict) -> tuple[str, ...]:
+    """Return what has the test split read, where there was one."""
+    pairs = [pair for verdict in verdicts for pair in verdict.pairs]
+    return ("--test",) if all(pair.baseline_test is not None for pair in pairs) else ()
 
 
 def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None:
