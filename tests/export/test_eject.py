@@ -118,7 +118,8 @@ def test_a_script_is_clean_in_the_eyes_of_a_linter(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     changes = {**_combined(), "duration.evaluations_per_epoch": 2}
     mixed = {"augmentation.mixup": 0.2, "augmentation.cutmix": 1.0, "augmentation.shift": 1}
-    for plan in (Plan(), Plan().edit(changes), Plan().edit(mixed)):
+    sharp = {"optimizer.sam": 0.1, "transfer.frozen": 0.5, "loss.class_weights": "balanced"}
+    for plan in (Plan(), *(Plan().edit(one) for one in (changes, mixed, sharp))):
         script.write_text(eject(plan, "digits"), encoding="utf-8")
         rules = ["--isolated", "--select", "E4,E7,E9,F,B,UP", "--line-length", "100"]
         command = [sys.executable, "-m", "ruff", "check", *rules, str(script)]
@@ -374,6 +375,8 @@ def _combined() -> dict:
     agreeing |= {"augmentation.mixup": 0.0, "augmentation.cutmix": 0.0}
     # And compares that loss alone.
     agreeing |= {"regularization.adaptive_gap": 0.0}
+    # One bound on the gradient is all there may be.
+    agreeing |= {"clipping.adaptive": 0.0}
     return {**changes, **agreeing, "precision.policy": "mixed_float16"}
 
 

@@ -52,7 +52,7 @@ def variance_lines(task: Task, plan: Plan, expressions: Mapping[str, str]) -> li
     weights = expressions.get("loss_weights") if task.loss_weights is not None else None
     lines = [f"first_weights = {weights or {}}"]
     if weights and not isinstance(task.loss_weights, Mapping):
-        lines.append(f"first_weights = dict(zip({names}, first_weights))")
+        lines.append(f"first_weights = dict(zip({names}, first_weights, strict=True))")
     return [
         *lines,
         "# Where the weights of the losses begin; they are learned along with the model.",

@@ -27,13 +27,13 @@ def sharp_step(model, data):
     logs = model.compute_metrics(x, y, predictions, sample_weight=sample_weight)
     after = [tf.identity(other) for other in others]
     factor = SHARPNESS / (tf.linalg.global_norm(gradients) + 1e-12)
-    for weight, gradient in zip(weights, gradients):
+    for weight, gradient in zip(weights, gradients, strict=True):
         if gradient is not None:
             weight.assign_add(tf.cast(factor * gradient, weight.dtype))
-    for other, value in zip(others, before):
+    for other, value in zip(others, before, strict=True):
         other.assign(value)
     _, _, gradients = gradients_of(model, x, y, sample_weight)
-    for variable, value in zip([*others, *weights], [*after, *kept]):
+    for variable, value in zip([*others, *weights], [*after, *kept], strict=True):
         variable.assign(value)
     model.optimizer.apply(gradients, model.trainable_variables)
     return logs
@@ -59,7 +59,7 @@ def sharp_step(model, state, data):
     )
     norm = sum((g.astype("float32") ** 2).sum() for g in gradients) ** 0.5
     factor = SHARPNESS / (norm + 1e-12)
-    moved = [w + (factor * g).astype(w.dtype) for w, g in zip(trainable, gradients)]
+    moved = [w + (factor * g).astype(w.dtype) for w, g in zip(trainable, gradients, strict=True)]
     _, gradients = gradients_at(moved)
     trainable, optimizer = model.optimizer.stateless_apply(optimizer, gradients, trainable)
     return logs, (trainable, new_others, optimizer, new_metrics)
@@ -89,13 +89,13 @@ def sharp_step(model, data):
         moved = [v.value for v in variables if v.value.grad is not None]
         kept, gradients = [w.detach().clone() for w in moved], [w.grad for w in moved]
         norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients]))
-        for weight, gradient in zip(moved, gradients):
+        for weight, gradient in zip(moved, gradients, strict=True):
             weight.add_(gradient * (SHARPNESS / (norm + 1e-12)))
-        for other, value in zip(others, before):
+        for other, value in zip(others, before, strict=True):
             other.copy_(value)
     differentiated(model, x, y, sample_weight)
     with torch.no_grad():
-        for variable, value in zip([*others, *moved], [*after, *kept]):
+        for variable, value in zip([*others, *moved], [*after, *kept], strict=True):
             variable.copy_(value)
         model.optimizer.apply([v.value.grad for v in variables], variables)
     return logs
