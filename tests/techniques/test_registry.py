@@ -68,6 +68,7 @@ LISTED = [
     "task_loss",
     "learned_loss_weights",
     "class_weights",
+    "eager",
     "base_model",
     "batch_norm",
     "batch_norm_momentum",

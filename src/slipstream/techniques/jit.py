@@ -42,6 +42,6 @@ TECHNIQUE = Technique(
     edit=set_keys({"runtime.jit": "on"}),
     applies=_applies,
     after=("backend",),
-    clashes=("graph_bfloat16",),
+    clashes=("eager", "graph_bfloat16"),
     search={"runtime.jit": Choice(("auto", "on", "off"))},
 )
