@@ -179,6 +179,7 @@ SPECIAL: Mapping[str, Ground] = {
     "transfer": TRANSFER,
     # Its blocks can be repeated: what goes in and what comes out have one shape.
     "depth": ATTENTION,
+    "residual": ATTENTION,
     "norm_batches": Ground(
         "averaged_clothes",
         f"{CLOTHES.words}, with averaged weights whose statistics are left alone",

@@ -196,6 +196,7 @@ def test_apply_edits_its_own_keys_or_says_why_not(technique, plan, kind, image):
         "batch_size": {"schedule.peak"},
         "accumulation": {"schedule.peak"},
         "graph_bfloat16": {"runtime.jit"},
+        "eager": {"runtime.jit", "runtime.steps_per_execution"},
         "backend": {"runtime.jit", "runtime.steps_per_execution", "precision.policy"},
         "schedule_free_adamw": {
             "schedule.name",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from slipstream.techniques._base import Technique, always, set_keys
+from slipstream.plan import Plan
+from slipstream.task import TaskFacts
+from slipstream.techniques._base import Technique, set_keys
+
+
+def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
+    if plan.precision.policy == "graph_bfloat16":
+        return "precision.policy = 'graph_bfloat16' rewrites a graph, and there would be none"
+    return None
+
 
 TECHNIQUE = Technique(
     name="eager",
@@ -18,7 +27,7 @@ TECHNIQUE = Technique(
     reference="Keras documentation, Model.compile, run_eagerly",
     keys=("runtime.eager",),
     edit=set_keys({"runtime.eager": True, "runtime.jit": "auto", "runtime.steps_per_execution": 1}),
-    applies=always,
+    applies=_applies,
     clashes=("graph_bfloat16", "jit", "native_kernels", "steps_per_execution"),
     after=("backend",),
 )
