@@ -22,7 +22,7 @@ BUDGET ?= 5m
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
 # So many parts of the suite run at a time, each on one thread: two that take both cores each would
-# wait for one another.
+# wait for one another. The longest begin, so that the last ones end together.
 JOBS ?= 2
 test-core $(BACKENDS:%=test-%): export OMP_NUM_THREADS = 1
 
@@ -35,7 +35,7 @@ demo: $(VENV)/.installed
 	@echo "Keras script:  $(OUT)/train.py"
 
 test: $(VENV)/.installed-dev
-	$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target test-core test-backends
+	$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=target test-backends test-core
 
 test-core: $(VENV)/.installed-dev
 	env -u KERAS_BACKEND $(PYTEST) tests src $(foreach name,each_backend $(BACKENDS),--ignore=tests/on_$(name)) $(PYTEST_ARGS)

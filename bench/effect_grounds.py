@@ -68,6 +68,14 @@ TEXT = Ground(
     target=0.3,
     num_seeds=3,
 )
+ATTENTION = Ground(
+    "attention",
+    f"{ADAM}, 1 epoch",
+    "next_character_attention",
+    {**TORCH, "duration.epochs": 1, "duration.evaluations_per_epoch": 6},
+    target=0.3,
+    num_seeds=3,
+)
 CLOTHES = Ground(
     "clothes",
     "Adam at 0.002 in batches of 128, on PyTorch in bfloat16, 1 epoch",
@@ -169,6 +177,9 @@ SPECIAL: Mapping[str, Ground] = {
         "shifted", f"{ADAM}, with images shifted by a pixel", augmentation__shift=1
     ),
     "transfer": TRANSFER,
+    # Its blocks can be repeated: what goes in and what comes out have one shape.
+    "depth": ATTENTION,
+    "residual": ATTENTION,
     "norm_batches": Ground(
         "averaged_clothes",
         f"{CLOTHES.words}, with averaged weights whose statistics are left alone",

@@ -35,6 +35,8 @@ CLASSES = 10
 BATCH = 64
 MEASURES = ("epochs", "budget", "waits", "bounds")
 CACHES = ("host", "hybrid", "disk", "none")
+# A budget below it holds what is under way, and hardly an example besides.
+FEWEST_MIB = 128
 
 
 def main() -> int:
@@ -74,12 +76,18 @@ def epochs(arguments: argparse.Namespace) -> None:
     """Print the seconds of epochs of examples alone."""
     print("cache    first   second    third   first / second")
     for cache in CACHES:
+        if cache == "hybrid" and budget_mib(arguments) < FEWEST_MIB:
+            print(f"{cache:6} needs --images {fewest_images():,}: a quarter of fewer is no budget")
+            continue
         first, second, third = started(arguments, "epochs", cache)
         print(f"{cache:6} {first:7.2f}s {second:7.3f}s {third:7.3f}s   {first / second:6.1f}x")
 
 
 def budget(arguments: argparse.Namespace) -> None:
     """Print speed and memory within a budget, against an unlimited cache, in turns."""
+    if budget_mib(arguments) < FEWEST_MIB:
+        print(f"needs --images {fewest_images():,}: a quarter of fewer is no budget")
+        return
     found: dict[str, list[Any]] = {"host": [], "hybrid": []}
     for turn in range(arguments.rounds):
         for cache in ("host", "hybrid") if turn % 2 == 0 else ("hybrid", "host"):
@@ -339,6 +347,11 @@ def data_of(arguments: argparse.Namespace) -> Any:
 def budget_mib(arguments: argparse.Namespace) -> int:
     """Return a quarter of what all examples take, decoded."""
     return decoded_bytes(arguments.images) // 4 // 2**20
+
+
+def fewest_images() -> int:
+    """Return how many images for training have a quarter that is enough of a budget."""
+    return -(-4 * FEWEST_MIB * 2**20 * 10 // (11 * SIDE * SIDE * 3 * 1000)) * 1000
 
 
 def decoded_bytes(num_train: int) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 
 import slipstream
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 COMMON = {
     "runtime.backend": BACKEND,
     "runtime.loop": "slipstream",
@@ -80,7 +80,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, changes in (("64", LARGE), ("16 x 4", SMALL)):
             where = Path(folder) / name.replace(" ", "")
-            record = slipstream.fit(task, changes=changes, folder=where, progress=False)
+            record = slipstream.fit(
+                task, changes=changes, folder=where, progress=False, own_process=False
+            )
             weights[name] = weights_in(where / "best.weights.h5")
             updates[name] = record.updates
             print(f"{name}: {record.updates} updates, accuracy {record.best_value:.4f}")

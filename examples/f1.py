@@ -17,7 +17,7 @@ import numpy as np
 
 import slipstream
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 def build_model() -> Any:
@@ -68,7 +68,12 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         record = slipstream.fit(
-            task, changes=changes, test=True, folder=Path(folder) / "run", progress=False
+            task,
+            changes=changes,
+            test=True,
+            folder=Path(folder) / "run",
+            progress=False,
+            own_process=False,
         )
         model = build_model()
         model.load_weights(Path(folder) / "run" / "best.weights.h5")

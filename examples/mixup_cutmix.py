@@ -16,7 +16,7 @@ from typing import Any
 
 import slipstream
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 PLAIN = {
     "runtime.backend": BACKEND,
     "runtime.loop": "slipstream",
@@ -76,7 +76,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, changes in (("plain", PLAIN), ("mixed", MIXED)):
             record = slipstream.fit(
-                task, changes=changes, folder=Path(folder) / name, progress=False
+                task, changes=changes, folder=Path(folder) / name, progress=False, own_process=False
             )
             end[name] = record.points[-1].values
             values = end[name]

@@ -15,7 +15,7 @@ from typing import Any
 
 import slipstream
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 FAST = {
     "runtime.backend": BACKEND,
     "runtime.loop": "slipstream",
@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, changes in (("free", FAST), ("clipped", CLIPPED)):
             record = slipstream.fit(
-                task, changes=changes, folder=Path(folder) / name, progress=False
+                task, changes=changes, folder=Path(folder) / name, progress=False, own_process=False
             )
             best[name] = record.best_value or 0.0
             how = record.failure.message if record.failure else record.outcome

@@ -16,7 +16,7 @@ from typing import Any
 
 import slipstream
 
-BACKEND = os.environ.get("KERAS_BACKEND", "torch")
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "torch")
 ADAM = {
     "runtime.backend": BACKEND,
     "runtime.loop": "slipstream",
@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, changes in (("adam", ADAM), ("muon", MUON)):
             record = slipstream.fit(
-                task, changes=changes, folder=Path(folder) / name, progress=False
+                task, changes=changes, folder=Path(folder) / name, progress=False, own_process=False
             )
             best[name] = record.best_value or 0.0
             seconds = record.timings.clock_seconds

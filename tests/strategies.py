@@ -54,6 +54,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "focus": draw(st.floats(1.0, 5.0)),
             "from_logits": draw(st.sampled_from(("auto", "on", "off"))),
             "weights": draw(st.sampled_from(("as_task", "learned", "a=1, b=0.5"))),
+            "class_weights": draw(st.sampled_from(("none", "balanced", "0=1, 1=5"))),
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
         "monitoring": {"landscape": draw(st.booleans())},
@@ -286,7 +287,8 @@ def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
         policies.append("graph_bfloat16")
     pipeline = draw(_pipeline(own))
     cache = pipeline["cache"]
-    one_step = not own and backend == "torch"
+    eager = jit != "on" and "graph_bfloat16" not in policies and draw(st.booleans())
+    one_step = eager or (not own and backend == "torch")
     return {
         "batch": {
             "size": draw(st.integers(1, 4096)),
@@ -305,6 +307,7 @@ def _execution(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
         "runtime": {
             "backend": backend,
             "jit": jit,
+            "eager": eager,
             "steps_per_execution": 1 if one_step else draw(st.integers(1, 64)),
             "lowering": draw(st.booleans()),
             "loop": loop,

@@ -92,7 +92,27 @@ def test_the_package_is_the_command_too() -> None:
         (["report", "nowhere"], ["nowhere", "no such folder"]),
         (["plan", "--recipe", "one_cycle"], ["name of a recipe", "adam_one_cycle"]),
         (["plan", "--recipe", "adam_one_cycle"], ["a TASK beside --recipe"]),
+        (["plan", "--technique", "sam"], ["a TASK beside --recipe or --technique"]),
         (["techniques", "warmpu"], ["'warmpu'", "'warmup'"]),
+        (["techniques", "lsuv"], ["'lsuv'", "'initialization'"]),
+        (["techniques", "tabluar"], ["name of a recipe", "'tabular'"]),
+        (["optimize", "digits", "--techniques", "sam,mixpu"], ["'mixpu'", "'mixup'"]),
+        (["schedule", "cosine"], ["--set schedule.name=cosine"]),
+        (["schedule", "--updates-per-epoch", "0"], ["updates of an epoch above 0"]),
+        (
+            ["plan", "--set", "schedule.warmup=10 updates"],
+            ["schedule.warmup", "Write it like '500 steps'"],
+        ),
+        (["plan", "--set", "optimizer.name=momentum"], ["'momentum'", "slipstream techniques"]),
+        (
+            ["plan", "--set", "loss.name=asymetric_mse"],
+            ["[loss]", "Did you mean 'asymmetric_mse'?"],
+        ),
+        (["plan", "--set", "precision.tf32=true"], ["'on'", "True"]),
+        (
+            ["plan", "--set", "optimizer.ema=0.9", "--set", "optimizer.swa=0.5"],
+            ["two averages", "Set one of them to 0."],
+        ),
         (["eject", "nowhere.toml", "digits"], ["nowhere.toml"]),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from slipstream.verdict import AblationRow, Pair, Rules, Verdict, judge
 RULES = Rules(monitor="val_accuracy", mode="max", target=0.97)
 
 
-def verdict(ratio: float, *, missed: bool = False) -> Verdict:
+def verdict(ratio: float, *, missed: bool = False, tested: bool = True) -> Verdict:
     pairs = [
         Pair(
             seed=seed,
@@ -26,8 +27,8 @@ def verdict(ratio: float, *, missed: bool = False) -> Verdict:
             candidate_seconds=30.0 + seed,
             baseline_clock_seconds=100.0 * ratio,
             candidate_clock_seconds=100.0,
-            baseline_test=0.96,
-            candidate_test=0.97 + seed / 1000,
+            baseline_test=0.96 if tested else None,
+            candidate_test=0.97 + seed / 1000 if tested else None,
         )
         for seed in range(3)
     ]
@@ -64,6 +65,15 @@ def test_a_study_is_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     # The script could not be written: it is not promised.
     assert "train.py" not in text
     assert f"Next: slipstream fit digits --plan {tmp_path / 'plan.toml'} --test" in text
+
+
+def test_a_test_split_that_is_not_there_is_not_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = replace(optimized(tmp_path), verdicts={"as_given": verdict(4.0, tested=False)})
+    summaries.of_optimize(result, "digits", Manner())
+    text = capsys.readouterr().out
+    assert "Next: slipstream fit" in text and "--test" not in text
 
 
 def test_names_in_commands_are_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

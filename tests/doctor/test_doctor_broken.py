@@ -400,6 +400,14 @@ WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("bytes (uint8) up to 198", "Rescaling"),
         case(labels, SPARSE, x=lambda n: (features(3)(n) * 99).astype("uint8") + 101),
     ),
+    "accuracy of a logit": (
+        "accuracy_of_logits",
+        ("0.5", "BinaryAccuracy", "'threshold': 0.0"),
+        case(
+            lambda n: bits(n)[:, None],
+            with_(BINARY, activation="linear", from_logits=True, metrics=("Accuracy",)),
+        ),
+    ),
     "one class": ("one_class", ("class 3",), case(lambda n: np.full(n, 3), SPARSE)),
     "one class, one-hot": (
         "one_class",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -227,3 +228,10 @@ def test_scanning_in_pieces_finds_what_scanning_at_once_finds(
     whole = Case(Data(split, split), case(labels, SPARSE).model, Plan().edit({"batch.size": 1}))
     said = {f.check for f in examine(whole)} & {"not_finite"}
     assert bool(said) == bool(len(expected))
+
+
+def test_bytes_that_the_model_scales_itself_are_no_finding():
+    bare = case(labels, SPARSE, x=lambda n: np.full((n, 3), 200, "uint8"))
+    scaled = replace(bare, model=replace(bare.model, layers=("Dense", "Rescaling")))
+    assert [finding.check for finding in examine(bare)] == ["unscaled_inputs"]
+    assert examine(scaled) == ()

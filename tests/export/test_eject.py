@@ -30,7 +30,9 @@ ONLY_WITH = {
     "use_ema": {"optimizer.ema": 0.9},
     "AveragedWeights": {"optimizer.name": "schedule_free_adamw"},
     "exclude_layers": {"optimizer.name": "muon"},
+    "class Adafactor": {"optimizer.name": "adafactor"},
     "class Lars": {"optimizer.name": "lars"},
+    "def dense_gradient": {"clipping.adaptive": 0.1},
     "class ScheduleFreeAdamW": {"optimizer.name": "schedule_free_adamw"},
     "rate_factors": {"groups.layer_decay": 0.8},
     "lookahead=5": {"optimizer.lookahead": 5},
@@ -69,9 +71,22 @@ def test_a_part_is_written_where_the_plan_asks_for_it_and_nowhere_else(part: str
     assert part not in eject(Plan(), "digits")
 
 
-def test_two_gradients_an_update_have_no_plain_form() -> None:
-    with pytest.raises(PlanError, match=r"optimizer\.sam = 0 for a plain Keras script"):
-        eject(Plan().edit({"optimizer.sam": 0.05}), "digits")
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"transfer.frozen": "7 steps"}, r"ends with an epoch.*'7 steps': 7 updates"),
+        ({"transfer.frozen": 0.5, "schedule.plateau_patience": 2}, "plateau_patience = 0"),
+        ({"loss.weights": "learned"}, "a loss for each of several outputs"),
+        (
+            {"loss.class_weights": "balanced", "regularization.l2": 1e-4}
+            | {"regularization.adaptive_gap": 0.1},
+            "without loss.class_weights",
+        ),
+    ],
+)
+def test_what_has_no_plain_form_is_refused(changes: dict, says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        eject(Plan().edit(changes), "digits")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -103,7 +118,8 @@ def test_a_script_is_clean_in_the_eyes_of_a_linter(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     changes = {**_combined(), "duration.evaluations_per_epoch": 2}
     mixed = {"augmentation.mixup": 0.2, "augmentation.cutmix": 1.0, "augmentation.shift": 1}
-    for plan in (Plan(), Plan().edit(changes), Plan().edit(mixed)):
+    sharp = {"optimizer.sam": 0.1, "transfer.frozen": 0.5, "loss.class_weights": "balanced"}
+    for plan in (Plan(), *(Plan().edit(one) for one in (changes, mixed, sharp))):
         script.write_text(eject(plan, "digits"), encoding="utf-8")
         rules = ["--isolated", "--select", "E4,E7,E9,F,B,UP", "--line-length", "100"]
         command = [sys.executable, "-m", "ruff", "check", *rules, str(script)]
@@ -359,6 +375,8 @@ def _combined() -> dict:
     agreeing |= {"augmentation.mixup": 0.0, "augmentation.cutmix": 0.0}
     # And compares that loss alone.
     agreeing |= {"regularization.adaptive_gap": 0.0}
+    # One bound on the gradient is all there may be.
+    agreeing |= {"clipping.adaptive": 0.0}
     return {**changes, **agreeing, "precision.policy": "mixed_float16"}
 
 

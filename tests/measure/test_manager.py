@@ -13,6 +13,7 @@ import pytest
 from slipstream.errors import BackendError, DataError
 from slipstream.measure import Failed, Launch, WorkerPool, installed_backends, require_backend
 from slipstream.measure import manager as manager_module
+from slipstream.measure.confine import MEMORY_VARIABLE
 from slipstream.measure.messages import RangeTest, TrainingEvaluated, TrainingProgress
 from slipstream.plan import Plan
 
@@ -68,6 +69,28 @@ def test_a_signal_is_told_by_its_name_alone(print_before, message):
         failed = worker.open()
     assert "Fatal Python error" in failed.log
     assert (failed.kind, failed.message) == ("crash", message)
+
+
+@pytest.mark.parametrize(
+    ("said", "limit", "kind"),
+    [
+        ("terminate called after throwing an instance of 'std::bad_alloc'", {}, "out_of_memory"),
+        ("", {MEMORY_VARIABLE: "1000000000"}, "out_of_memory"),
+        ("", {}, "crash"),
+    ],
+)
+def test_native_code_that_gets_no_memory_gives_up(said, limit, kind):
+    code = (
+        "import os, sys; "
+        f"print({said!r}, 'Fatal Python error: Aborted', sep='\\n', file=sys.stderr); "
+        "print('  File \"threading.py\", line 1 in wait\\n' * 60, file=sys.stderr, flush=True); "
+        "os.abort()"
+    )
+    launch = Launch("digits", variables=limit, command=(sys.executable, "-S", "-c", code))
+    with launch.worker("jax") as worker:
+        failed = worker.open()
+    assert failed.kind == kind
+    assert failed.message == f"was ended by SIGABRT{said and f'; last line: {said}'}"
 
 
 def test_a_hang_is_ended_with_all_it_started(fake_launch, tmp_path):

@@ -9,9 +9,14 @@ import pytest
 
 if os.environ.get("KERAS_BACKEND") == "jax":
     # Half of what JAX does here is to compile small programs that run for microseconds: compile
-    # them without effort, and keep them for the next run.
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=0".strip()
+    # them without effort (the emitters of fusions alone double the time), and keep them for the
+    # next run.
+    quick = (
+        "--xla_backend_optimization_level=0",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    )
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *quick]).strip()
     kept = Path(__file__).parents[2] / ".pytest_cache" / "jax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -91,7 +91,7 @@ class Run:
         self.model = self.built.model
         cycle_momentum(plan, self.feed, self.model.optimizer)
         self.initial = self.model.get_weights()
-        self.program = open_for(self.built, plan, self.feed, data)
+        self.program = open_for(self.built, plan, self.feed)
         self.recorder = Recorder(task, plan, None, observers)
         self.loop = OwnLoop(
             self.built, self.program, self.feed, self.rates, data, plan, self.recorder

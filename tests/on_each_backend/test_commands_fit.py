@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -65,6 +66,9 @@ def test_a_compiled_model_and_arrays_are_trained_as_keras_would(
     assert (plan.optimizer.name, plan.schedule.peak, plan.batch.size) == ("sgd", 0.1, 8)
 
 
+@pytest.mark.skipif(
+    os.environ["KERAS_BACKEND"] != "torch", reason="pickled alike for every backend: once is enough"
+)
 def test_a_task_of_this_process_goes_along_by_value(backend: str, tmp_path: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     exec(LONG_TASK, namespace)
@@ -76,6 +80,35 @@ def test_a_task_of_this_process_goes_along_by_value(backend: str, tmp_path: Path
     )
     assert record.outcome == "completed"
     assert record.reference == str(tmp_path / "run" / "task.task.pkl")
+
+
+def test_in_this_process_it_trains_the_same(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.py").write_text(LONG_TASK)
+    monkeypatch.chdir(tmp_path)
+    changes = {"runtime.loop": "slipstream", "duration.epochs": 3, "seeds.seed": 5}
+
+    def train(folder: str, **more: object) -> slipstream.Record:
+        given = {**changes, **more.pop("changes", {})}  # type: ignore[dict-item]
+        return slipstream.fit(  # type: ignore[no-any-return]
+            "here.py", changes=given, folder=tmp_path / folder, progress=False, **more
+        )
+
+    other = train("other", changes={"runtime.backend": backend})
+    here = train("here", own_process=False)
+    again = train("again", own_process=False)
+    assert here.backend == backend
+    assert here.plan == other.plan
+    values = [[point.values for point in record.points] for record in (other, here, again)]
+    assert values[1] == values[2]
+    assert values[1] == [pytest.approx(one, rel=1e-6) for one in values[0]]
+    assert read_record(tmp_path / "here") == here
+    for name in ("report.html", "plan.toml", "best.weights.h5", "command.json"):
+        assert (tmp_path / "here" / name).exists()
+    wrong = "jax" if backend != "jax" else "torch"
+    with pytest.raises(slipstream.InputError, match="KERAS_BACKEND"):
+        train("wrong", own_process=False, changes={"runtime.backend": wrong})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")

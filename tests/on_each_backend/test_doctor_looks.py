@@ -152,3 +152,21 @@ def test_an_accuracy_of_logits_is_told_exactly_where_it_is_wrong(metric: Any) ->
 def test_the_families_do_not_overlap() -> None:
     assert not SPARSE & ELEMENTWISE
     assert BINARY <= ELEMENTWISE
+
+
+def test_bytes_are_fine_where_the_model_scales_them() -> None:
+    def model(scale: Callable[[Any], Any]) -> Callable[[], Any]:
+        def build() -> Any:
+            inputs = keras.Input((4,))
+            return keras.Model(inputs, keras.layers.Dense(1)(scale(inputs)))
+
+        return build
+
+    split = Split(np.full((NUM, 4), 200, np.uint8), BITS)
+    found = []
+    for scale in (lambda x: x, keras.layers.Rescaling(1 / 255), lambda x: x / 255.0):
+        task = Task(model=model(scale), data=lambda: None, loss="mse")
+        facts = model_facts(task, task.model(), Data(split, split))
+        case = Case(Data(split, split), facts, Plan().edit({"batch.size": NUM}))
+        found.append([finding.check for finding in examine(case)])
+    assert found == [["unscaled_inputs"], [], []]

@@ -3,10 +3,21 @@
 import keras
 import numpy as np
 import pytest
-from engine_help import NUM_FEATURES, Run, assert_same_weights, in_order, numbers, plan, run, task
+from engine_help import (
+    NUM_FEATURES,
+    Run,
+    assert_same_weights,
+    data,
+    in_order,
+    numbers,
+    plan,
+    run,
+    task,
+)
 
 from slipstream.data.splits import Data, Split
 from slipstream.engine.optimizers import build_optimizer
+from slipstream.engine.train import train
 from slipstream.ops.clipping import clip_units
 
 RATE = 0.05
@@ -144,3 +155,19 @@ def test_the_gradient_of_an_embedding_is_bounded_too():
             task(words, loss="mse", metrics=()), plan(changes), Data(Split(x, y), Split(x, y))
         )
         assert ran.go().values[0]["clipped_share"] > 0
+
+
+@pytest.mark.parametrize("key", ["clipping.adaptive", "clipping.quantile"])
+@pytest.mark.parametrize("own", [True, False], ids=["slipstream", "keras"])
+def test_bounds_of_ours_see_the_gradient_without_the_scale_of_its_loss(key, own):
+    # On PyTorch through Keras' own calls too, which must not make a graph of what is noted.
+    changes = {key: 0.3, "duration.epochs": 1, "schedule.peak": 0.001, "runtime.lowering": own}
+    changes["runtime.loop"] = "slipstream" if own else "keras"
+    records = [
+        train(task(), plan({**changes, "precision.policy": policy}), data=data())
+        for policy in ("float32", "mixed_float16")
+    ]
+    exact, halved = (record.points[0].values for record in records)
+    assert not halved.get("skipped_updates")
+    assert halved["gradient_norm"] == pytest.approx(exact["gradient_norm"], rel=0.02)
+    assert 0 < halved["clipped_share"] <= 1

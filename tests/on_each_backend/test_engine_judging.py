@@ -23,7 +23,8 @@ from slipstream.backends import open_program
 from slipstream.data.splits import Data, Split
 from slipstream.engine.build import build
 from slipstream.engine.feed import evaluation_batches
-from slipstream.errors import PlanError
+from slipstream.engine.losses import resolve_loss, resolve_metric
+from slipstream.errors import PlanError, TaskError
 
 
 def softmax(logits):
@@ -87,6 +88,37 @@ def test_a_metric_with_a_value_for_each_class_becomes_several():
     right = np.sum((guess == 0) & (plain.validation.y == 0))
     expected = 2 * right / (np.sum(guess == 0) + np.sum(plain.validation.y == 0))
     assert ran.values[-1]["val_f1_0"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_metric_named_by_its_name_takes_what_the_loss_takes():
+    data_ = data(40)
+    ran = run(task(loss=sparse_loss(), metrics=["ece"]), plan({"duration.epochs": 1}), data_)
+    scores = softmax(ran.model.predict(data_.validation.x, verbose=0))
+    confidence, right = scores.max(1), scores.argmax(1) == data_.validation.y
+    bins = np.ceil(confidence * 15).astype(int)
+    gaps = [abs(np.sum((right - confidence)[bins == one])) for one in range(1, 16)]
+    assert ran.values[-1]["val_ece"] == pytest.approx(np.sum(gaps) / len(right), abs=1e-5)
+
+
+def test_metrics_have_the_same_name_however_often_they_are_made():
+    recall = {"class_name": "Recall", "config": {"thresholds": 0.0}}
+    assert [resolve_metric(recall).name for _ in range(3)] == ["recall"] * 3
+    assert [resolve_metric("auc", from_logits=True).name for _ in range(2)] == ["auc"] * 2
+
+
+@pytest.mark.parametrize(
+    ("resolve", "given", "mend"),
+    [
+        (resolve_metric, "acuracy", "Did you mean 'accuracy'"),
+        (resolve_metric, {"class_name": "Acuracy", "config": {}}, "Did you mean 'Accuracy'"),
+        (resolve_metric, {"class_name": "F1", "config": {}}, "Did you mean"),
+        (resolve_loss, "sparse_crossentropy", "Did you mean 'sparse_"),
+        (resolve_loss, {"class_name": "Huber", "config": {"beta": 1}}, "Mend its config"),
+    ],
+)
+def test_losses_and_metrics_that_nobody_knows(resolve, given, mend):
+    with pytest.raises(TaskError, match=mend):
+        resolve(given)
 
 
 def test_smoothing_is_trained_on_and_not_judged():

@@ -283,3 +283,33 @@ def test_what_the_user_can_mend_is_raised():
     penalised = {"runtime.loop": "keras", "regularization.l2": 0.1}
     with pytest.raises(PlanError, match="slipstream"):
         train(task(), plan(penalised), data=data())
+
+
+@keras.saving.register_keras_serializable("tests")
+class Counted(keras.layers.Layer):
+    """Counts how often Python comes by."""
+
+    calls = 0
+
+    def call(self, inputs):
+        Counted.calls += 1
+        return inputs
+
+
+@pytest.mark.parametrize("loop", ["slipstream", "keras"])
+def test_an_eager_training_comes_by_each_line_in_each_update_and_trains_the_same(loop):
+    def net():
+        return keras.Sequential([*dense_net().layers[:1], Counted(), dense_net().layers[-1]])
+
+    data_, changes = data(num_train=32), {"runtime.loop": loop, "duration.epochs": 2}
+    plain = train(task(net), plan(changes), data=data_)
+    Counted.calls = 0
+    eager = train(task(net), plan({**changes, "runtime.eager": True}), data=data_)
+    # 8 updates and 2 evaluations, at least.
+    assert Counted.calls >= 10
+    assert "each operation by itself" in eager.applied["runtime.eager"]
+    for mine, other in zip(eager.points, plain.points, strict=True):
+        assert mine.values == pytest.approx(other.values, rel=1e-4)
+    Counted.calls = 0
+    train(task(net), plan({**changes, "runtime.jit": "auto"}), data=data_)
+    assert (Counted.calls >= 10) == (keras.backend.backend() == "torch")

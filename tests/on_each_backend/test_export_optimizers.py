@@ -81,12 +81,32 @@ PLANS = {
     },
     # Nothing is better by so much: each evaluation after the first lowers the rate.
     "bounds by unit, plateaus on a cosine": {
+        "optimizer.name": "adafactor",
         "clipping.adaptive": 0.02,
         "schedule.name": "cosine",
         "schedule.warmup": 0.1,
         "schedule.plateau_patience": 1,
         "schedule.plateau_factor": 0.3,
         "schedule.plateau_min_delta": 10.0,
+    },
+    "two gradients an update": {
+        "optimizer.name": "sgd",
+        "optimizer.momentum": 0.9,
+        "optimizer.sam": 0.1,
+        "batch.size": 15,
+    },
+    "two phases": {
+        "optimizer.name": "adam",
+        "optimizer.ema": 0.5,
+        "schedule.name": "cosine",
+        "transfer.frozen": "2 epochs",
+        "transfer.base": "first",
+        "transfer.rate": 0.3,
+        "duration.restore_best": True,
+    },
+    "weights of classes, one operation at a time": {
+        "loss.class_weights": "balanced",
+        "runtime.eager": True,
     },
     "plateaus on a constant rate": {
         "optimizer.name": "sgd",
@@ -121,6 +141,52 @@ TASK = Task(model=model, data=data, loss=Crossed(weight=2.0), monitor="val_loss"
 """
 
 
+TWO_OUTPUTS = """
+import numpy as np
+
+from slipstream import Task
+
+
+def model():
+    import keras
+
+    inputs = keras.Input((5,))
+    hidden = keras.layers.Dense(8, activation="tanh")(inputs)
+    kind = keras.layers.Dense(3, activation="softmax", name="kind")(hidden)
+    return keras.Model(inputs, {"kind": kind, "size": keras.layers.Dense(1, name="size")(hidden)})
+
+
+def data():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(90, 5)).astype("float32")
+    y = {"kind": np.argmax(x[:, :3], axis=1), "size": 20 * x[:, :1]}
+    part = lambda rows: (x[rows], {name: array[rows] for name, array in y.items()})
+    return part(slice(60)), part(slice(60, None))
+
+
+TASK = Task(
+    model=model,
+    data=data,
+    loss={"kind": "sparse_categorical_crossentropy", "size": "mse"},
+    loss_weights={"kind": 1.0, "size": 0.1},
+    monitor="val_kind_loss",
+)
+"""
+
+
+def test_a_script_learns_the_weights_of_losses_as_the_engine_does(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    changes = {"loss.weights": "learned", "batch.size": 15}
+    keys = ("loss", "kind_loss", "size_loss", "val_kind_loss", "val_size_loss")
+    rows = _compare(TWO_OUTPUTS, changes, backend, tmp_path, monkeypatch, keys)
+    assert rows[0]["loss"] != pytest.approx(rows[0]["kind_loss"] + 0.1 * rows[0]["size_loss"])
+    model = keras.saving.load_model("model.keras", compile=False)
+    assert np.isfinite(model.predict(np.ones((2, 5)), verbose=0)["size"]).all()
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_a_script_has_the_curves_of_the_engine(
     name: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,7 +216,12 @@ def _written(folder: Path, name: str, text: str) -> str:
 
 
 def _compare(
-    source: str, changes: dict, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str,
+    changes: dict,
+    backend: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keys: tuple[str, ...] = ("loss", "val_loss"),
 ) -> list[dict[str, float]]:
     task, plan = _written(tmp_path, "small_task.py", source), _plan(backend, changes)
     record = train(resolve(task), plan)
@@ -162,6 +233,6 @@ def _compare(
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     assert len(rows) == len(record.points) == 4
     for point, row in zip(record.points, rows, strict=True):
-        for key in ("loss", "val_loss"):
+        for key in keys:
             np.testing.assert_allclose(row[key], point.values[key], rtol=2e-3)
     return rows

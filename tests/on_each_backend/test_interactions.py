@@ -1,8 +1,6 @@
 """A hundred plans of random techniques on this backend: each trains, or is refused beforehand."""
 
 import random
-import warnings
-from contextlib import contextmanager, nullcontext
 
 import keras
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from engine_help import numbers
 
 from drawing import POOL, draw, names_keys
+from slipstream.backends._eager import run_eagerly
 from slipstream.data.splits import Data, Split
 from slipstream.engine.limits import Limits
 from slipstream.engine.look import look
@@ -110,20 +109,6 @@ def task(net, x, y, **settings):
 TASKS = (images, vectors, sequences, numbers_alone)
 
 
-@contextmanager
-def one_operation_at_a_time():
-    """Let TensorFlow trace nothing."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Even though the `tf.config", UserWarning)
-            yield
-    finally:
-        tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="module")
 def problems():
     """Each task with its data and its facts."""
@@ -164,7 +149,7 @@ def test_random_techniques_train_or_are_refused_beforehand(problems, place):
         runtime = drawn.plan.runtime
         traces = runtime.loop == "keras" and runtime.steps_per_execution > 1
         eager = BACKEND == "tensorflow" and number >= NUM_COMPILED and not traces
-        with one_operation_at_a_time() if eager else nullcontext():
+        with run_eagerly(eager):
             trained(problem, data, drawn)
 
 

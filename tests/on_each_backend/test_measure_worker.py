@@ -22,6 +22,9 @@ assert sys.stdin.read() == ""
 from slipstream.tasks.digits import TASK
 """
 
+# The way of messages and of the log is the same whatever computes: each costs a start.
+once = pytest.mark.skipif(BACKEND != "torch", reason="the same on every backend: run with PyTorch")
+
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory):
@@ -101,6 +104,7 @@ def test_a_plan_for_another_backend_is_refused_and_the_worker_goes_on(worker):
     assert worker.probe(plan).compile_seconds >= 0
 
 
+@once
 def test_noise_of_the_users_code_goes_to_the_log(tmp_path):
     file = tmp_path / "noisy.py"
     file.write_text(NOISY_TASK)
@@ -111,6 +115,7 @@ def test_noise_of_the_users_code_goes_to_the_log(tmp_path):
     assert "noise on the standard output" in log and "noise below Python" in log
 
 
+@once
 def test_a_task_that_does_not_import_is_the_users_error(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("import no_such_package_at_all\n")

@@ -1,6 +1,7 @@
 """Every optimizer of a plan: twenty updates against its formula in NumPy, and what all share."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from keras import ops
 
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.ops.optimizer_extras import Extras, extended, rate_factors
-from slipstream.ops.optimizers import Lars, ScheduleFreeAdamW
+from slipstream.ops.optimizers import Adafactor, Lars, ScheduleFreeAdamW
 from slipstream.plan import Plan
 
 RATE, DECAY, UPDATES = 0.05, 0.1, 20
@@ -129,11 +130,11 @@ def adafactor(w, g, s, t, kind):
     keep = 1 - t**-0.8
     rms = lambda a: np.sqrt(np.mean(a**2))  # noqa: E731
     if w.ndim > 1:
-        s["r"] = keep * s.get("r", 0) + (1 - keep) * (g**2).mean(1, keepdims=True)
-        s["c"] = keep * s.get("c", 0) + (1 - keep) * (g**2).mean(0, keepdims=True)
-        v = s["r"] * s["c"] / s["r"].mean()
+        s["r"] = keep * s.get("r", 0) + (1 - keep) * (g**2 + 1e-30).mean(-1, keepdims=True)
+        s["c"] = keep * s.get("c", 0) + (1 - keep) * (g**2 + 1e-30).mean(-2, keepdims=True)
+        v = s["r"] * s["c"] / s["r"].mean(-2, keepdims=True)
     else:
-        v = s["v"] = keep * s.get("v", 0) + (1 - keep) * g**2
+        v = s["v"] = keep * s.get("v", 0) + (1 - keep) * (g**2 + 1e-30)
     u = g / np.sqrt(v)
     return w - max(1e-3, rms(w)) * RATE * u / max(1.0, rms(u))
 
@@ -224,6 +225,54 @@ def test_schedule_free_weighs_the_steps_of_a_warmup_by_their_rates_squared():
         x = x + rate**2 / total * (z - x)
         y = 0.1 * z + 0.9 * x
     np.testing.assert_allclose(model.get_weights()[1], y, rtol=1e-4, atol=1e-5)
+
+
+def test_adafactor_leaves_what_never_has_a_gradient_where_it_is():
+    random = np.random.default_rng(5)
+    weights = [random.normal(size=shape) for shape in [(3, 4), (4,)]]
+    grads = [1e-2 * random.normal(size=w.shape) for w in weights]
+    # A row and a column whose means are 1e-30 each: their product is no float32.
+    grads[0][0] = 0.0
+    grads[0][:, 1] = 0.0
+    grads[1][2] = 0.0
+    variables = [keras.Variable(w.astype("float32")) for w in weights]
+    holder = SimpleNamespace(trainable_variables=variables)
+    optimizer, states = Adafactor(RATE), [{} for _ in weights]
+    for t in range(1, 4):
+        apply(optimizer, holder, grads)
+        weights = [
+            adafactor(w, g, s, t, "") for w, g, s in zip(weights, grads, states, strict=True)
+        ]
+    for mine, expected in zip(variables, weights, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(mine), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_adafactor_keeps_rows_and_columns_and_no_matrix():
+    optimizer = Adafactor()
+    optimizer.build([keras.Variable(np.ones(shape, "float32")) for shape in [(30, 50), (7,)]])
+    # The count of updates and the rate are the other two.
+    assert sum(int(np.prod(v.shape)) for v in optimizer.variables) == 30 + 50 + 7 + 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="PyTorch has one to compare with")
+def test_adafactor_is_that_of_pytorch():
+    import torch
+
+    random = np.random.default_rng(6)
+    starts = [random.normal(size=s).astype("float32") for s in [(5, 4), (6,), (3, 3, 2, 4)]]
+    variables = [keras.Variable(w) for w in starts]
+    theirs = [torch.nn.Parameter(torch.tensor(w)) for w in starts]
+    mine, other = Adafactor(0.3), torch.optim.Adafactor(theirs, lr=0.3)
+    for _ in range(UPDATES):
+        grads = [random.normal(size=w.shape).astype("float32") for w in starts]
+        apply(mine, SimpleNamespace(trainable_variables=variables), grads)
+        for parameter, g in zip(theirs, grads, strict=True):
+            parameter.grad = torch.tensor(g)
+        other.step()
+    for variable, parameter in zip(variables, theirs, strict=True):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(variable), parameter.detach().numpy(), rtol=2e-4, atol=2e-5
+        )
 
 
 def extended_pair(name, extras, changes=None):
@@ -323,7 +372,9 @@ def test_norms_share_the_rate_of_the_matrices_before_them_and_paths_are_searched
     assert rate_factors(model, 1.0, "last/k", 0.1) == (1.0, 1.0, 1.0, 1.0, 0.1, 1.0)
 
 
-@pytest.mark.parametrize("optimizer", [Lars(0.1, trust=0.5), ScheduleFreeAdamW(0.1, beta_2=0.9)])
+@pytest.mark.parametrize(
+    "optimizer", [Adafactor(0.1), Lars(0.1, trust=0.5), ScheduleFreeAdamW(0.1, beta_2=0.9)]
+)
 def test_ours_are_rebuilt_from_their_configuration(optimizer):
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert type(again) is type(optimizer)
@@ -335,7 +386,7 @@ def test_one_class_is_made_of_each_rule():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others' are always dense")
-@pytest.mark.parametrize("rule", [Lars, ScheduleFreeAdamW])
+@pytest.mark.parametrize("rule", [Adafactor, Lars, ScheduleFreeAdamW])
 def test_a_gradient_of_some_rows_moves_what_the_whole_one_moves(rule):
     import tensorflow as tf
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
+from slipstream.errors import PlanError
 from slipstream.rewrite.normalization import set_batch_norm_momentum
 
 
@@ -21,6 +23,7 @@ def test_averages_follow_the_momentum_that_was_set():
     np.testing.assert_allclose(np.array(layer.moving_variance), expected_variance, rtol=1e-4)
 
 
-def test_a_model_without_such_layers_is_left_alone():
+def test_a_model_without_such_layers_is_refused():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    assert set_batch_norm_momentum(model, 0.9) == 0
+    with pytest.raises(PlanError, match="batch_norm_momentum = 'as_model'"):
+        set_batch_norm_momentum(model, 0.9)

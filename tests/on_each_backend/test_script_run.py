@@ -25,7 +25,6 @@ TWO_FITS = f"""
 import logging, sys
 logging.basicConfig(stream=sys.stdout, level=logging.DEBUG)
 {START}
-keras.utils.set_random_seed(1)
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, "sigmoid")])
 model.compile("adam", "binary_crossentropy")
 for epochs in (1, 2):

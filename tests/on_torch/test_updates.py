@@ -7,9 +7,8 @@ import torch
 from keras.optimizers import schedules
 
 from slipstream.lowering._layout import restride
-from slipstream.lowering._update import lower_update
-from slipstream.lowering._update_kernel import NotNativeError
-from slipstream.lowering._update_rate import AHEAD, Rate
+from slipstream.lowering.updates import NotNativeError, lower_update
+from slipstream.lowering.updates._rate import AHEAD, Rate
 
 SHAPES = [(4, 3), (3,), (2, 3, 5), (1,), (3, 2, 2, 4)]
 STEPS = 20

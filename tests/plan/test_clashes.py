@@ -48,6 +48,9 @@ CASES = [
     [GRAPH | {"runtime.jit": "auto"}, GRAPH | {"runtime.jit": "on"}],
     [{"runtime.backend": "jax", "runtime.jit": "off"}],
     [{"runtime.backend": "torch", "runtime.jit": "on"}],
+    [{"runtime.eager": True, "runtime.jit": "on"}],
+    [{"runtime.eager": True} | GRAPH],
+    [{"runtime.eager": True, "runtime.steps_per_execution": 4}],
     [
         {"data.cache": "device", "augmentation.rand_ops": 2},
         {"data.cache": "device", "augmentation.augmix": 3},
@@ -70,6 +73,7 @@ CASES = [
         KERAS | {"transfer.frozen": 0.5},
         KERAS | {"transfer.frozen": "2 epochs", "transfer.rate": 0.5},
     ],
+    [{"loss.name": "focal", "loss.balance": 0.7, "loss.class_weights": "0=1, 1=5"}],
     [
         {"loss.name": "huber", "regularization.label_smoothing": 0.1},
         {"loss.name": "mse", "regularization.label_smoothing": 0.1},
@@ -80,6 +84,15 @@ CASES = [
     ],
     [KERAS | {"batch.remainder": "drop"}],
 ]
+
+
+def plain(text):
+    """The words of a text: the error has its mend as a sentence of its own."""
+    return re.findall(r"[\w.']+\w|\d", text.lower())
+
+
+def holds(words, part):
+    return any(words[i : i + len(part)] == part for i in range(len(words)))
 
 
 def test_every_contradiction_has_a_case():
@@ -93,7 +106,7 @@ def test_every_contradiction_has_a_case():
 def test_contradictions_are_refused_in_their_own_words(clash, changes):
     with pytest.raises(PlanError) as caught:
         Plan().edit(changes)
-    assert clash.sentence in str(caught.value)
+    assert holds(plain(str(caught.value)), plain(clash.sentence))
 
 
 @pytest.mark.parametrize("clash", CLASHES + UNUSED, ids=lambda clash: " ".join(clash.keys))

@@ -18,23 +18,31 @@ NUMBER = JudgedOutput("size", "MeanSquaredError", None, "linear")
 
 
 def test_outputs_by_name_come_back_from_toml():
-    changes = {"loss.name": "kind=focal, size=huber", "loss.weights": "kind=1, size=0.1"}
+    changes = {
+        "loss.name": "kind=focal, size=huber",
+        "loss.weights": "kind=1, size=0.1",
+        "loss.class_weights": "0=1, 12=0.5",
+    }
     plan = Plan().edit(changes)
     assert from_toml(to_toml(plan)) == plan
     assert plan.loss.names() == {"kind": "focal", "size": "huber"}
     assert plan.loss.fixed_weights() == {"kind": 1.0, "size": 0.1}
+    assert plan.loss.weights_of_classes() == {0: 1.0, 12: 0.5}
 
 
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("loss.name", "hubert", "did you mean 'huber'"),
-        ("loss.name", "kind=focl", "did you mean 'focal'"),
+        ("loss.name", "hubert", "Did you mean 'huber'"),
+        ("loss.name", "kind=focl", "Did you mean 'focal'"),
         ("loss.name", "kind=focal, huber", "pairs"),
         ("loss.name", "kind=focal, kind=mse", "pairs"),
         ("loss.weights", "kind=much", "numbers from 0"),
         ("loss.weights", "kind=-1", "numbers from 0"),
         ("loss.weights", "lerned", "pairs"),
+        ("loss.class_weights", "balance", "pairs"),
+        ("loss.class_weights", "first=1", "numbers from 0 by class"),
+        ("loss.class_weights", "0=-1", "numbers from 0 by class"),
         ("loss.focus", 0.5, "loss.focus"),
         ("loss.delta", 0.0, "loss.delta"),
     ],

@@ -154,5 +154,5 @@ def test_a_file_of_an_older_version_is_refused_with_the_lines_and_settled_on_req
     message = str(caught.value)
     assert f"in old.toml, lines {name[0]} and {lines[0]}" in message
     assert "optimizer.rho has no effect without optimizer.name = 'rmsprop' or 'adadelta'" in message
-    assert "set optimizer.rho = 0.9, its default" in message
+    assert "Set optimizer.rho = 0.9, its default" in message
     assert settled({"optimizer": {"name": "adam", "rho": 0.95}}) == Plan()

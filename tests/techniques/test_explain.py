@@ -1,9 +1,12 @@
 """Techniques in words, and the page of the documentation that is made of them."""
 
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from slipstream.plan.uses import USES
 from slipstream.techniques import all_techniques, case_recipes, get, recipes
 from slipstream.techniques._effects import stored_effect
 from slipstream.techniques.explain import (
@@ -55,6 +58,33 @@ def test_an_explanation_says_all_there_is_within_88_characters(technique):
     assert technique.cost in words
     for said in (technique.reference, technique.formula, *technique.keys):
         assert " ".join(said.split()) in words
+
+
+_page = cache(techniques_page)
+SAID_OF_ALL = ("Helps", "Hurts", "Cost", "Plan keys", "Default", "Not with", "Range", "Measured")
+
+
+@pytest.mark.parametrize("technique", all_techniques(), ids=lambda t: t.name)
+def test_no_page_leaves_anything_open(technique):
+    # Where there is no formula, no range, or no technique that it clashes with, words say so.
+    text = explain(technique)
+    for label in ("Formula", *SAID_OF_ALL, "Reference"):
+        assert len(re.findall(rf"^{label}: +\S", text, re.MULTILINE)) == 1, label
+    _, _, section = _page().partition(f"\n### {technique.name}\n")
+    section, _, _ = section.partition("\n#")
+    assert ("\n```text\n" in section) != ("\n- Formula: none: " in section)
+    for label in (*SAID_OF_ALL, "Reference"):
+        assert len(re.findall(rf"^- {label}: \S", section, re.MULTILINE)) == 1, label
+
+
+@pytest.mark.parametrize("technique", all_techniques(), ids=lambda t: t.name)
+def test_beside_what_its_keys_count_stands_on_a_page(technique):
+    counts = re.search(r"^Counts with: (.*?)\n\n", explain(technique), re.MULTILINE | re.DOTALL)
+    said = " ".join(counts[1].split()) if counts else ""
+    for use in USES:
+        named = any(f"{use.key}{mark} " in said for mark in ":,")
+        assert (use.key in technique.keys) == named
+        assert use.when in said or not named
 
 
 def test_who_cannot_stand_together_is_said_on_both_sides():

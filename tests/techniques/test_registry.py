@@ -67,6 +67,8 @@ LISTED = [
     "named_loss",
     "task_loss",
     "learned_loss_weights",
+    "class_weights",
+    "eager",
     "base_model",
     "batch_norm",
     "batch_norm_momentum",
@@ -194,6 +196,7 @@ def test_apply_edits_its_own_keys_or_says_why_not(technique, plan, kind, image):
         "batch_size": {"schedule.peak"},
         "accumulation": {"schedule.peak"},
         "graph_bfloat16": {"runtime.jit"},
+        "eager": {"runtime.jit", "runtime.steps_per_execution"},
         "backend": {"runtime.jit", "runtime.steps_per_execution", "precision.policy"},
         "schedule_free_adamw": {
             "schedule.name",
@@ -232,6 +235,10 @@ REFUSALS = [
     ("asymmetric_loss", {"regularization.label_smoothing": 0.1}, {"kind": "regression"}, "cross"),
     ("named_loss", {}, {}, "loss.name"),
     ("learned_loss_weights", {}, {}, "one output"),
+    ("class_weights", {}, {"kind": "regression"}, "no classes"),
+    ("class_weights", {}, {"output_shapes": {"a": (3,), "b": (1,)}}, "several outputs"),
+    ("class_weights", {}, {"output_shapes": {"mask": (8, 8, 10)}}, "more than one label"),
+    ("class_weights", {"loss.name": "focal", "loss.balance": 0.7}, {}, "loss.balance"),
     ("label_smoothing", {"loss.name": "huber"}, {}, "loss.name"),
     ("label_smoothing", {}, {"kind": "regression"}, "no classes"),
     ("shift", {}, {"input_shapes": {"x": (64,)}}, "image"),
@@ -280,6 +287,13 @@ REFUSALS = [
     ("jit", {"runtime.backend": "torch"}, {}, "torch"),
     ("jit", {"precision.policy": "graph_bfloat16", "runtime.jit": "off"}, {}, "graph_bfloat16"),
     ("steps_per_execution", {"runtime.backend": "torch", "runtime.loop": "keras"}, {}, "one step"),
+    *(
+        (name, {"runtime.eager": True, "runtime.backend": backend}, {}, "runtime.eager")
+        for name, backend in (
+            *(("jit", "jax"), ("steps_per_execution", "jax")),
+            *(("graph_bfloat16", "tensorflow"), ("native_kernels", "torch")),
+        )
+    ),
     ("native_kernels", {"runtime.backend": "jax"}, {}, "compiles the step as a whole"),
     ("native_kernels", {"runtime.backend": "torch", "runtime.loop": "keras"}, {}, "runtime.loop"),
     ("more_frequent_validation", {"runtime.loop": "keras"}, {}, "once an epoch"),
@@ -355,8 +369,11 @@ def test_the_backend_follows_what_the_net_is_made_of():
 
 
 def test_unknown_names_are_refused_with_the_nearest():
-    with pytest.raises(InputError, match=r"'warm-up'.*Did you mean 'warmup'"):
-        get("warm-up")
+    with pytest.raises(InputError, match=r"'warm-upp'.*Did you mean 'warmup'"):
+        get("warm-upp")
+    with pytest.raises(InputError, match=r"'lsuv'.*Did you mean 'initialization'"):
+        get("lsuv")
+    assert get("Warm-up").name == "warmup"
 
 
 def test_combinations_that_clash_are_refused_with_both_names():

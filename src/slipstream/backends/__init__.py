@@ -8,25 +8,26 @@ from pathlib import Path
 from typing import Any, cast
 
 from slipstream.backends._cuda_memory import peak_device_bytes
+from slipstream.backends._eager import run_eagerly
 from slipstream.backends._look import Looker
 from slipstream.backends._overrides import overrides
-from slipstream.backends._preparation import Preparation
 from slipstream.backends._protocol import Program, scalars
-from slipstream.backends._shares import Shares, shares_of
+from slipstream.backends._settings import PLAIN, StepSettings
+from slipstream.backends._shares import shares_of
 from slipstream.backends._state import TrainingState, restore_state, state_of
 from slipstream.backends._tensor_float import set_tensor_float32
 
 __all__ = [
     "Looker",
-    "Preparation",
     "Program",
-    "Shares",
+    "StepSettings",
     "TrainingState",
     "open_looker",
     "open_program",
     "overrides",
     "peak_device_bytes",
     "restore_state",
+    "run_eagerly",
     "scalars",
     "set_graph_bfloat16",
     "set_tensor_float32",
@@ -36,17 +37,20 @@ __all__ = [
 ]
 
 
-def open_program(model: Any, backend: str, *, jit: bool, **settings: Any) -> Program:
+def open_program(
+    model: Any, backend: str, *, jit: bool, settings: StepSettings = PLAIN, **others: Any
+) -> Program:
     """Return the program of a compiled and built Keras model on the backend that Keras runs on.
 
     Args:
         model: The model.
         backend: The backend.
         jit: Whether the step is compiled, where the backend leaves the choice.
-        settings: What only this backend's module knows of.
+        settings: What its steps do beyond one gradient.
+        others: What only this backend's module knows of.
     """
     module = importlib.import_module(f"slipstream.backends.{backend}")
-    return cast(Program, module.open_program(model, jit=jit, **settings))
+    return cast(Program, module.open_program(model, jit=jit, settings=settings, **others))
 
 
 def open_looker(model: Any, backend: str) -> Looker:

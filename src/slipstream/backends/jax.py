@@ -13,36 +13,26 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
+from slipstream.backends._preparation import batches_of, judged, prepared
 from slipstream.backends._protocol import scalars, step_values
-from slipstream.backends._shares import Shares, factors_of
+from slipstream.backends._settings import PLAIN, StepSettings
+from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # What Keras' JAX trainer calls a state: trainable, non-trainable, optimizer and metric variables.
 KerasState = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
-def open_program(
-    model: Any,
-    *,
-    jit: bool,
-    sharpness: float = 0.0,
-    shares: Shares | None = None,
-    overflows: bool = False,
-    preparation: Preparation | None = None,
-) -> JaxProgram:
+def open_program(model: Any, *, jit: bool, settings: StepSettings = PLAIN) -> JaxProgram:
     """Return the program of a compiled, built model.
 
     Args:
         model: The model.
         jit: Means nothing here: JAX always compiles.
-        sharpness: The radius within which the worst gradient is taken; 0 is off.
-        shares: What micro-batches count, where that is not their share of the examples.
-        overflows: Whether what is measured of a batch is left out where it is not finite.
-        preparation: What is done to examples in the step.
+        settings: What its steps do beyond one gradient.
     """
     del jit
-    return JaxProgram(model, sharpness, shares, overflows, preparation)
+    return JaxProgram(model, settings)
 
 
 @final
@@ -55,21 +45,14 @@ class JaxProgram:
     somebody changed in between counts.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        sharpness: float = 0.0,
-        shares: Shares | None = None,
-        overflows: bool = False,
-        preparation: Preparation | None = None,
-    ) -> None:
+    def __init__(self, model: Any, settings: StepSettings = PLAIN) -> None:
         self._model = model
-        self._preparation = preparation
-        self._mixes = preparation is not None and preparation.mixes
-        self._prepared = jax.jit(partial(prepared, preparation=preparation))
-        self._sharpness = sharpness
-        self._shares = shares
-        self._overflows = overflows
+        self._preparation = settings.preparation
+        self._mixes = settings.mixes
+        self._prepared = jax.jit(partial(prepared, preparation=settings.preparation))
+        self._sharpness = settings.sharpness
+        self._shares = settings.shares
+        self._overflows = settings.overflows
         self._placed: Arrays = None
         rate = getattr(model.optimizer, "inner_optimizer", model.optimizer)._learning_rate
         # None where the rate is a Keras schedule: such a model keeps its own rate.

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
+from slipstream.backends._preparation import batches_of, judged, prepared
 from slipstream.backends._protocol import scalars, step_values
-from slipstream.backends._shares import Shares, factors_of
+from slipstream.backends._settings import PLAIN, StepSettings
+from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 
@@ -22,47 +23,28 @@ def set_graph_bfloat16(on: bool) -> None:
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": on})
 
 
-def open_program(
-    model: Any,
-    *,
-    jit: bool,
-    sharpness: float = 0.0,
-    shares: Shares | None = None,
-    overflows: bool = False,
-    preparation: Preparation | None = None,
-) -> TensorflowProgram:
+def open_program(model: Any, *, jit: bool, settings: StepSettings = PLAIN) -> TensorflowProgram:
     """Return the program of a compiled, built model.
 
     Args:
         model: The model.
         jit: Lets XLA compile the step.
-        sharpness: The radius within which the worst gradient is taken; 0 is off.
-        shares: What micro-batches count, where that is not their share of the examples.
-        overflows: Whether what is measured of a batch is left out where it is not finite.
-        preparation: What is done to examples in the step.
+        settings: What its steps do beyond one gradient.
     """
-    return TensorflowProgram(model, jit, sharpness, shares, overflows, preparation)
+    return TensorflowProgram(model, jit, settings)
 
 
 @final
 class TensorflowProgram:
     """See `slipstream.backends.Program`."""
 
-    def __init__(
-        self,
-        model: Any,
-        jit: bool,
-        sharpness: float = 0.0,
-        shares: Shares | None = None,
-        overflows: bool = False,
-        preparation: Preparation | None = None,
-    ) -> None:
+    def __init__(self, model: Any, jit: bool, settings: StepSettings = PLAIN) -> None:
         self._model = model
-        self._preparation = preparation
-        self._mixes = preparation is not None and preparation.mixes
-        self._sharpness = sharpness
-        self._shares = shares
-        self._overflows = overflows
+        self._preparation = settings.preparation
+        self._mixes = settings.mixes
+        self._sharpness = settings.sharpness
+        self._shares = settings.shares
+        self._overflows = settings.overflows
         self._placed: Arrays = None
         # What the last update returned, where it was made alone.
         self._logs: dict[str, Any] | None = None

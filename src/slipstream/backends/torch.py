@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from slipstream.backends._cuda import CudaRecorder, Host, RecordedSteps, Recorder
 from slipstream.backends._overrides import overrides
-from slipstream.backends._preparation import Preparation, batches_of, judged, prepared
+from slipstream.backends._preparation import batches_of, judged, prepared
 from slipstream.backends._protocol import scalars
-from slipstream.backends._shares import Shares, factors_of
+from slipstream.backends._settings import PLAIN, StepSettings
+from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # NumPy's dtypes that mean the same in PyTorch: such arrays are taken as they lie in memory.
@@ -101,10 +102,7 @@ def open_program(
     capture: bool = True,
     recorder: Recorder | None = None,
     note: Callable[[str], None] | None = None,
-    sharpness: float = 0.0,
-    shares: Shares | None = None,
-    overflows: bool = False,
-    preparation: Preparation | None = None,
+    settings: StepSettings = PLAIN,
 ) -> TorchProgram:
     """Return the program of a compiled, built model, of Keras' own parts unless told otherwise.
 
@@ -115,24 +113,17 @@ def open_program(
         capture: Whether steps that the host has no part in are recorded.
         recorder: What records them; CUDA graphs on a GPU if None.
         note: Told what a record should say of the steps, as it is found out.
-        sharpness: The radius within which the worst gradient is taken; 0 is off. Such steps are
-            not recorded.
-        shares: What micro-batches count, where that is not their share of the examples.
-        overflows: Whether what is measured of a batch is left out where it is not finite.
-        preparation: What is done to examples in the step, which is not recorded then.
+        settings: What its steps do beyond one gradient. Sharpness-aware ones are not recorded, nor
+            are those that change examples.
     """
     del jit
     parts = parts or keras_parts(model)
-    capture = capture and not sharpness
+    capture = capture and not settings.sharpness
     if capture and recorder is None and parts.host is not None and parts.host.row.is_cuda:
         recorder = CudaRecorder()
-    program = TorchProgram(
-        model, parts, recorder if capture else None, note or (lambda _: None), sharpness
+    return TorchProgram(
+        model, parts, recorder if capture else None, note or (lambda _: None), settings
     )
-    program.shares = shares
-    program.overflows = overflows
-    program.preparation = preparation
-    return program
 
 
 @final
@@ -144,12 +135,7 @@ class TorchProgram:
         parts: What its steps are made of. A model with a step of its own is stepped by that.
         recorder: What records steps; None records none.
         note: Told why steps are not recorded.
-        sharpness: The radius within which the worst gradient is taken; 0 is off.
-
-    Attributes:
-        shares: What micro-batches count, where that is not their share of the examples.
-        overflows: Whether what is measured of a batch is left out where it is not finite.
-        preparation: What is done to examples in the step.
+        settings: What its steps do beyond one gradient.
     """
 
     def __init__(
@@ -158,14 +144,14 @@ class TorchProgram:
         parts: Parts,
         recorder: Recorder | None,
         note: Callable[[str], None],
-        sharpness: float,
+        settings: StepSettings,
     ) -> None:
         self._model = model
-        self._sharpness = sharpness
         self._parts = parts
-        self.shares: Shares | None = None
-        self.overflows = False
-        self.preparation: Preparation | None = None
+        self._sharpness = settings.sharpness
+        self._shares = settings.shares
+        self._overflows = settings.overflows
+        self._preparation = settings.preparation
         self._placed: Arrays = None
         self._recorded: RecordedSteps | None = None
         if parts.host is not None:
@@ -186,7 +172,7 @@ class TorchProgram:
         block = map_arrays(_to_tensor, block)
         for index in range(count):
             update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
-            batches = batches_of(update, self._gather, self.preparation)
+            batches = batches_of(update, self._gather, self._preparation)
             self._update(batches, None if rates is None else float(rates[index]))
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
@@ -194,7 +180,7 @@ class TorchProgram:
         if self._recorded is not None:
             self._recorded.train_ragged(tensors, rate)
         else:
-            self._update([prepared(batch, self.preparation) for batch in tensors], rate)
+            self._update([prepared(batch, self._preparation) for batch in tensors], rate)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -247,12 +233,12 @@ class TorchProgram:
             else:
                 warnings.warn("The model does not have any trainable weights.", stacklevel=2)
             for seen, loss in done:
-                labels = judged(seen.y, self.preparation)
+                labels = judged(seen.y, self._preparation)
                 self._measured(partial(self._parts.track, seen._replace(y=labels), loss))
 
     def _measured(self, measure: Callable[[], Any]) -> None:
         """Measure a batch; where an overflow got into the metrics, they stay what they were."""
-        if not self.overflows:
+        if not self._overflows:
             measure()
             return
         values = [variable._value for variable in self._model.metrics_variables]
@@ -265,12 +251,13 @@ class TorchProgram:
 
     def _factors(self, batches: Sequence[Arrays]) -> list[list[Any] | None]:
         """Return by what each loss of each micro-batch is multiplied, or None for nothing."""
-        if self.shares is None or len(batches) == 1:
+        if self._shares is None or len(batches) == 1:
             return [None] * len(batches)
         sizes = [len(next(leaves(batch))) for batch in batches]
         with torch.no_grad():
             counts = [
-                self.shares.counts(batch, self._parts.forward(batch[0], False)) for batch in batches
+                self._shares.counts(batch, self._parts.forward(batch[0], False))
+                for batch in batches
             ]
             return [*factors_of(counts, sizes)]
 
@@ -282,7 +269,7 @@ class TorchProgram:
         done = []
         for (x, y, weights), own in zip(batches, self._factors(batches), strict=True):
             seen = Seen(x, y, weights, self._parts.forward(x, True))
-            with self.shares.applied(own) if self.shares else nullcontext():
+            with self._shares.applied(own) if self._shares else nullcontext():
                 loss = self._parts.loss(seen, True)
             scaled = self._model.optimizer.scale_loss(loss)
             if len(batches) > 1:

@@ -22,6 +22,7 @@ from slipstream.cli.options import (
     TaskArgument,
     parse_backends,
     parse_changes,
+    parse_techniques,
 )
 from slipstream.cli.run import CONTEXT, EXAMPLE, run
 from slipstream.cli.running import FAILED, Manner, running, use_data_folder
@@ -84,6 +85,12 @@ def optimize(
     backends: Annotated[
         str, typer.Option(metavar="NAMES", help="Like tensorflow,jax. Default: all installed.")
     ] = "",
+    techniques: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="Like sam,mixup: tried on top of what the search finds."
+        ),
+    ] = "",
     allow_precision: Annotated[
         bool, typer.Option(help="Whether formats below float32 may be used.")
     ] = True,
@@ -101,13 +108,16 @@ def optimize(
     with running(manner):
         seconds = parse_seconds(budget)
         chosen = parse_backends(backends)
+        asked = parse_techniques(techniques)
     folder = _folder(manner, "optimize", task, out, resume)
     use_data_folder(data_dir)
     with running(manner, folder=folder, again=_again(context, folder)) as listener:
         from slipstream.cli import summaries
         from slipstream.commands.optimize import OptimizeSettings, optimize
 
-        settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
+        settings = OptimizeSettings(
+            seconds, seeds, chosen, allow_precision, resume, remember, asked
+        )
         result = optimize(task, folder, settings, listener)
     summaries.of_optimize(result, task, manner)
 
@@ -264,13 +274,17 @@ def eject(
         write_or_print(eject_script(plan, task), out)
 
 
-@app.command(epilog="Example: slipstream plan digits --recipe adamw_cosine_warmup > plan.toml")
+@app.command(epilog="Example: slipstream plan digits --recipe tabular --technique ema > plan.toml")
 def plan(
     task: Annotated[
         str | None, typer.Argument(metavar="TASK", help="Whose plan. Default: no task's.")
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="A recipe to put onto it.")
+    ] = None,
+    technique: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A technique to put onto it then; repeatable."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write. Default: standard output.")
@@ -284,7 +298,8 @@ def plan(
     with running(Manner(quiet=quiet)) as listener:
         from slipstream.commands.text import plan_text, write_or_print
 
-        write_or_print(plan_text(task, recipe, parse_changes(changes), listener), out)
+        text = plan_text(task, recipe, technique or (), parse_changes(changes), listener)
+        write_or_print(text, out)
 
 
 @app.command(epilog="Example: slipstream schedule plan.toml --updates 2000 --html rates.html")

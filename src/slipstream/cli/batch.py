@@ -60,4 +60,7 @@ def batch(
             seconds=parse_seconds(budget),
             listener=listener,
         )
-        summaries.of_batch(found, task, manner)
+        given = [*(("--plan", plan) if plan is not None else ())]
+        for change in changes or ():
+            given += ["--set", change]
+        summaries.of_batch(found, task, given, manner)

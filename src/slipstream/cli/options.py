@@ -93,6 +93,22 @@ def parse_backends(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_techniques(texts: str) -> tuple[str, ...]:
+    """Return the names in "sam,mixup".
+
+    Raises:
+        InputError: There is no such technique.
+
+    Example:
+        >>> parse_techniques("sam, mixup")
+        ('sam', 'mixup')
+    """
+    from slipstream.techniques import get
+
+    names = dict.fromkeys(name.strip() for name in texts.split(",") if name.strip())
+    return tuple(get(name).name for name in names)
+
+
 def _value(text: str) -> Value:
     try:
         value = tomllib.loads(f"value = {text}")["value"]

@@ -39,6 +39,8 @@ SHARES = ("accuracy", "precision", "recall")
 def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
     """Print what came of one run."""
     files = {"report": folder / REPORT_FILE, "plan": folder / PLAN_FILE, "record": folder}
+    if (folder / LANDSCAPE_PICTURE).exists():
+        files["landscape"] = folder / LANDSCAPE_PICTURE
     if manner.json:
         values = record.model_dump(mode="json", exclude={"points"})
         _json("fit", outcome=record.outcome, record=values, files=files)
@@ -55,6 +57,7 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
         *_bound(record),
         ("peak memory", f"{record.peak_memory_bytes / 2**20:,.0f} MiB"),
         *_checkpoints(record),
+        *(("note", note) for note in record.notes),
     ]
     _grid(console, rows)
     _files(console, files)
@@ -101,7 +104,7 @@ def of_optimize(result: OptimizeResult, task: str, manner: Manner) -> None:
     )
     _grid(console, [("tuning took", f"{seconds_in_words(result.tuning_seconds)}, {paid}")])
     _files(console, files)
-    _next(console, "fit", task, "--plan", result.plan_file, "--test")
+    _next(console, "fit", task, "--plan", result.plan_file, *_test(*result.verdicts.values()))
 
 
 def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manner: Manner) -> None:
@@ -126,7 +129,13 @@ def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manne
     _grid(console, [("the target", f"{result.target:g}: {result.target_from}")])
     _files(console, files)
     better = plans[1] if result.verdict.outcome == "faster" else plans[0]
-    _next(console, "fit", task, "--plan", better, "--test")
+    _next(console, "fit", task, "--plan", better, *_test(result.verdict))
+
+
+def _test(*verdicts: Verdict) -> tuple[str, ...]:
+    """Return what has the test split read, where there was one."""
+    pairs = [pair for verdict in verdicts for pair in verdict.pairs]
+    return ("--test",) if all(pair.baseline_test is not None for pair in pairs) else ()
 
 
 def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None:
@@ -158,8 +167,11 @@ def of_landscape(landscape: Landscape, folder: Path, manner: Manner) -> None:
     _files(console, files)
 
 
-def of_batch(found: BatchSizes, task: str, manner: Manner) -> None:
-    """Print every batch size that was tried, the fastest and the largest."""
+def of_batch(found: BatchSizes, task: str, given: Sequence[object], manner: Manner) -> None:
+    """Print every batch size that was tried, the fastest and the largest.
+
+    `given` are the options that the plan came from: they go along with the size.
+    """
     if manner.json:
         values = found.model_dump(mode="json")
         _json("batch", largest=found.largest, fastest=found.fastest, **values)
@@ -167,7 +179,7 @@ def of_batch(found: BatchSizes, task: str, manner: Manner) -> None:
     console = _console()
     _headline(console, f"{task}: {in_words_of_batch(found)}.", good=True)
     _grid(console, [(f"batch {r.size}", row_in_words(r).partition(": ")[2]) for r in found.rows])
-    _next(console, "fit", task, "--set", f"batch.size={found.fastest}")
+    _next(console, "fit", task, *given, "--set", f"batch.size={found.fastest}")
 
 
 def of_file(command: str, name: str, path: Path, manner: Manner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slipstream.commands._found_layers import with_found_layers
 from slipstream.commands._notes import OptimizeNotes, write_notes
 from slipstream.commands._optimize_content import Found, content_of, records_of
 from slipstream.commands._optimize_values import Confirmation
@@ -68,7 +69,8 @@ def write_all(
     write_plan(plan, folder / "plan.toml")
     notices: list[str] = []
     try:
-        write_text(folder / "train.py", eject(plan, reference))
+        written_out = with_found_layers(plan, folder)
+        write_text(folder / "train.py", eject(written_out, reference))
     except SlipstreamError as error:
         (folder / "train.py").unlink(missing_ok=True)
         notices.append(f"No plain Keras script was written. {error}")

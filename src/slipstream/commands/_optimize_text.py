@@ -12,6 +12,8 @@ from slipstream.tuning.generalise import GeneraliseResult
 from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 
+NOTHING = "nothing could be tried"
+
 
 def runtime_line(row: RuntimeRow) -> str:
     """Return a candidate of the runtime search in one line."""
@@ -55,8 +57,13 @@ def learn_text(result: LearnResult) -> str:
 
 def generalise_text(result: GeneraliseResult) -> str:
     """Return what the Generalise stage found, in one line."""
-    kept = [row.technique for row in result.rows if row.kept]
-    return result.reason or (f"kept {', '.join(kept)}" if kept else "nothing helped")
+    tried = [row for row in result.rows if not row.reason]
+    kept = [row.technique for row in tried if row.kept]
+    parts = [f"kept {', '.join(kept)}"] if kept else []
+    if not kept and (tried or not (result.rows or result.reason)):
+        parts.append(f"no gain from {', '.join(r.technique for r in tried)}" if tried else NOTHING)
+    parts += [f"{row.technique} was not tried: {row.reason}" for row in result.rows if row.reason]
+    return "; ".join([*parts, *([result.reason] if result.reason else [])])
 
 
 def confirm_text(result: Confirmation) -> str:

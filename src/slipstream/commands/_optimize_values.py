@@ -26,6 +26,7 @@ class OptimizeSettings:
         allow_precision: Whether formats below float32 may be used.
         resume: Whether to go on with the study that the folder holds.
         remember: Whether runtimes that were measured on this machine before may be used again.
+        techniques: Names of techniques that are tried on top of what the search finds.
     """
 
     budget_seconds: float = 600.0
@@ -34,6 +35,7 @@ class OptimizeSettings:
     allow_precision: bool = True
     resume: bool = False
     remember: bool = True
+    techniques: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no study can be made with."""

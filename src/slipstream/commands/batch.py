@@ -109,7 +109,7 @@ def find_batch_sizes(
     start = time.monotonic()
     limit = _bytes_of(memory) if memory is not None else _nearly_all()
     backend = chosen.runtime.backend
-    what = f"Measuring batch sizes on {backend}, within {limit / 2**30:.1f} GiB"
+    what = f"Measuring batch sizes on {backend}, within {_amount(limit)}"
     listener(StageStarted("batch", what, seconds))
 
     def tell(row: BatchRow) -> None:
@@ -166,6 +166,11 @@ update'
 
 def _nearly_all() -> int:
     return int(SHARE_OF_FREE * psutil.virtual_memory().available)
+
+
+def _amount(num_bytes: int) -> str:
+    whole = num_bytes >= 2**30
+    return f"{num_bytes / 2**30:.1f} GiB" if whole else f"{num_bytes / 2**20:,.0f} MiB"
 
 
 def _bytes_of(memory: str | int) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def optimize(
     folder: str | Path | None = None,
     resume: bool = False,
     remember: bool = True,
+    techniques: Sequence[str] = (),
     progress: bool = True,
     **handed: Any,
 ) -> OptimizeResult:
@@ -63,6 +65,7 @@ def optimize(
         resume: Whether to go on with what the folder holds; a model, arrays or task that were
             handed over are then those that the folder holds.
         remember: Whether runtimes that were measured on this machine before may be used again.
+        techniques: Names of techniques that are tried on top of what the search finds.
         progress: Whether to show progress.
         **handed: With a model, what `hand_over` takes: validation_data, sample_weight, target,
             monitor, batch_size, epochs.
@@ -85,7 +88,9 @@ def optimize(
     seconds = parse_seconds(budget)
     where = _folder("optimize", task, folder, resume)
     chosen = tuple(backends)
-    settings = OptimizeSettings(seconds, seeds, chosen, allow_precision, resume, remember)
+    settings = OptimizeSettings(
+        seconds, seeds, chosen, allow_precision, resume, remember, tuple(techniques)
+    )
     with _shown(progress) as listener, claimed(where, resume=resume):
         reference = _reference(task, x, y, handed, where, resume, listener)
         return run(reference, where, settings, listener)
@@ -103,6 +108,7 @@ def fit(
     resume: bool = False,
     checkpoint_every: str = "auto",
     progress: bool = True,
+    own_process: bool = True,
     **handed: Any,
 ) -> Any:
     """Train a task once as a plan says; or a compiled Keras model, as its own fit does, sooner.
@@ -127,6 +133,9 @@ def fit(
         resume: Whether to go on with the run in the folder, exactly where it was interrupted.
         checkpoint_every: How often it is saved: "1 epoch", "200 updates", "30s", "auto" or "off".
         progress: Whether to show progress.
+        own_process: Whether a task is trained in a process of its own, with a clock that starts
+            as cold as in a comparison; False trains in this one, on the backend that Keras runs
+            on here: sooner, and to be stepped through.
         **handed: With a model alone, what Keras' fit takes; with a model and a plan, what
             `hand_over` takes.
 
@@ -140,22 +149,29 @@ def fit(
         >>> history = fit(model, x, y, epochs=5)  # doctest: +SKIP
         >>> record = fit("digits", changes={"batch.size": 128})  # doctest: +SKIP
     """
-    told = test or resume or not progress or checkpoint_every != "auto"
-    in_a_process = told or any(v is not None for v in (plan, changes, folder))
-    if not in_a_process and _is_keras_model(task):
+    planned = test or resume or checkpoint_every != "auto" or not (progress and own_process)
+    planned = planned or any(given is not None for given in (plan, changes, folder))
+    if not planned and _is_keras_model(task):
         return _fit_here(task, x, y, *positional, **handed)
     _refuse_by_position(positional)
     from slipstream.commands.fit import fit as run
+    from slipstream.commands.fit_here import fit_here
 
+    if resume and not own_process:
+        raise TaskError(
+            "a run that goes on in a process of its own",
+            "resume=True with own_process=False",
+            "Leave own_process out: the run in the folder goes on exactly where it was.",
+        )
+    train: Callable[..., Any] = functools.partial(run, resume=resume) if own_process else fit_here
     where = _folder("fit", task, folder, resume)
     with _shown(progress) as listener, claimed(where, resume=resume):
-        return run(
+        return train(
             _reference(task, x, y, handed, where, resume, listener),
             _plan(plan) if plan is not None else None,
             where,
             changes=changes or {},
             evaluate_test=test,
-            resume=resume,
             checkpoint_every=checkpoint_every,
             listener=listener,
         )
@@ -298,9 +314,13 @@ def eject(plan: Plan | str | Path, task: str | Path) -> str:
         >>> "import slipstream" in eject(Plan(), "digits")
         False
     """
+    from slipstream.commands._found_layers import with_found_layers
     from slipstream.export import eject as write
 
-    return write(_plan(plan), str(task))
+    chosen = _plan(plan)
+    if not isinstance(plan, Plan):
+        chosen = with_found_layers(chosen, Path(plan).parent)
+    return write(chosen, str(task))
 
 
 def _reference(

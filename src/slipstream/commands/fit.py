@@ -133,8 +133,6 @@ def fit(
         )
         record, asked = _train(launch, facts, job, request, listener)
         write_fit_report(folder, record, notes)
-        if (folder / LANDSCAPE_FILE).exists():
-            write_picture(read_landscape(folder), folder / LANDSCAPE_PICTURE)
         listener(StageDone("train", in_words(record), time.monotonic() - start))
         if asked is not None:
             asked.interrupt()
@@ -159,7 +157,12 @@ def in_words(record: Record) -> str:
 
 
 def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
-    """Write the report of a single run into its folder; returns its path."""
+    """Write the report of a single run into its folder, and its landscape's picture if it has one.
+
+    Returns the report's path.
+    """
+    if (folder / LANDSCAPE_FILE).exists():
+        write_picture(read_landscape(folder), folder / LANDSCAPE_PICTURE)
     plan = Plan.from_dict(record.plan)
     machine, versions = environment_of([record])
     content = report.ReportInput(

@@ -33,6 +33,7 @@ from slipstream.plan import Plan
 from slipstream.progress import Listener, Notice, StageDone, StageName, StageStarted, Step, silent
 from slipstream.record import Record
 from slipstream.task import TaskFacts
+from slipstream.techniques import get
 from slipstream.tuning import confirm as confirming
 from slipstream.tuning.baselines import Baselines, find_baselines
 from slipstream.tuning.context import Context, Deadline
@@ -51,6 +52,8 @@ Stored = TypeVar("Stored", bound=BaseModel)
 RUNTIME_SHARE, RUNTIME_MOST_SECONDS = 0.25, 85.0
 BASELINES_SHARE, BASELINES_MOST_SECONDS = 0.12, 300.0
 GENERALISE_SHARE = 0.12
+# Where techniques were asked for, they get their time.
+ASKED_SHARE = 0.3
 # The proof is worth as much of the budget as the search.
 CONFIRM_MOST_SHARE = 0.5
 LEARN_LEAST_SHARE = 0.2
@@ -82,9 +85,15 @@ def optimize(
     settings = settings or OptimizeSettings()
     for backend in settings.backends:
         require_backend(backend)
+    for name in settings.techniques:
+        get(name)
     launch = launch_for(reference, folder)
     identity = Identity(
-        launch.reference, settings.num_seeds, settings.backends, settings.allow_precision
+        launch.reference,
+        settings.num_seeds,
+        settings.backends,
+        settings.allow_precision,
+        settings.techniques,
     )
     with claimed(folder, resume=settings.resume, marker=STUDY_FILE, traces=[STUDY_FILE]):
         study = Study(folder, identity, settings.budget_seconds, settings.resume)
@@ -216,7 +225,7 @@ class _Optimizer:
         if stored is not None:
             return stored
         reserve = self._confirm_seconds(context.facts, baselines, runtime)
-        reserve += GENERALISE_SHARE * self._study.budget_seconds
+        reserve += self._generalise_seconds()
         left = self._study.left_seconds
         budget = max(LEARN_LEAST_SHARE * self._study.budget_seconds, left - reserve)
         start = self._begin("learn", "Looking for the plan that gets there first", budget)
@@ -227,16 +236,25 @@ class _Optimizer:
     def _generalise(
         self, context: Context, baselines: Baselines, learned: LearnResult
     ) -> Plan | None:
+        asked = self._settings.techniques
         if learned.plan is None:
+            if asked:
+                text = f"no plan met the target, so there is nothing to put {', '.join(asked)} on"
+                self._listener(Notice(text, warning=True))
             return None
         stored = self._resumed("generalise", GeneraliseResult, text_of.generalise_text)
         if stored is not None:
             return stored.plan
-        budget = GENERALISE_SHARE * self._study.budget_seconds
-        start = self._begin("generalise", "Asking whether regularization is needed", budget)
-        result = generalise(context, baselines, learned, Deadline(budget))
+        budget = self._generalise_seconds()
+        what = f"Trying {', '.join(asked)}, and asking" if asked else "Asking"
+        start = self._begin("generalise", f"{what} whether regularization is needed", budget)
+        result = generalise(context, baselines, learned, Deadline(budget), asked)
         self._end("generalise", result, text_of.generalise_text(result), start)
         return result.plan
+
+    def _generalise_seconds(self) -> float:
+        share = ASKED_SHARE if self._settings.techniques else GENERALISE_SHARE
+        return share * self._study.budget_seconds
 
     def _confirm(
         self, facts: TaskFacts, baselines: Baselines, plan: Plan, runtime: RuntimeResult

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
+from slipstream.errors import InputError
 from slipstream.files import write_text
 from slipstream.ops.curve import Curve, schedule
 from slipstream.plan import Plan, Value, read_plan
+from slipstream.plan.parts import ScheduleName
 
 NUM_ROWS = 11
 
@@ -29,6 +32,12 @@ def schedule_of(
     Raises:
         InputError: There is no such file, key or length.
     """
+    if plan is not None and str(plan) in get_args(ScheduleName) and not plan.exists():
+        raise InputError(
+            "a plan's file",
+            f"'{plan}', the name of a schedule",
+            f"Write --set schedule.name={plan}.",
+        )
     chosen = (read_plan(plan) if plan is not None else Plan()).edit(changes)
     return schedule(chosen, updates, updates_per_epoch=updates_per_epoch)
 

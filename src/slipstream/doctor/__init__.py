@@ -16,6 +16,7 @@ from slipstream.errors import DataError, InputError, PlanError, TaskError
 __all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
 
 MOST_LISTED = 5
+LEAVE_LOSS = "Set loss.name = 'as_task' for the task's own loss. To keep the plan's:"
 
 _ERRORS: dict[str, type[InputError]] = {"data": DataError, "plan": PlanError, "task": TaskError}
 
@@ -65,7 +66,7 @@ def examine(case: Case) -> tuple[Finding, ...]:
     if planned is not None:
         # What is wrong with the task's own loss is wrong already: the rest is the plan's doing.
         found += [
-            replace(finding, about="plan")
+            replace(finding, about="plan", mend=f"{LEAVE_LOSS} {finding.mend}")
             for check in all_checks()
             for finding in check(planned)
             if finding not in found

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from slipstream.engine.build import Built
+from slipstream.engine.class_weights import class_weights_in_words
 from slipstream.engine.feed import Feed
 from slipstream.engine.rates import rates_of
 from slipstream.ops.norm_statistics import normalizations
@@ -146,6 +147,11 @@ def _jit(seen: _Seen) -> str | None:
     return "compiled with XLA" if compiled else "not compiled with XLA"
 
 
+def _eager(seen: _Seen) -> str | None:
+    done = "each operation by itself, by Keras' own calls"
+    return done if seen.built.model.run_eagerly else None
+
+
 def _steps(seen: _Seen) -> str:
     if seen.plan.runtime.loop == "keras":
         return f"{seen.built.model.steps_per_execution} updates a call"
@@ -201,6 +207,7 @@ _STATEMENTS: Mapping[str, _Statement] = {
     **_of_schedules("plateau_factor", "plateau_floor", "plateau_cooldown", "plateau_min_delta"),
     "clipping.window": _window,
     "loss.name": lambda seen: None if seen.plan.loss.is_changed else "the task's own",
+    "loss.class_weights": lambda seen: class_weights_in_words(seen.feed.train, seen.plan),
     "batch.size": lambda seen: f"{seen.plan.batch.size} examples at a time",
     "batch.accumulation": lambda seen: f"{seen.plan.batch.accumulation} batches an update",
     "batch.remainder": _remainder,
@@ -208,6 +215,7 @@ _STATEMENTS: Mapping[str, _Statement] = {
     "data.cache": lambda seen: "the training set on the device" if seen.feed.is_placed else None,
     "runtime.backend": _backend,
     "runtime.jit": _jit,
+    "runtime.eager": _eager,
     "runtime.steps_per_execution": _steps,
     "runtime.lowering": _said("none: every call is Keras' own"),
     "runtime.loop": _loop,

@@ -14,14 +14,16 @@ from slipstream.backends.seeding import set_random_seed
 from slipstream.data.mixed_labels import MixedLabels
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Data, Split
+from slipstream.engine.class_weights import refuse_own_loss
 from slipstream.engine.extras import applied_to_optimizer, extras_of
 from slipstream.engine.hybrid import keep_in_float32
 from slipstream.engine.losses import (
     learned_weights,
+    metrics_of,
     resolve_loss,
-    resolve_metrics,
     training_loss,
 )
+from slipstream.engine.memory import is_out_of_memory
 from slipstream.engine.mixing import few_mixed
 from slipstream.engine.optimizers import build_optimizer, is_built_early
 from slipstream.engine.outputs import output_facts
@@ -116,6 +118,7 @@ def build(
     formats = set_formats(plan)
     model = build_model(task, data.train)
     _refuse_own_step(model, plan)
+    refuse_own_loss(model, plan)
     model, applied = _rewritten(model, plan, data.train)
     applied |= formats
     policies, notes = set_policies(model, plan)
@@ -164,6 +167,8 @@ def build_model(task: Task, train: Split) -> Any:
     except SlipstreamError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise TaskError(
             f"the model function of task '{task.name}' to return a model",
             f"{type(error).__name__}: {error}",
@@ -221,8 +226,9 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
             optimizer=scaled(optimizer, plan),
             loss=resolve_loss(task.loss),
             loss_weights=task.loss_weights,
-            metrics=resolve_metrics(task.metrics) or None,
+            metrics=metrics_of(task) or None,
             jit_compile=jit_setting(plan),
+            run_eagerly=plan.runtime.eager,
             steps_per_execution=plan.runtime.steps_per_execution
             if plan.runtime.loop == "keras"
             else 1,

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipstream.data.splits import Split
 from slipstream.engine.feed import Feed
-from slipstream.engine.optimizers import is_own_schedule_free
+from slipstream.engine.optimizers import is_own
 from slipstream.errors import PlanError
 from slipstream.ops.norm_statistics import normalizations
 from slipstream.ops.optimizer_extras import Extras, rate_factors
@@ -44,7 +44,7 @@ def extras_of(plan: Plan, model: Any, train: Split, after: int = 0) -> Extras | 
 def applied_to_optimizer(plan: Plan, model: Any, extras: Extras | None) -> dict[str, str]:
     """Return what was done of the plan around the optimizer, by plan key."""
     settings, applied = plan.optimizer, {}
-    if settings.name == "lars" or is_own_schedule_free(plan):
+    if is_own(plan):
         applied["optimizer.name"] = f"Slipstream's {settings.name}"
     if settings.ema > 0:
         applied["optimizer.ema"] = f"decay {settings.ema}"

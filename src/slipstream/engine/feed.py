@@ -16,6 +16,7 @@ from slipstream.data.columns import columns_in
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Arrays, Split, map_arrays
 from slipstream.engine.augmentation import Augmenter, Places
+from slipstream.engine.class_weights import class_weighted
 from slipstream.engine.memory import smaller_part
 from slipstream.engine.stream import (
     EVALUATED_BYTES,
@@ -70,7 +71,7 @@ class Feed:
     """
 
     def __init__(self, train: Split, plan: Plan, at_a_time: int | None = None) -> None:
-        self._train = train
+        self._train = train = class_weighted(train, plan)
         self._plan = plan
         self.at_a_time = at_a_time or plan.batch.size
         self._effective = plan.batch.size * plan.batch.accumulation
@@ -84,6 +85,11 @@ class Feed:
         ahead = calls_ahead(plan, train) * self._steps * self.num_micro_batches
         per_epoch = self._full * self.num_micro_batches - (-self._left_over // self.at_a_time)
         self._stream = Stream(self._micro_batch, per_epoch, plan, ahead) if ahead else None
+
+    @property
+    def train(self) -> Split:
+        """The training split, with what the plan adds to the weights of its examples."""
+        return self._train
 
     @property
     def updates_per_epoch(self) -> int:

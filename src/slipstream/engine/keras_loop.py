@@ -17,6 +17,7 @@ from slipstream.data.columns import columns_in
 from slipstream.data.order import Position
 from slipstream.data.splits import Data
 from slipstream.engine.build import Built, build_state
+from slipstream.engine.class_weights import class_weighted
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.events import Progress
 from slipstream.engine.keeping import Keeper
@@ -126,7 +127,8 @@ class KerasLoop:
 
     def _fit_data(self) -> dict[str, Any]:
         """Return what fit is given of the data: arrays, or batches of what lies in files."""
-        train, validation = self._data.train, self._data.validation
+        train = class_weighted(self._data.train, self._plan)
+        validation = self._data.validation
         if self._has_own_order:
             first = self.replay.first_epoch if self.replay else 0
             return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +15,7 @@ from keras.src.trainers.compile_utils import CompileLoss
 from slipstream.data.mixed_labels import MixedLabels
 from slipstream.data.splits import Split
 from slipstream.engine.mixing import mixed_labels
-from slipstream.errors import PlanError
+from slipstream.errors import PlanError, TaskError
 from slipstream.ops.loss_weights import LogVariances, UncertaintyWeightedLoss
 from slipstream.ops.losses import (
     LOSSES,
@@ -46,6 +48,10 @@ _FUNCTIONS = {
     "categorical_focal_crossentropy": keras.losses.CategoricalFocalCrossentropy,
     "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
 }
+# Keras chooses among several by the shapes that they get.
+_BY_SHAPES = ("accuracy", "acc", "crossentropy", "ce")
+# No losses or metrics, though they stand among them.
+_OTHERS = ("Loss", "Metric", "deserialize", "get", "serialize")
 # What Keras, or ops, calls the plan's settings.
 _SETTINGS = {
     "loss.from_logits": "from_logits",
@@ -71,32 +77,96 @@ class TrainingLoss:
 def resolve_loss(loss: Any) -> Any:
     """Return what `Model.compile` takes: names and serialised losses become Keras objects."""
     if isinstance(loss, Mapping) and "class_name" in loss:
-        return keras.losses.get(dict(loss))
+        return _of_keras("loss", keras.losses, dict(loss), LOSSES)
     if isinstance(loss, Mapping):
         return {name: resolve_loss(part) for name, part in loss.items()}
     if isinstance(loss, list | tuple):
         return [resolve_loss(part) for part in loss]
     if isinstance(loss, str) and loss in LOSSES:
         return LOSSES[loss]()
-    return keras.losses.get(loss) if isinstance(loss, str) else loss
+    return _of_keras("loss", keras.losses, loss, LOSSES) if isinstance(loss, str) else loss
 
 
-def resolve_metric(metric: Any) -> Any:
-    """Return what `Model.compile` takes: our names and serialised metrics become Keras objects."""
+def resolve_metric(metric: Any, from_logits: bool = False) -> Any:
+    """Return what `Model.compile` takes: our names and serialised metrics become Keras objects.
+
+    Args:
+        metric: A name, a serialised metric, or what Keras takes itself.
+        from_logits: Whether a metric that is named here by its name gets logits.
+
+    Raises:
+        TaskError: Nobody knows a metric of this name.
+    """
     if isinstance(metric, Mapping) and "class_name" in metric:
-        return keras.metrics.get(dict(metric))
+        return _of_keras("metric", keras.metrics, _with_a_name(metric), METRICS)
     if isinstance(metric, str) and metric in METRICS:
-        return METRICS[metric]()
+        return METRICS[metric](from_logits=from_logits)
+    if metric in ("auc", "AUC") and from_logits:
+        return keras.metrics.AUC(name="auc", from_logits=True)
+    if isinstance(metric, str) and metric not in _BY_SHAPES:
+        # Keras makes it of the name, so that it may number it.
+        _of_keras("metric", keras.metrics, metric, METRICS)
     return metric
 
 
-def resolve_metrics(metrics: Any) -> Any:
-    """Return metrics with each of them resolved, in the nest that they came in."""
+def _with_a_name(metric: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a serialised metric that says its name: Keras would number those that do not."""
+    name, config = str(metric["class_name"]), dict(metric.get("config") or {})
+    if ">" not in name:
+        config.setdefault("name", _in_snake_case(name))
+    return {**metric, "config": config}
+
+
+def _in_snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def metrics_of(task: Task) -> Any:
+    """Return a task's metrics as `Model.compile` takes them; ours take what its loss takes.
+
+    Raises:
+        TaskError: Nobody knows one of them.
+    """
+    return _resolved(task.metrics, resolve_loss(task.loss))
+
+
+def _resolved(metrics: Any, loss: Any) -> Any:
     if isinstance(metrics, Mapping) and "class_name" not in metrics:
-        return {name: resolve_metrics(part) for name, part in metrics.items()}
+        parts = loss if isinstance(loss, Mapping) else dict.fromkeys(metrics, loss)
+        return {name: _resolved(part, parts.get(name)) for name, part in metrics.items()}
     if isinstance(metrics, list | tuple):
-        return [resolve_metrics(part) for part in metrics]
-    return resolve_metric(metrics)
+        losses = loss if isinstance(loss, list) and len(loss) == len(metrics) else None
+        return [_resolved(part, losses[i] if losses else loss) for i, part in enumerate(metrics)]
+    return resolve_metric(metrics, from_logits=_takes_logits(loss))
+
+
+def _takes_logits(loss: Any) -> bool:
+    if isinstance(loss, Mapping):
+        loss = list(loss.values())
+    losses = loss if isinstance(loss, list) else [loss]
+    return any(getattr(one, "from_logits", False) is True for one in losses)
+
+
+def _of_keras(kind: str, module: Any, given: Any, ours: Mapping[str, Any]) -> Any:
+    """Return what Keras makes of a name or of a serialised object."""
+    try:
+        return module.get(given)
+    except (ValueError, TypeError) as error:
+        name = given if isinstance(given, str) else str(given["class_name"])
+        known = [known for known in dir(module) if known[0] != "_" and known not in _OTHERS]
+        if isinstance(given, str):
+            known = [*map(_in_snake_case, known), *ours]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        if name in known or name.rpartition(">")[2] in known:
+            raise TaskError(
+                f"a {kind} that Keras can make of {given!r}", str(error), "Mend its config."
+            ) from None
+        raise TaskError(
+            f"a {kind} that Keras or Slipstream knows",
+            f"'{name}'",
+            f"Did you mean '{near}'? One of your own is registered with "
+            "@keras.saving.register_keras_serializable(), or given as it is.",
+        ) from None
 
 
 def learned_weights(task: Task, plan: Plan, model: Any) -> LogVariances | None:

@@ -1,9 +1,18 @@
-"""What a training does when memory runs out: the same updates, from smaller batches."""
+"""What a training does about memory: the same updates from smaller batches, and what it keeps."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
+import time
+from typing import final
+
+from slipstream.engine.events import Evaluated, Event, Started
 from slipstream.errors import tells_of_memory
 from slipstream.record import Signal
+
+# Handing back takes milliseconds, and what is taken again is cleared by the system.
+SELDOM_SECONDS = 1.0
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -69,3 +78,31 @@ def smaller_part(of_update: int, at_a_time: int) -> int | None:
     """
     smaller = range(at_a_time // 2, 0, -1)
     return next((size for size in smaller if of_update % size == 0), None)
+
+
+@final
+class HandBack:
+    """Observer that gives the system back what the allocator keeps for later.
+
+    Each thread that decodes, and each step, leaves freed memory of its own behind. Together that
+    is more than the examples themselves: a budget would not hold.
+    """
+
+    def __init__(self) -> None:
+        self._done_at = -SELDOM_SECONDS
+
+    def __call__(self, event: Event) -> None:
+        """Do so as a training starts, and after evaluations; never asks to stop."""
+        now = time.monotonic()
+        if isinstance(event, Started | Evaluated) and now - self._done_at >= SELDOM_SECONDS:
+            self._done_at = now
+            hand_back()
+
+
+def hand_back() -> bool:
+    """Give freed memory back to the system; returns whether the C library can be asked to."""
+    if sys.platform != "linux":
+        return False
+    # GNU's alone has it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim is not None and bool(trim(0))

@@ -42,7 +42,7 @@ _BY_NAME = {
 
 @final
 class Prepared:
-    """See `slipstream.backends.Preparation`.
+    """See `slipstream.backends._preparation.Preparation`.
 
     Args:
         augmenter: What is done to images.

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from slipstream.backends import Preparation, Program, Shares, open_program, shares_of
-from slipstream.data.splits import Arrays, Data
+from slipstream.backends import Program, StepSettings, open_program, shares_of
+from slipstream.data.splits import Arrays, Split
 from slipstream.engine.build import Built
 from slipstream.engine.feed import Feed
 from slipstream.engine.mixing import Prepared
@@ -39,10 +39,7 @@ def open_model(
     jit: bool,
     lowering: bool,
     capture: bool = True,
-    sharpness: float = 0.0,
-    shares: Shares | None = None,
-    overflows: bool = False,
-    preparation: Preparation | None = None,
+    settings: StepSettings | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Opened:
     """Open a compiled and built model on the backend that Keras runs on.
@@ -53,32 +50,35 @@ def open_model(
         lowering: Whether recognised parts run through native kernels. Only PyTorch has any: the
             others compile the step as a whole.
         capture: Whether lowered steps on a GPU are recorded and replayed.
-        sharpness: The radius within which the worst gradient is taken; 0 is off.
-        shares: What micro-batches count, where that is not their share of the examples.
-        overflows: Whether what is measured of a batch is left out where it is not finite.
-        preparation: What is done to examples in the step.
+        settings: What its steps do beyond one gradient; nothing if None.
         note: Told what else a record should say, now or while training.
     """
-    backend = keras.backend.backend()
-    settings: dict[str, Any] = {"jit": jit, "sharpness": sharpness, "shares": shares}
-    settings |= {"overflows": overflows, "preparation": preparation}
+    backend, settings = keras.backend.backend(), settings or StepSettings()
     if backend != "torch" or not lowering:
-        return Opened(open_program(model, backend, **settings))
+        return Opened(open_program(model, backend, jit=jit, settings=settings))
     # Imports PyTorch.
     from slipstream.lowering import lower_step
 
-    unrecorded = "each update differentiates twice" if sharpness else ""
-    if preparation is not None:
+    unrecorded = "each update differentiates twice" if settings.sharpness else ""
+    if settings.preparation is not None:
         unrecorded = "examples are changed in the step"
     step = lower_step(model, unrecorded=unrecorded)
     if capture:
         for reason in step.notes:
             note(reason)
-    settings |= {"parts": step.parts, "capture": capture, "note": note}
-    return Opened(open_program(model, backend, **settings), step.native, step.fallbacks)
+    program = open_program(
+        model,
+        backend,
+        jit=jit,
+        settings=settings,
+        parts=step.parts,
+        capture=capture,
+        note=note,
+    )
+    return Opened(program, step.native, step.fallbacks)
 
 
-def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
+def open_for(built: Built, plan: Plan, feed: Feed) -> Program:
     """Return the program, compiled as the plan says, with the training set placed if it is to be.
 
     "auto" leaves it to Keras whether XLA compiles. What was lowered and what was not is noted in
@@ -89,12 +89,15 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     opened = open_model(
         built.model,
         jit=jit,
-        lowering=plan.runtime.lowering,
+        # Who debugs steps through Keras' own calls.
+        lowering=plan.runtime.lowering and not plan.runtime.eager,
         capture=plan.runtime.jit != "off",
-        sharpness=plan.optimizer.sam,
-        shares=shares_of(built.model, _few(data)) if feed.is_in_parts else None,
-        overflows=plan.precision.policy == "mixed_float16",
-        preparation=Prepared(augmenter, built.labels) if augmenter.is_in_step else None,
+        settings=StepSettings(
+            sharpness=plan.optimizer.sam,
+            shares=shares_of(built.model, _few(feed.train)) if feed.is_in_parts else None,
+            overflows=plan.precision.policy == "mixed_float16",
+            preparation=Prepared(augmenter, built.labels) if augmenter.is_in_step else None,
+        ),
         note=built.notes.append,
     )
     built.applied.update(augmenter.applied)
@@ -107,9 +110,9 @@ def open_for(built: Built, plan: Plan, feed: Feed, data: Data) -> Program:
     # A program may be opened again, with smaller batches.
     built.notes.extend(note for note in fallbacks if note not in built.notes)
     if feed.is_placed:
-        opened.program.place(in_memory(data.train, plan.data.threads))
+        opened.program.place(in_memory(feed.train, plan.data.threads))
     return opened.program
 
 
-def _few(data: Data) -> Arrays:
-    return data.train.take(np.arange(min(2, data.train.num_examples))).parts()
+def _few(train: Split) -> Arrays:
+    return train.take(np.arange(min(2, train.num_examples))).parts()

@@ -11,7 +11,7 @@ from slipstream.engine.clipping import clipping_settings, watch_clipping
 from slipstream.errors import PlanError
 from slipstream.ops.momentum import CycledAdam, CycledSGD
 from slipstream.ops.optimizer_extras import Extras, extended
-from slipstream.ops.optimizers import Lars, ScheduleFreeAdamW
+from slipstream.ops.optimizers import Adafactor, Lars, ScheduleFreeAdamW
 from slipstream.plan import Plan
 
 
@@ -33,7 +33,7 @@ def build_optimizer(
         shared |= {"use_ema": True, "ema_momentum": settings.ema or 0.99}
     if settings.weight_decay > 0:
         shared["weight_decay"] = settings.weight_decay
-    rule = ScheduleFreeAdamW if is_own_schedule_free(plan) else _RULES[settings.name]
+    rule = (_OWN_RULES if is_own(plan) else _RULES)[settings.name]
     if plan.schedule.momentum_low > 0:
         rule = CycledSGD if settings.name == "sgd" else CycledAdam
     values = {**shared, **_SETTINGS[settings.name](plan, model)}
@@ -57,10 +57,11 @@ def is_built_early(optimizer: Any) -> bool:
     return isinstance(optimizer, early) or hasattr(optimizer, "extras")
 
 
-def is_own_schedule_free(plan: Plan) -> bool:
-    """Whether Schedule-Free AdamW is ours and not Keras' own class."""
-    # Keras' loop is there to be compared with: it runs Keras' class as it is.
-    return plan.optimizer.name == "schedule_free_adamw" and plan.runtime.loop == "slipstream"
+def is_own(plan: Plan) -> bool:
+    """Whether the optimizer's rule is ours and not Keras' own class."""
+    # Keras' loop is there to be compared with: where Keras has a class, it runs that as it is.
+    lacks = plan.optimizer.name not in _RULES
+    return lacks or (plan.optimizer.name in _OWN_RULES and plan.runtime.loop == "slipstream")
 
 
 def _sgd(plan: Plan, model: Any) -> dict[str, Any]:
@@ -86,9 +87,9 @@ def _adadelta(plan: Plan, model: Any) -> dict[str, Any]:
 
 
 def _adafactor(plan: Plan, model: Any) -> dict[str, Any]:
-    del plan, model
+    del model
     # How fast it learns is the schedule's affair; Keras bounds it by 1 / sqrt(step) even so.
-    return {"relative_step": False}
+    return {} if is_own(plan) else {"relative_step": False}
 
 
 def _betas(plan: Plan, model: Any) -> dict[str, Any]:
@@ -141,9 +142,14 @@ _RULES: dict[str, type] = {
     "adafactor": keras.optimizers.Adafactor,
     "lion": keras.optimizers.Lion,
     "lamb": keras.optimizers.Lamb,
-    "lars": Lars,
     "muon": keras.optimizers.Muon,
     "schedule_free_adamw": keras.optimizers.ScheduleFreeAdamW,
+}
+# What Keras lacks, or computes wrongly.
+_OWN_RULES: dict[str, type] = {
+    "adafactor": Adafactor,
+    "lars": Lars,
+    "schedule_free_adamw": ScheduleFreeAdamW,
 }
 _SETTINGS: dict[str, Callable[[Plan, Any], dict[str, Any]]] = {
     "sgd": _sgd,

@@ -269,7 +269,7 @@ class OwnLoop:
         phases.change(self._feed, self._data.train)
         self._program.place(None)
         with kept_metrics(model):
-            self._program = open_for(self._built, self._plan, self._feed, self._data)
+            self._program = open_for(self._built, self._plan, self._feed)
         self._watch.use(self._program)
         begun_at = phases.num_frozen(self._feed) if phases.is_second else 0
         self._scaling = LossScaleWatch(self._plan, model.optimizer, begun_at)
@@ -348,7 +348,7 @@ class OwnLoop:
         self._feed = Feed(self._data.train, self._plan, at_a_time)
         self._stand_at(self._update_at(kept.position))
         restore_state(self._built.model, kept)
-        self._program = open_for(self._built, self._plan, self._feed, self._data)
+        self._program = open_for(self._built, self._plan, self._feed)
         self._watch.use(self._program)
         self._recorder.clock.compile_anew()
         self.take_back(kept)

@@ -23,8 +23,9 @@ from slipstream.plan.sizes import bytes_of
 # How much of a data set is decoded before it is measured: examples, and calls into the backend.
 PROBED_EXAMPLES = 1024
 PROBED_CALLS = 4
-# What decoders, allocators and the names of files take beside the examples themselves.
-SLACK_BYTES = 64 * 2**20
+# What decoders, allocators and the names of files take beside the examples themselves: freed memory
+# that each thread keeps for later is most of it, 90 MiB with two threads and images of 96 x 96.
+SLACK_BYTES = 96 * 2**20
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,17 @@ def _room(plan: Plan, data: Data, total: int, ahead: int) -> int:
     budget = bytes_of(settings.memory_budget)
     if budget < buffers:
         raise PlanError(
-            f"data.memory_budget of at least {-(-buffers // 2**20)}MiB, for the examples that are "
-            "made ready ahead",
+            f"data.memory_budget of at least {_mib(buffers)}, {_mib(SLACK_BYTES)} of it for "
+            f"decoders and allocators and {_mib(buffers - SLACK_BYTES)} for examples under way",
             f"data.memory_budget = {settings.memory_budget!r}",
-            "Raise it, or lower data.prefetch, runtime.steps_per_execution or batch.size.",
+            "Raise it, or set data.cache = 'disk' and leave the budget out: then no decoded "
+            "examples stay in memory.",
         )
     return min(total, budget - buffers)
+
+
+def _mib(num_bytes: int) -> str:
+    return f"{-(-num_bytes // 2**20)}MiB"
 
 
 def _buffers(plan: Plan, data: Data, ahead: int) -> int:

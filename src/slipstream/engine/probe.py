@@ -158,4 +158,4 @@ def _open(task: Task, plan: Plan, data: Data, feed: Feed) -> tuple[Built, Progra
     if built.phases is not None and plan.transfer.frozen != 1.0:
         # What lasts longer is measured: all of the model learns.
         built.phases.change(feed, data.train)
-    return built, open_for(built, plan, feed, data)
+    return built, open_for(built, plan, feed)

@@ -81,10 +81,7 @@ def penalise(model: Any, plan: Plan) -> tuple[Penalty, dict[str, str]]:
 
 def _drop_channels(model: Any, rate: float) -> tuple[Any, list[Any]]:
     key = "regularization.spatial_dropout"
-    if graph_of(model) is None:
-        raise _no_graph(model, key)
-    if not can_be_rewired(model):
-        raise _own_class(model, key)
+    _refuse_without_graph(model, key)
     model, layers = drop_channels(model, rate)
     if not layers:
         raise PlanError(
@@ -97,10 +94,7 @@ def _drop_channels(model: Any, rate: float) -> tuple[Any, list[Any]]:
 
 def _drop_branches(model: Any, rate: float) -> tuple[Any, list[float]]:
     key = "regularization.stochastic_depth"
-    if graph_of(model) is None:
-        raise _no_graph(model, key)
-    if not can_be_rewired(model):
-        raise _own_class(model, key)
+    _refuse_without_graph(model, key)
     model, rates = drop_branches(model, rate)
     if not rates:
         raise PlanError(
@@ -123,17 +117,16 @@ def _drop_weights(model: Any, rate: float) -> int:
     return num_kernels
 
 
-def _no_graph(model: Any, key: str) -> PlanError:
-    return PlanError(
-        f"a model of connected layers, whose graph can be read, for {key}",
-        f"{type(model).__name__}, a class with a call of its own",
-        f"Set {key} = 0, or build the model with keras.Model(inputs, outputs).",
-    )
-
-
-def _own_class(model: Any, key: str) -> PlanError:
-    return PlanError(
-        f"a model whose class takes inputs and outputs alone, for {key}",
-        f"{type(model).__name__}, which cannot be made anew around its layers",
-        f"Set {key} = 0, or let the class take (inputs, outputs, name).",
-    )
+def _refuse_without_graph(model: Any, key: str) -> None:
+    if graph_of(model) is None:
+        raise PlanError(
+            f"a model of connected layers, whose graph can be read, for {key}",
+            f"{type(model).__name__}, a class with a call of its own",
+            f"Set {key} = 0, or build the model with keras.Model(inputs, outputs).",
+        )
+    if not can_be_rewired(model):
+        raise PlanError(
+            f"a model whose class takes inputs and outputs alone, for {key}",
+            f"{type(model).__name__}, which cannot be made anew around its layers",
+            f"Set {key} = 0, or let the class take (inputs, outputs, name).",
+        )

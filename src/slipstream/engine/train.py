@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends import open_program
+from slipstream.backends import open_program, run_eagerly
 from slipstream.data.splits import Data, to_data
 from slipstream.engine.applied import state_applied
 from slipstream.engine.build import Built, build
@@ -26,6 +26,7 @@ from slipstream.engine.keeping import Keeper, Keeping, kept_in
 from slipstream.engine.keras_loop import KerasLoop, rates_for_keras
 from slipstream.engine.landscape import landscape
 from slipstream.engine.limits import Limits
+from slipstream.engine.memory import HandBack
 from slipstream.engine.open_program import open_for
 from slipstream.engine.own_loop import OwnLoop
 from slipstream.engine.pipeline import Pipeline, prepared, refuse_idle
@@ -103,7 +104,9 @@ def _run(
     job: Job, observers: Sequence[Observer], limits: Limits | None, evaluate_test: bool
 ) -> Record:
     folder = job.folder
-    recorder = Recorder(job.task, job.plan, folder, observers, goes_on=bool(job.found))
+    thrift = [HandBack()] if job.plan.data.memory_budget != "auto" else []
+    watching: Sequence[Observer] = [*observers, *thrift]
+    recorder = Recorder(job.task, job.plan, folder, watching, goes_on=bool(job.found))
     run = Run()
     try:
         outcome = _outcome(job, recorder, run, limits or Limits(), evaluate_test)
@@ -144,7 +147,8 @@ def _outcome(job: Job, recorder: Recorder, run: Run, limits: Limits, evaluate_te
     try:
         pipeline = prepared(job.data, job.plan)
         try:
-            outcome = _train(job, pipeline, recorder, run, limits)
+            with run_eagerly(job.plan.runtime.eager):
+                outcome = _train(job, pipeline, recorder, run, limits)
         finally:
             # The run is looked at for a while yet, and needs no examples any more.
             pipeline.release()
@@ -194,7 +198,7 @@ def _train(job: Job, pipeline: Pipeline, recorder: Recorder, run: Run, limits: L
     run.built = built
     own = plan.runtime.loop == "slipstream"
     if own:
-        program = open_for(built, plan, feed, data)
+        program = open_for(built, plan, feed)
         loop: OwnLoop | KerasLoop = OwnLoop(built, program, feed, rates, data, plan, recorder)
     else:
         loop = KerasLoop(built, rates, data, plan, recorder)

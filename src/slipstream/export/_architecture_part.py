@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from slipstream.errors import PlanError
 from slipstream.export._copied import copied_module, only_used
+from slipstream.export._phases_part import base_lines
 from slipstream.plan import Plan
 from slipstream.plan.architecture import Architecture
 
@@ -11,7 +11,7 @@ from slipstream.plan.architecture import Architecture
 # key needs.
 MODULES = (
     *("graph", "blocks", "residual", "branches", "depth", "separable", "widths", "normalize"),
-    *("initialization", "base"),
+    *("initialization", "base", "freeze"),
 )
 NEEDED = {
     "base": ("graph", "base"),
@@ -36,11 +36,12 @@ def rewrite_definitions(plan: Plan) -> list[str]:
     """Return the definitions that rewriting the model needs."""
     keys = _changed(plan.architecture)
     needed = {module for key in keys for module in NEEDED[key]}
+    needed |= {"graph", "freeze"} if plan.transfer.is_on else set()
     if not needed:
         return []
     copied = [copied_module(f"slipstream.rewrite.{name}") for name in MODULES if name in needed]
     text = "\n\n\n".join([ERROR.strip("\n"), *copied])
-    return [only_used(text, "\n".join(rewrite_lines(plan)))]
+    return [only_used(text, "\n".join([*rewrite_lines(plan), *base_lines(plan)]))]
 
 
 def rewrite_lines(plan: Plan) -> list[str]:
@@ -84,20 +85,8 @@ def freeze_lines(plan: Plan) -> list[str]:
 
 def rewrites_model(plan: Plan) -> bool:
     """Whether anything is done to the model that the task builds."""
-    return bool(_changed(plan.architecture)) or plan.architecture.freeze_batch_norm
-
-
-def refuse_phases(plan: Plan) -> None:
-    """Raise PlanError for a training of two phases: a plain script has one.
-
-    Keras' fit would have to be called twice, with callbacks that do not know of each other.
-    """
-    if plan.transfer.is_on:
-        raise PlanError(
-            "transfer.frozen = 0 for a plain Keras script, which trains in one phase",
-            f"transfer.frozen = {plan.transfer.frozen!r}",
-            "Set transfer.frozen = 0, or train with 'slipstream fit'.",
-        )
+    changed = bool(_changed(plan.architecture)) or plan.architecture.freeze_batch_norm
+    return changed or plan.transfer.is_on
 
 
 def _changed(section: Architecture) -> list[str]:

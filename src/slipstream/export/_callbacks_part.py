@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slipstream.export._copied import copied
 from slipstream.export._penalty_part import penalises, penalty_call, penalty_definitions
+from slipstream.export._phases_part import fits_in_parts
 from slipstream.export._plateau_part import lowers_on_plateau, plateau_definitions
 from slipstream.plan import Plan
 from slipstream.task import Task
@@ -96,7 +97,7 @@ def callback_definitions(task: Task, plan: Plan) -> list[str]:
             names = ("normalizations", "batches_for_norms", "renew_norms")
             parts += [copied("slipstream.ops.norm_statistics", name) for name in names]
         parts.append(_averaged(plan))
-    if plan.duration.evaluations_per_epoch > 1:
+    if fits_in_parts(plan):
         if follows_monitor(task, plan):
             parts.append(_keep_best(task, plan))
         return parts
@@ -208,7 +209,7 @@ def needs_own_averaging(plan: Plan) -> bool:
     duration = plan.duration
     # SwapEMAWeights leaves other weights than the averaged ones behind when fit ends early.
     ends_early = duration.patience > 0 or duration.stop_at_target
-    return duration.evaluations_per_epoch > 1 or (ends_early and not duration.restore_best)
+    return fits_in_parts(plan) or (ends_early and not duration.restore_best)
 
 
 def averaged_call(plan: Plan) -> str:

@@ -18,6 +18,7 @@ NEEDS = {
     r"\bNDArray\b": "from numpy.typing import NDArray",
     r"\bSimpleNamespace\(": "from types import SimpleNamespace",
     r"@dataclass\b": "from dataclasses import dataclass",
+    r"(?<![\w.])field\(": "from dataclasses import field",
     r"(?<![\w.])inspect\.": "import inspect",
     r"(?<![\w.])pairwise\(": "from itertools import pairwise",
     r"\bCounter\(": "from collections import Counter",
@@ -155,7 +156,7 @@ def _text_of(module: str) -> str:
 
 def _start(definition: ast.ClassDef | ast.FunctionDef) -> int:
     """Return the line on which a definition starts, decorators of this package left out."""
-    kept = [d for d in definition.decorator_list if ast.unparse(d) in ("cache", _DATACLASS)]
+    kept = [d for d in definition.decorator_list if ast.unparse(d) in _KEPT]
     return min(d.lineno for d in [*kept, definition])
 
 
@@ -167,4 +168,4 @@ def _docstrings(definition: ast.AST) -> Iterator[ast.Expr]:
                 yield first
 
 
-_DATACLASS = "dataclass(frozen=True)"
+_KEPT = ("cache", "dataclass", "dataclass(frozen=True)")

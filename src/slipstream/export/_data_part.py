@@ -34,12 +34,13 @@ def set_apart(split):
 class Loading:
     """How a script loads its data: lines that bind train, validation and perhaps test.
 
-    `weighted` are the splits that come with sample weights.
+    `weighted` are the splits that come with sample weights, `num_train` the training examples.
     """
 
     lines: tuple[str, ...]
     weighted: frozenset[str]
     has_test: bool
+    num_train: int = 0
 
     @property
     def definitions(self) -> list[str]:
@@ -67,7 +68,7 @@ def loading(loaded: Any) -> Loading:
         names = ", ".join(present)
         lines.append(f"{names} = keras.tree.map_structure(np.asarray, ({names}))")
     weighted = frozenset(n for n, split in present.items() if split.sample_weight is not None)
-    return Loading(tuple(lines), weighted, data.test is not None)
+    return Loading(tuple(lines), weighted, data.test is not None, data.train.num_examples)
 
 
 def _refuse_pipelines(loaded: Any) -> None:

@@ -20,9 +20,11 @@ from slipstream.export._callbacks_part import (
     stops_at_target,
 )
 from slipstream.export._data_part import Loading
+from slipstream.export._learned_part import first_look_lines
 from slipstream.export._loss_part import TASK_LOSS, watches_task_loss
-from slipstream.export._model_part import build_call
+from slipstream.export._model_part import build_calls
 from slipstream.export._penalty_part import KERNELS, penalises, penalty_call
+from slipstream.export._phases_part import fits_in_parts, phase_constants, thaw_lines
 from slipstream.export._plateau_part import lowers_on_plateau
 from slipstream.plan import Plan
 from slipstream.plan.augmentation import augments, mixes_labels
@@ -55,7 +57,7 @@ class Batches(keras.utils.PyDataset):
 VALIDATION_BATCH_SIZE = 1024
 
 
-def loop_constants(task: Task, plan: Plan) -> list[str]:
+def loop_constants(task: Task, plan: Plan, load: Loading) -> list[str]:
     """Return the constants of a script, one a line."""
     lines = [f"SEED = {plan.seeds.seed}", f"EPOCHS = {plan.duration.epochs}"]
     effective = plan.batch.size * plan.batch.accumulation
@@ -66,7 +68,8 @@ def loop_constants(task: Task, plan: Plan) -> list[str]:
             "# more memory. Only layers that look at a whole batch (BatchNormalization) differ.",
         ]
     lines.append(f"BATCH_SIZE = {effective}")
-    if plan.duration.evaluations_per_epoch > 1:
+    lines += phase_constants(plan, load)
+    if fits_in_parts(plan):
         lines.append(f"EVALUATIONS_PER_EPOCH = {plan.duration.evaluations_per_epoch}")
     if reads_monitor(task, plan):
         if watches_task_loss(task, plan):
@@ -91,13 +94,13 @@ def main_function(task: Task, plan: Plan, load: Loading) -> str:
     """Return the script's function `main`."""
     lines = ['"""Load the data, train, save and evaluate."""', *load.lines]
     own = plan.runtime.loop == "slipstream"
-    build = build_call(plan)
+    build = build_calls(plan)
     if own:
         lines.append("batches = Batches(train)")
-        build = build.replace("updates *", "batches.num_updates *")
-    elif "updates" in build:
+        build = [call.replace("updates *", "batches.num_updates *") for call in build]
+    elif any("updates" in call for call in build):
         lines.append("updates = -(-len(keras.tree.flatten(train)[0]) // BATCH_SIZE)")
-    lines.append(f"model = {build}")
+    lines += [*build, *first_look_lines(plan)]
     if has_one_hot_labels(task, plan):
         names = ["validation", "test"] if load.has_test else ["validation"]
         one_hot = "one_hot_labels({}, num_classes)"
@@ -106,7 +109,7 @@ def main_function(task: Task, plan: Plan, load: Loading) -> str:
             "batches.split = " + one_hot.format("train"),
             *(f"{name} = " + one_hot.format(name) for name in names),
         ]
-    several = plan.duration.evaluations_per_epoch > 1
+    several = fits_in_parts(plan)
     lines += _fit_several(task, plan) if several else _fit_once(task, plan, load)
     split = "test" if load.has_test else "validation"
     weights = f", sample_weight={split}[2]" if split in load.weighted else ""
@@ -146,14 +149,22 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
     callbacks = []
     if penalises(plan):
         callbacks.append(penalty_call(plan))
-    if needs_own_averaging(plan):
-        callbacks.append(averaged_call(plan))
+    averages = needs_own_averaging(plan)
+    if averages:
+        callbacks.append("averaged")
     callbacks.append('keras.callbacks.CSVLogger("history.csv", append=True)')
     if lowers_on_plateau(plan):
         callbacks.append("LowerOnPlateau()")
     if follows:
         callbacks.append("keep_best")
     lines = ["keep_best = KeepBest()"] if follows else []
+    lines += [f"averaged = {averaged_call(plan)}"] if averages else []
+    thawing = thaw_lines(plan)
+    if thawing:
+        thawing += [f"        {line}" for line in first_look_lines(plan)]
+    if averages and thawing:
+        # What is trained on are the weights of the last update, not their averages.
+        thawing.insert(1, "        averaged.on_epoch_begin(part)")
     lines += [
         "parts = min(EVALUATIONS_PER_EPOCH, batches.num_updates)",
         "ends = [round(batches.num_updates * (part + 1) / parts) for part in range(parts)]",
@@ -163,6 +174,7 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
         'Path("history.csv").unlink(missing_ok=True)',
         "# Keras validates at the end of what it calls an epoch: here, of a part of one.",
         "for part in range(EPOCHS * parts):",
+        *thawing,
         "    if part % parts == 0:",
         "        batches.start_epoch(part // parts)",
         "    batches.first, batches.last = ([0, *ends])[part % parts], ends[part % parts]",
@@ -189,7 +201,7 @@ def _fit_several(task: Task, plan: Plan) -> list[str]:
 
 def _batches(plan: Plan, has_weights: bool) -> str:
     keep = plan.batch.remainder == "keep"
-    several = plan.duration.evaluations_per_epoch > 1
+    several = fits_in_parts(plan)
     draw = kinds = changed = ""
     take = "keras.tree.map_structure(lambda array: array[chosen], {})"
     batch = [

@@ -9,10 +9,9 @@ from typing import Any
 from slipstream.errors import PlanError
 from slipstream.export._augment_part import has_one_hot_labels, loss_of_rows
 from slipstream.export._copied import copied
-from slipstream.export._objects import OWN_PREFIX, is_plain, literal, to_source
+from slipstream.export._objects import OWN_PREFIX, is_plain, literal, of_logits, to_source
 from slipstream.plan import Plan
 from slipstream.plan.losses import (
-    LEARNED,
     SMOOTHED,
     JudgedOutput,
     LossChoice,
@@ -106,7 +105,8 @@ def plain_loss(loss: Any) -> Any:
 def metrics_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
     """Return the metrics as source; nothing where there are none."""
     plain = is_plain(task.metrics)
-    text = to_source(task.metrics, "metrics") if plain and task.metrics else ""
+    metrics = of_logits(task.metrics, plain_loss(task.loss))
+    text = to_source(metrics, "metrics") if plain and task.metrics else ""
     if not plain:
         text = expressions["metrics"]
     if not watches_task_loss(task, plan):
@@ -131,12 +131,6 @@ def metrics_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> st
 
 def loss_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> str:
     """Return the loss to train with as source."""
-    if plan.loss.weights == LEARNED:
-        raise PlanError(
-            "loss.weights with numbers for a script",
-            "'learned'",
-            "Plain Keras has no weights that are learned: write out those that were found good.",
-        )
     smoothing = plan.regularization.label_smoothing
     if has_one_hot_labels(task, plan):
         return to_source(loss_of_rows(task.loss, smoothing), "loss")

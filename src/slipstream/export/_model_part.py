@@ -12,6 +12,12 @@ from slipstream.export._architecture_part import (
     rewrites_model,
 )
 from slipstream.export._drop_part import drop_definitions, drop_lines, drops
+from slipstream.export._learned_part import (
+    learned_definitions,
+    learned_loss_lines,
+    learns_weights,
+    variance_lines,
+)
 from slipstream.export._loss_part import (
     loss_definitions,
     loss_source,
@@ -24,12 +30,12 @@ from slipstream.export._optimizer_part import (
     optimizer_lines,
 )
 from slipstream.export._penalty_part import penalises, penalty_source
+from slipstream.export._phases_part import base_lines
 from slipstream.export._precision_part import format_lines, policy_lines, scaling_lines
+from slipstream.export._rates_part import has_schedule, rate_source
+from slipstream.export._sharp_part import sharp_definitions, sharp_lines
 from slipstream.plan import Plan
 from slipstream.task import Task
-
-# Names of cross-entropies that Keras smooths itself.
-# What is watched in place of val_loss where the training's loss has smoothed labels.
 
 
 def model_definitions(task: Task, plan: Plan) -> list[str]:
@@ -39,14 +45,15 @@ def model_definitions(task: Task, plan: Plan) -> list[str]:
         *drop_definitions(plan),
         *optimizer_definitions(plan),
         *loss_definitions(task, plan),
+        *learned_definitions(plan),
+        *sharp_definitions(plan),
     ]
 
 
 def build_function(
     task: Task, plan: Plan, expressions: Mapping[str, str], *, loads_model: bool
 ) -> str:
-    """Return the script's function `build`."""
-    varies = plan.schedule.name != "constant" or bool(plan.schedule.warmup)
+    """Return the script's function `build`; with two phases `compile_model`, too."""
     lines = ["keras.utils.set_random_seed(SEED)", *format_lines(plan)]
     lines.append(f"model = {_called(expressions['model'])}")
     if _looks_into_model(plan):
@@ -67,27 +74,48 @@ def build_function(
             "    if variable.name in KERNELS and variable.regularizer is None:",
             f"        variable.regularizer = {penalty_source(plan)}",
         ]
-    lines += optimizer_lines(plan, "rates(total_updates)" if varies else repr(plan.schedule.peak))
-    lines += scaling_lines(plan, loads_model=loads_model)
-    lines += _compile(task, plan, expressions)
-    lines.append("return model")
-    counts = varies or plan.optimizer.swa > 0
-    arguments = "total_updates: int, x" if counts else "x"
+    lines += base_lines(plan)
+    lines += variance_lines(task, plan, expressions)
+    compiling = optimizer_lines(plan, rate_source(plan))
+    compiling += scaling_lines(plan, loads_model=loads_model)
+    compiling += _compile(task, plan, expressions)
+    if plan.transfer.is_on:
+        return _two_functions([*lines, "return model, base"], compiling)
+    lines += [*compiling, "return model"]
+    arguments = "total_updates: int, x" if _counts_updates(plan) else "x"
     if not _looks_into_model(plan):
         arguments = arguments.removesuffix("x").removesuffix(", ")
     head = f'def build({arguments}) -> keras.Model:\n    """Return the model, compiled."""\n'
     return head + indent("\n".join(lines), "    ")
 
 
-def build_call(plan: Plan) -> str:
-    """Return how the script calls its `build`."""
-    arguments = []
-    varies = plan.schedule.name != "constant" or bool(plan.schedule.warmup)
-    if varies or plan.optimizer.swa > 0:
-        arguments.append("updates * EPOCHS")
-    if _looks_into_model(plan):
-        arguments.append("train[0]")
-    return f"build({', '.join(arguments)})"
+def _two_functions(building: list[str], compiling: list[str]) -> str:
+    return "\n".join(
+        [
+            "def build(x):",
+            '    """Return the model, and the base in it, which is frozen."""',
+            indent("\n".join(building), "    "),
+            *("", ""),
+            "def compile_model(model: keras.Model, total_updates: int, done: int) -> None:",
+            '    """Compile the model for the updates after the first ones, which are done."""',
+            indent("\n".join(compiling), "    "),
+        ]
+    )
+
+
+def build_calls(plan: Plan) -> list[str]:
+    """Return how the script builds and compiles its model, one a line."""
+    if plan.transfer.is_on:
+        calls = ["model, base = build(train[0])", "compile_model(model, updates * EPOCHS, 0)"]
+    else:
+        arguments = ["updates * EPOCHS"] if _counts_updates(plan) else []
+        arguments += ["train[0]"] if _looks_into_model(plan) else []
+        calls = [f"model = build({', '.join(arguments)})"]
+    return calls
+
+
+def _counts_updates(plan: Plan) -> bool:
+    return has_schedule(plan) or plan.optimizer.swa > 0
 
 
 def _called(expression: str) -> str:
@@ -101,13 +129,16 @@ def _looks_into_model(plan: Plan) -> bool:
         or drops(plan)
         or plan.architecture.batch_norm_momentum != "as_model"
         or rewrites_model(plan)
+        or learns_weights(plan)
         or (penalises(plan) and plan.runtime.loop == "keras")
         or looks_into_model(plan)
     )
 
 
 def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str]:
-    arguments = {"optimizer": "optimizer", "loss": loss_source(task, plan, expressions)}
+    loss = loss_source(task, plan, expressions)
+    first = [f"trained_loss = {loss}"] if learns_weights(plan) else []
+    arguments = {"optimizer": "optimizer", "loss": "trained_loss" if first else loss}
     weights = loss_weights_source(task, plan)
     if weights:
         arguments["loss_weights"] = weights
@@ -120,4 +151,12 @@ def _compile(task: Task, plan: Plan, expressions: Mapping[str, str]) -> list[str
         arguments["jit_compile"] = str(plan.runtime.jit == "on")
     if plan.runtime.steps_per_execution > 1 and plan.runtime.backend != "torch":
         arguments["steps_per_execution"] = str(plan.runtime.steps_per_execution)
-    return ["model.compile(", *(f"    {key}={value}," for key, value in arguments.items()), ")"]
+    if plan.runtime.eager:
+        arguments["run_eagerly"] = "True"
+    compiled = [f"    {key}={value}," for key, value in arguments.items()]
+    return [
+        *first,
+        *sharp_lines(plan),
+        *("model.compile(", *compiled, ")"),
+        *learned_loss_lines(plan),
+    ]

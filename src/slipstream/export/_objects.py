@@ -9,6 +9,8 @@ from typing import Any
 PLACES = {"loss": "keras.losses", "metrics": "keras.metrics"}
 # Classes that Keras lacks: their names as Keras serialises them, and those of their instances.
 OWN_PREFIX = "slipstream>"
+# Marks the name of one that takes logits.
+FROM_LOGITS = " of logits"
 OWN = {
     "loss": {
         "asymmetric_mean_squared_error": "AsymmetricMeanSquaredError()",
@@ -62,7 +64,44 @@ def to_source(value: Any, kind: str, **extra: Any) -> str:
         return "{" + ", ".join(parts) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(to_source(part, kind, **extra) for part in value) + "]"
-    return OWN[kind].get(value, literal(value)) if isinstance(value, str) else literal(value)
+    return _own(value, kind) if isinstance(value, str) else literal(value)
+
+
+def of_logits(metrics: Any, loss: Any) -> Any:
+    """Return metrics where those that can take logits do, if the loss that judges does.
+
+    Example:
+        >>> loss = {"class_name": "BinaryCrossentropy", "config": {"from_logits": True}}
+        >>> to_source(of_logits(["f1_macro", "accuracy"], loss), "metrics")
+        '[F1("macro", name="f1_macro", from_logits=True), "accuracy"]'
+    """
+    if isinstance(metrics, Mapping) and "class_name" not in metrics:
+        by_output = isinstance(loss, Mapping) and "class_name" not in loss
+        parts = loss if by_output else dict.fromkeys(metrics, loss)
+        return {name: of_logits(part, parts.get(name)) for name, part in metrics.items()}
+    if isinstance(metrics, list | tuple):
+        paired = isinstance(loss, list | tuple) and len(loss) == len(metrics)
+        return [of_logits(m, loss[i] if paired else loss) for i, m in enumerate(metrics)]
+    if not isinstance(metrics, str) or not _takes_logits(loss):
+        return metrics
+    if metrics in ("auc", "AUC"):
+        return {"class_name": "AUC", "config": {"name": "auc", "from_logits": True}}
+    return f"{metrics}{FROM_LOGITS}" if metrics in OWN["metrics"] else metrics
+
+
+def _takes_logits(loss: Any) -> bool:
+    if isinstance(loss, Mapping) and "class_name" in loss:
+        return loss.get("config", {}).get("from_logits") is True
+    parts = list(loss.values()) if isinstance(loss, Mapping) else loss
+    return isinstance(parts, list | tuple) and any(map(_takes_logits, parts))
+
+
+def _own(name: str, kind: str) -> str:
+    made = OWN[kind].get(name.removesuffix(FROM_LOGITS))
+    if made is None or not name.endswith(FROM_LOGITS):
+        return made or literal(name)
+    head = made.removesuffix(")")
+    return f"{head}{'' if head.endswith('(') else ', '}from_logits=True)"
 
 
 def literal(value: Any) -> str:

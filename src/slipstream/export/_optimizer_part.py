@@ -23,6 +23,8 @@ def optimizer_definitions(plan: Plan) -> list[str]:
         parts += [copied("slipstream.ops.momentum", name) for name in ("_momentum_at", rule)]
     elif not rule.startswith("keras."):
         parts.append(copied("slipstream.ops.optimizers", rule))
+    if _watches_clipping(plan) or not rule.startswith(("keras.", "Cycled")):
+        parts.append(copied("slipstream.ops.clipping", "dense_gradient"))
     if _watches_clipping(plan):
         parts += _clipping_definitions(plan)
     if _has_extras(plan):
@@ -71,7 +73,8 @@ def optimizer_lines(plan: Plan, learning_rate: str) -> list[str]:
     lines += [f"    {key}={value}," for key, value in arguments.items()]
     lines.append(")")
     if plan.schedule.momentum_low:
-        lines.append("optimizer.momenta = momentum_table(total_updates)")
+        done = "[done:]" if plan.transfer.is_on else ""
+        lines.append(f"optimizer.momenta = momentum_table(total_updates){done}")
     if _has_extras(plan):
         lines += _extras(plan)
     if _watches_clipping(plan):
@@ -102,13 +105,6 @@ def _refuse(plan: Plan) -> None:
             "0, which leaves the average out of what is trained",
             "Set optimizer.beta_1 = 0.9.",
         )
-    if settings.sam > 0:
-        raise PlanError(
-            "optimizer.sam = 0 for a plain Keras script",
-            f"{settings.sam}: Keras' fit takes one gradient an update, and a step of one's own is "
-            "another for each backend",
-            "Set optimizer.sam = 0, or train with 'slipstream fit'.",
-        )
 
 
 def _extras(plan: Plan) -> list[str]:
@@ -125,7 +121,8 @@ def _extras(plan: Plan) -> list[str]:
         epochs = plan.duration.epochs
         num_snapshots = max(1, math.floor(epochs * settings.swa + 1e-9))
         lines.append("updates_per_epoch = total_updates // EPOCHS")
-        arguments["first_snapshot"] = f"{epochs - num_snapshots + 1} * updates_per_epoch"
+        done = " - done" if plan.transfer.is_on else ""
+        arguments["first_snapshot"] = f"{epochs - num_snapshots + 1} * updates_per_epoch{done}"
         arguments["snapshot_every"] = "updates_per_epoch"
     body = "\n".join(f"{key}={value}," for key, value in arguments.items())
     return [*lines, "optimizer.extras = Extras(", *indent(body, "    ").splitlines(), ")"]
@@ -149,8 +146,8 @@ def _rule(plan: Plan) -> str:
         return "CycledSGD" if name == "sgd" else "CycledAdam"
     if name == "lars":
         return "Lars"
-    if name == "schedule_free_adamw" and plan.runtime.loop == "slipstream":
-        return "ScheduleFreeAdamW"
+    if name in ("adafactor", "schedule_free_adamw") and plan.runtime.loop == "slipstream":
+        return _CLASSES[name]
     return f"keras.optimizers.{_CLASSES[name]}"
 
 
@@ -181,8 +178,7 @@ def _adadelta(plan: Plan) -> dict[str, Any]:
 
 
 def _adafactor(plan: Plan) -> dict[str, Any]:
-    del plan
-    return {"relative_step": False}
+    return {} if plan.runtime.loop == "slipstream" else {"relative_step": False}
 
 
 def _lars(plan: Plan) -> dict[str, Any]:
@@ -248,7 +244,6 @@ def _clipping_definitions(plan: Plan) -> list[str]:
     parts = [f"SMALLEST_NORM = {_SMALLEST_NORM!r}"]
     parts += [copied(module, name) for name in ("global_norm", "_unit_factors", "unit_axes")]
     parts += [copied(module, "ClipWatch").replace("parts.Clipping", "Any")]
-    parts += [copied(module, "_dense")]
     if plan.clipping.adaptive:
         names = ("_output_layers", "_last_with_weights")
         parts += [copied("slipstream.engine.clipping", name) for name in names]

@@ -31,8 +31,8 @@ def rates_part(plan: Plan) -> list[str]:
     schedule = plan.schedule
     if not has_schedule(plan):
         return []
-    # What a plateau multiplies has to be a table.
-    if schedule.name == "cosine" and not schedule.plateau_patience:
+    # What a plateau multiplies, or a second phase has the rest of, has to be a table.
+    if schedule.name == "cosine" and not schedule.plateau_patience and not plan.transfer.is_on:
         return [_cosine(schedule)]
     parts = [TABLE, _table_function(schedule)]
     return [*parts, _momenta_function(plan)] if schedule.momentum_low else parts
@@ -41,6 +41,16 @@ def rates_part(plan: Plan) -> list[str]:
 def has_schedule(plan: Plan) -> bool:
     """Whether the learning rate differs from update to update."""
     return plan.schedule.name != "constant" or bool(plan.schedule.warmup)
+
+
+def rate_source(plan: Plan) -> str:
+    """Return the learning rate as the script hands it to its optimizer."""
+    peak, later = plan.schedule.peak, plan.transfer.rate
+    if not plan.transfer.is_on:
+        return "rates(total_updates)" if has_schedule(plan) else repr(peak)
+    if not has_schedule(plan):
+        return f"{peak * later!r} if done else {peak!r}"
+    return f"RateTable(({later!r} if done else 1.0) * rates(total_updates).table[done:])"
 
 
 def _momenta_function(plan: Plan) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.errors import PlanError, SlipstreamError, TaskError
-from slipstream.export._architecture_part import refuse_phases, rewrite_definitions
+from slipstream.export._architecture_part import rewrite_definitions
 from slipstream.export._augment_part import NAMES as AUGMENT_NAMES
+from slipstream.export._class_weights_part import class_weight_definitions, class_weighted
 from slipstream.export._copied import names_in, needs
 from slipstream.export._data_part import Loading, loading
 from slipstream.export._drop_part import DROP_NAMES
 from slipstream.export._folder_source import folder_data, folder_source
+from slipstream.export._learned_part import learned_imports
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
 from slipstream.export._loss_part import changes_in_words
 from slipstream.export._model_part import build_function, model_definitions
@@ -24,6 +26,7 @@ from slipstream.export._objects import literal
 from slipstream.export._penalty_part import PENALTY_NAMES
 from slipstream.export._precision_part import format_imports
 from slipstream.export._rates_part import rates_part
+from slipstream.export._sharp_part import sharp_imports
 from slipstream.export._task_source import TaskSource, task_source
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
@@ -44,11 +47,15 @@ OWN_NAMES = (
     *AUGMENT_NAMES,
     *("rates", "smoothed_cross_entropy", "build", "main"),
     *("model", "optimizer", "outputs", "train", "validation", "test", "batches", "data", "parts"),
-    *("Extras", "extended", "rate_factors", "Lars", "ScheduleFreeAdamW"),
+    *("Extras", "extended", "rate_factors", "Adafactor", "Lars", "ScheduleFreeAdamW"),
+    "dense_gradient",
     *("ClipWatch", "global_norm", "unit_axes", "SMALLEST_NORM", "CycledSGD", "CycledAdam"),
     *("Plateau", "LowerOnPlateau", "momentum_table", "bounds", "spared"),
     *("normalizations", "batches_for_norms", "renew_norms", "updates_per_epoch"),
-    *("callbacks", "updates", "ends", "part", "keep_best"),
+    *("callbacks", "updates", "ends", "part", "keep_best", "averaged", "base", "compile_model"),
+    *("class_weighted", "classes_of", "balanced_weights", "weighted_examples", "FROZEN_EPOCHS"),
+    *("LogVariances", "UncertaintyWeightedLoss", "sharp_step", "SHARPNESS"),
+    *("trained_loss", "first_weights", "start", "locked", "done"),
 )
 
 
@@ -82,18 +89,19 @@ def eject(plan: Plan, task_reference: str) -> str:
     loaded = _load(task)
     load = loading(folder_data(Path(task_reference), loaded) if source.loads_model else loaded)
     _check(task, plan, source, load)
-    refuse_phases(plan)
+    weighted = class_weighted(load, plan)
     expressions = {key: f"@{key}@" for key in source.expressions}
     ours = "\n\n\n".join(
         part.strip("\n")
         for part in (
             *load.definitions,
-            "\n".join(loop_constants(task, plan)),
+            *class_weight_definitions(load, plan),
+            "\n".join(loop_constants(task, plan, load)),
             *rates_part(plan),
             *model_definitions(task, plan),
-            *loop_definitions(task, plan, load),
+            *loop_definitions(task, plan, weighted),
             build_function(task, plan, expressions, loads_model=source.loads_model),
-            main_function(task, plan, load),
+            main_function(task, plan, weighted),
             'if __name__ == "__main__":\n    main()',
         )
     )
@@ -231,7 +239,7 @@ def _imports(plan: Plan, source: TaskSource, ours: str) -> list[str]:
     """Return the imports: Python's own, then the backend's name, then all that may need it."""
     lines = {"import os", "import keras", "import numpy as np", *source.imports}
     lines |= needs(ours)
-    lines |= format_imports(plan)
+    lines |= format_imports(plan) | sharp_imports(plan) | learned_imports(plan)
     if "Path(" in ours:
         lines.add("from pathlib import Path")
     if source.folder is not None:

@@ -10,7 +10,7 @@ import torch
 from keras.optimizers import schedules
 
 from slipstream.backends._cuda import Rates
-from slipstream.lowering._update import NativeUpdate, Numbers
+from slipstream.lowering.updates._native import NativeUpdate, Numbers
 
 # What Keras computes of others it computes with numbers that come from the host.
 NATIVE_REGULARIZERS = (

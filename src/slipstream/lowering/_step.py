@@ -12,8 +12,7 @@ from slipstream.lowering._graph import NotAGraphError
 from slipstream.lowering._loss import NativeLoss
 from slipstream.lowering._lowered import Lowered
 from slipstream.lowering._metric import NativeMetrics, left_to_keras
-from slipstream.lowering._update import lower_update
-from slipstream.lowering._update_kernel import NotNativeError
+from slipstream.lowering.updates import NotNativeError, lower_update
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from slipstream.errors import BackendError, tells_of_memory
 from slipstream.measure import messages
+from slipstream.measure.confine import MEMORY_VARIABLE
 from slipstream.measure.messages import (
     Checked,
     Happening,
@@ -48,6 +49,10 @@ ANSWER_SECONDS = 120.0
 SILENCE_SECONDS = 600.0
 LANDSCAPE_SECONDS = 3600.0
 QUIT_SECONDS = 2.0
+# Of a log: a process that ends on a signal adds where each of its threads was.
+MOST_LINES = 1000
+# How native code ends that gets no memory and cannot say so: it gives up, or writes to nowhere.
+SIGNALS_OF_NO_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 
 FailureKind = Literal["crash", "hang", "out_of_memory", "error"]
 OnHappening = Callable[[Happening], bool | None]
@@ -325,12 +330,16 @@ class Worker:
     def _failed_by_ending(self) -> Failed:
         code = self._process.wait(QUIT_SECONDS)
         self.end()
-        log = self._process.log_tail()
-        kind: FailureKind = (
-            "out_of_memory" if code == -signal.SIGKILL or tells_of_memory(log) else "crash"
-        )
-        last = _last_words(log)
-        return Failed(kind, f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}", log)
+        said = _before_the_dump(self._process.log_tail(MOST_LINES))
+        is_memory = code == -signal.SIGKILL or tells_of_memory(said) or self._hit_its_limit(code)
+        kind: FailureKind = "out_of_memory" if is_memory else "crash"
+        last = said.rpartition("\n")[2].strip()[:300]
+        message = f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}"
+        return Failed(kind, message, self._process.log_tail())
+
+    def _hit_its_limit(self, code: int | None) -> bool:
+        """Whether it may take only so much memory, and ended as libraries do that get no more."""
+        return MEMORY_VARIABLE in self._launch.variables and code in SIGNALS_OF_NO_MEMORY
 
     def _failed_with(self, problem: Problem) -> Failed:
         input_error = problem.input_error()
@@ -383,10 +392,9 @@ def _is_importable(module: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _last_words(log: str) -> str:
+def _before_the_dump(log: str) -> str:
     # What Python adds when a signal ends it says no more than the signal's name does.
-    log = log.partition("Fatal Python error:")[0].rstrip()
-    return log.rpartition("\n")[2].strip()[:300]
+    return log.partition("Fatal Python error:")[0].rstrip()
 
 
 def _end_in_words(code: int | None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, final
 
-TAIL_BYTES = 16_384
+TAIL_BYTES = 65_536
 
 
 @final

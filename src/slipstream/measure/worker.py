@@ -15,12 +15,12 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, final
+from typing import IO, Any, Protocol, final
 
 from slipstream.environment import peak_memory_bytes
 from slipstream.errors import BackendError, InputError
 from slipstream.measure import manager, messages
-from slipstream.measure.confine import confine
+from slipstream.measure.confine import MEMORY_VARIABLE, confine
 from slipstream.measure.messages import Happening, Message, Reply
 
 PROGRESS_INTERVAL_SECONDS = 0.2
@@ -138,7 +138,7 @@ class Session:
         self._task = tasks.resolve(request.reference)
         self._data = to_data(self._task.data())
         self._load_seconds = time.perf_counter() - start
-        confine()
+        _confine()
         return messages.Opened(
             backend=backend,
             import_seconds=self._import_seconds,
@@ -240,11 +240,22 @@ class Session:
         return messages.LookedAround(landscape=landscape)
 
 
+class Ear(Protocol):
+    """What a training is told to; it may ask to stop."""
+
+    stop_asked: threading.Event
+    # Whether a training that is asked to stop is ended from elsewhere, with its state saved.
+    is_interruptible: bool
+
+    def say(self, number: int, body: Any) -> None:
+        """Take one happening."""
+
+
 @final
 class Teller:
     """Observer that tells the manager what happens, progress a few times a second at most."""
 
-    def __init__(self, channel: Channel, number: int) -> None:
+    def __init__(self, channel: Ear, number: int) -> None:
         self._channel = channel
         self._number = number
         self._told_at = -1.0
@@ -321,6 +332,17 @@ def _import_everything() -> str:
     from slipstream import engine  # noqa: F401
 
     return str(keras.backend.backend())
+
+
+def _confine() -> None:
+    """Keep to the memory that the environment names, if it names any."""
+    if not os.environ.get(MEMORY_VARIABLE):
+        return
+    from slipstream.engine.speeds import machine_speeds
+
+    # The backend's threads and its compiler belong to what is loaded, not to a training.
+    machine_speeds()
+    confine()
 
 
 def _end_at_once(code: int = 0) -> None:

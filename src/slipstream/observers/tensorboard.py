@@ -29,6 +29,9 @@ from slipstream.record import Record
 FLUSH_SECONDS = 2
 # Bars of a histogram; all are equally wide, which NumPy counts fastest.
 NUM_BARS = 64
+# Of more numbers than these an even sample is drawn: its bars are within a hundredth of all, and
+# counting millions after each epoch would cost more than looking at them.
+MOST_COUNTED = 2**16
 
 
 @final
@@ -142,7 +145,7 @@ def _tag(name: str) -> str:
 
 def _histogram(values: NDArray[Any]) -> dict[str, Any]:
     """Return what TensorBoard draws of some numbers; nothing where none of them is finite."""
-    numbers = values.astype(np.float32, copy=False).ravel()
+    numbers = _sampled(values).astype(np.float32, copy=False)
     if not np.isfinite(numbers.sum()):
         numbers = numbers[np.isfinite(numbers)]
     if numbers.size == 0:
@@ -161,6 +164,20 @@ def _histogram(values: NDArray[Any]) -> dict[str, Any]:
         "bucket_limits": edges[1:].tolist(),
         "bucket_counts": counts.tolist(),
     }
+
+
+def _sampled(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an even sample of many numbers, in one piece.
+
+    Example:
+        >>> _sampled(np.arange(3 * MOST_COUNTED).reshape(-1, 3))[:4].tolist()
+        [0, 4, 8, 12]
+    """
+    step = max(1, -(-values.size // MOST_COUNTED))
+    # Each unit in its turn: a step with a divisor in common would see some of them alone.
+    while values.ndim > 1 and math.gcd(step, values.shape[-1]) > 1:
+        step += 1
+    return np.ascontiguousarray(values.reshape(-1)[::step])
 
 
 def _hyperparameters(plan: Plan | None, record: Record) -> tuple[Any, ...]:

@@ -116,7 +116,7 @@ class ClipWatch:
 
     def __call__(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         """Return the gradients as the optimizer is to have them, and take note of them."""
-        gradients = [_dense(g, v) for g, v in zip(gradients, variables, strict=True)]
+        gradients = [dense_gradient(g, v) for g, v in zip(gradients, variables, strict=True)]
         norm = global_norm(gradients)
         clipping = self._clipping
         if clipping.adaptive:
@@ -177,7 +177,7 @@ class ClipWatch:
         self.totals.assign_add(ops.stack([ops.ones(()), ops.cast(exceeds, "float32"), norm]))
 
 
-def _dense(gradient: Any, variable: Any) -> Any:
+def dense_gradient(gradient: Any, variable: Any) -> Any:
     """Return a gradient as one tensor: TensorFlow's of an embedding names only the rows it has."""
     if not hasattr(gradient, "dense_shape"):
         return gradient

@@ -10,6 +10,7 @@ import numpy as np
 from slipstream.errors import InputError
 from slipstream.ops.schedules import Array, learning_rates
 from slipstream.plan import Plan, Value
+from slipstream.plan.parts import Schedule
 from slipstream.plan.rates import written_out
 
 if TYPE_CHECKING:
@@ -117,8 +118,28 @@ def schedule(
         plan = Plan()
         if settings["name"] == "one_cycle":
             settings = {"warmup": 0.3, **settings}
+    if updates_per_epoch is not None and not updates_per_epoch > 0:
+        raise InputError(
+            "updates of an epoch above 0",
+            f"{updates_per_epoch:g}",
+            "It is the training examples by those of an update (batch.size * batch.accumulation).",
+        )
     changed = plan.edit({f"schedule.{key}": value for key, value in settings.items()})
     section = written_out(changed).schedule
     rates = learning_rates(section, updates, updates_per_epoch)
+    return Curve(_title(section), rates, updates_per_epoch)
+
+
+def _title(section: Schedule) -> str:
+    """Return what a schedule is, also what only a run can show of it.
+
+    Example:
+        >>> schedule("cosine", 9, plateau_patience=3).title
+        'cosine, and times 0.5 from each plateau on'
+    """
     title = section.name.replace("_", " ")
-    return Curve(f"{title} after a warm-up" if section.warmup else title, rates, updates_per_epoch)
+    if section.warmup:
+        title += " after a warm-up"
+    if section.plateau_patience:
+        title += f", and times {section.plateau_factor:g} from each plateau on"
+    return title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple, final
 
 import keras
@@ -190,14 +191,14 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         }
 
 
-# What a task may name these metrics.
-METRICS: dict[str, Callable[[], Any]] = {
+# What a task may name these metrics; they take from_logits as the task's loss does.
+METRICS: dict[str, Callable[..., Any]] = {
     "f1": F1,
-    "f1_macro": lambda: F1("macro", name="f1_macro"),
-    "f1_micro": lambda: F1("micro", name="f1_micro"),
+    "f1_macro": partial(F1, "macro", name="f1_macro"),
+    "f1_micro": partial(F1, "micro", name="f1_micro"),
     "confusion_matrix": ConfusionMatrix,
     "expected_calibration_error": ExpectedCalibrationError,
-    "ece": lambda: ExpectedCalibrationError(name="ece"),
+    "ece": partial(ExpectedCalibrationError, name="ece"),
 }
 
 

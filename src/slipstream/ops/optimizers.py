@@ -7,6 +7,8 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from slipstream.ops.clipping import dense_gradient
+
 
 @final
 @keras.saving.register_keras_serializable("slipstream")
@@ -58,12 +60,8 @@ class Lars(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable."""
-        if hasattr(gradient, "dense_shape"):
-            # TensorFlow's of an embedding names only the rows that it has.
-            rows = ops.expand_dims(gradient.indices, -1)
-            gradient = ops.scatter(rows, gradient.values, variable.shape)
         momentum = self._momentums[self._get_variable_index(variable)]
-        gradient = ops.cast(gradient, variable.dtype)
+        gradient = ops.cast(dense_gradient(gradient, variable), variable.dtype)
         decay = self.weight_decay if self.weight_decay and self._use_weight_decay(variable) else 0.0
         step = ops.cast(learning_rate, variable.dtype)
         if len(variable.shape) > 1:
@@ -81,6 +79,80 @@ class Lars(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds this optimizer."""
         return {**super().get_config(), "momentum": self.momentum, "trust": self.trust}
+
+
+@final
+@keras.saving.register_keras_serializable("slipstream")
+class Adafactor(keras.optimizers.Optimizer):
+    """Adafactor as published, its means divided by one after the other.
+
+    r = mean of each row of g^2 + 1e-30, c = of each column, averaged with 1 - t^-0.8;
+    u = g * sqrt(mean(r) / r) / sqrt(c);  u = u / max(1, rms(u));
+    w = w - max(0.001, rms(w)) * min(rate, 1 / sqrt(t)) * u
+
+    Arrays of more dimensions are matrices in their last two; vectors have a mean for each weight.
+    Keras 3.15.1's class multiplies r by c first: a row and a column that never had a gradient
+    give less than float32 holds, and 0 / 0. It keeps that product in the matrix's full size, too.
+
+    Args:
+        learning_rate: Float, or a Keras schedule: a share of the weights' own size.
+        others: What every Keras optimizer takes.
+
+    Example:
+        >>> weight = keras.Variable([[2.0, 2.0], [2.0, 2.0]])
+        >>> adafactor = Adafactor(0.1)
+        >>> adafactor.apply([ops.convert_to_tensor([[0.0, 0.0], [0.0, 3.0]])], [weight])
+        >>> [[round(w, 4) for w in row] for row in ops.convert_to_numpy(weight).tolist()]
+        [[2.0, 2.0], [2.0, 1.8]]
+
+    Source: Shazeer and Stern, 2018, arXiv:1804.04235, algorithms 4 to 6.
+    """
+
+    def __init__(self, learning_rate: Any = 0.01, **others: Any) -> None:
+        super().__init__(learning_rate, **others)
+
+    def build(self, variables: list[Any]) -> None:
+        """Make a mean for each row and column of a matrix, and for each weight of a vector."""
+        if self.built:
+            return
+        super().build(variables)
+        self._means = [self._means_of(variable) for variable in variables]
+
+    def _means_of(self, variable: Any) -> list[Any]:
+        shape = tuple(variable.shape)
+        shapes = [(*shape[:-1], 1), (*shape[:-2], 1, shape[-1])] if len(shape) > 1 else [shape]
+        names = ["rows", "columns"] if len(shape) > 1 else ["squares"]
+        return [
+            self.add_variable(each, dtype=variable.dtype, name=f"{variable.name}_{name}")
+            for each, name in zip(shapes, names, strict=True)
+        ]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Move one variable."""
+        dtype = variable.dtype
+        gradient = ops.cast(dense_gradient(gradient, variable), dtype)
+        count = ops.cast(self.iterations + 1, dtype)
+        means, new = self._means[self._get_variable_index(variable)], ops.power(count, -0.8)
+        squares = ops.square(gradient) + 1e-30
+        if len(means) == 1:
+            step = gradient / ops.sqrt(self._moved(means[0], squares, new))
+        else:
+            rows = self._moved(means[0], ops.mean(squares, axis=-1, keepdims=True), new)
+            columns = self._moved(means[1], ops.mean(squares, axis=-2, keepdims=True), new)
+            whole = ops.mean(rows, axis=-2, keepdims=True)
+            # Roots first: a product of two small means is less than a float32 holds.
+            step = gradient * (ops.sqrt(whole) / ops.sqrt(rows)) / ops.sqrt(columns)
+        size = ops.sqrt(ops.mean(ops.square(variable)))
+        length = ops.sqrt(ops.mean(ops.square(step)))
+        rate = ops.minimum(ops.cast(learning_rate, dtype), 1.0 / ops.sqrt(count))
+        rate = rate * ops.maximum(size, 1e-3) / ops.maximum(length, 1.0)
+        self.assign_sub(variable, rate * step)
+
+    def _moved(self, mean: Any, value: Any, new: Any) -> Any:
+        """Move a running mean towards a value; returns it."""
+        value = (1.0 - new) * mean + new * value
+        self.assign(mean, value)
+        return value
 
 
 @final
@@ -149,13 +221,10 @@ class ScheduleFreeAdamW(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable."""
-        if hasattr(gradient, "dense_shape"):
-            # TensorFlow's of an embedding names only the rows that it has.
-            rows = ops.expand_dims(gradient.indices, -1)
-            gradient = ops.scatter(rows, gradient.values, variable.shape)
         place = self._get_variable_index(variable)
         dtype = variable.dtype
-        rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
+        gradient = ops.cast(dense_gradient(gradient, variable), dtype)
+        rate = ops.cast(learning_rate, dtype)
         count = ops.cast(self.iterations + 1, dtype)
         # Sums make new tensors: nothing below reads a variable that has been assigned to.
         z, v = self._momentums[place] + 0.0, self._velocities[place] + 0.0

@@ -159,6 +159,24 @@ CLASHES: tuple[Clash, ...] = (
         "runtime.backend = 'torch' runs its kernels as they are: set runtime.jit = 'auto' or 'off'",
     ),
     Clash(
+        ("runtime.eager", "runtime.jit"),
+        lambda p: p.runtime.eager and p.runtime.jit == "on",
+        "runtime.eager compiles nothing and runtime.jit = 'on' all of the step: "
+        "set runtime.jit = 'auto' or runtime.eager = false",
+    ),
+    Clash(
+        ("runtime.eager", "precision.policy"),
+        lambda p: p.runtime.eager and p.precision.policy == "graph_bfloat16",
+        "runtime.eager makes no graph, which precision.policy = 'graph_bfloat16' would rewrite: "
+        "set runtime.eager = false",
+    ),
+    Clash(
+        ("runtime.eager", "runtime.steps_per_execution"),
+        lambda p: p.runtime.eager and p.runtime.steps_per_execution > 1,
+        "runtime.eager makes one operation after the other and runtime.steps_per_execution several "
+        "updates in one: set runtime.steps_per_execution = 1",
+    ),
+    Clash(
         ("data.cache", "augmentation.rand_ops", "augmentation.augmix"),
         lambda p: p.data.cache == "device" and needs_host(p),
         "data.cache = 'device' does not go with augmentation.rand_ops or augmentation.augmix: "
@@ -241,6 +259,12 @@ CLASHES: tuple[Clash, ...] = (
         lambda p: p.runtime.loop == "keras" and p.transfer.is_on,
         "runtime.loop = 'keras' has one phase and transfer.frozen makes two: "
         "set runtime.loop = 'slipstream'",
+    ),
+    Clash(
+        ("loss.balance", "loss.class_weights"),
+        lambda p: p.loss.balance > 0 and p.loss.weighs_classes,
+        "loss.balance and loss.class_weights both weigh class 1 against class 0: set "
+        "loss.balance = 0 or loss.class_weights = 'none'",
     ),
     Clash(
         ("loss.name", "regularization.label_smoothing"),

@@ -107,6 +107,7 @@ def as_fraction(
         raise PlanError(
             f"the number of updates per epoch for {key} = '{length}'",
             "a number of updates alone",
-            "Say how many updates an epoch has, or give the length in steps or as a fraction.",
+            "Say how many updates an epoch has (--updates-per-epoch, updates_per_epoch), or give "
+            "the length in steps or as a fraction.",
         )
     return float(number) * updates_per_epoch / total_updates

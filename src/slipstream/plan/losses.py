@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 AS_TASK = "as_task"
 LEARNED = "learned"
+UNWEIGHTED = "none"
+BALANCED = "balanced"
 # Losses of numbers, with the classes that compute them.
 OF_NUMBERS = {
     "mse": "MeanSquaredError",
@@ -71,6 +73,10 @@ class Loss(Section):
         default=AS_TASK,
         description="of several outputs: as_task, learned, or by output: 'kind=1, size=0.1'",
     )
+    class_weights: str = Field(
+        default=UNWEIGHTED,
+        description="of one output with classes: none, balanced, or by class: '0=1, 1=5'",
+    )
 
     @model_validator(mode="after")
     def _refuse_misspelt_words(self) -> Self:
@@ -81,6 +87,7 @@ class Loss(Section):
                     f"did you mean '{nearest_key(name, LOSS_NAMES)}'"
                 )
         self.fixed_weights()
+        self.weights_of_classes()
         return self
 
     def names(self) -> dict[str, str]:
@@ -109,6 +116,23 @@ class Loss(Section):
             output: _weight(self.weights, number)
             for output, number in _pairs("loss.weights", self.weights).items()
         }
+
+    def weights_of_classes(self) -> dict[int, float]:
+        """Return the weights of classes that are written out, by class.
+
+        Example:
+            >>> Loss(class_weights="0=1, 1=5").weights_of_classes()
+            {0: 1.0, 1: 5.0}
+        """
+        if self.class_weights in (UNWEIGHTED, BALANCED):
+            return {}
+        pairs = _pairs("loss.class_weights", self.class_weights)
+        return dict(_weight_of_class(self.class_weights, *pair) for pair in pairs.items())
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether examples count as much as their class does."""
+        return self.class_weights != UNWEIGHTED
 
     @property
     def is_changed(self) -> bool:
@@ -312,12 +336,28 @@ def _pairs(key: str, text: str) -> dict[str, str]:
 
 
 def _weight(text: str, number: str) -> float:
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = -1.0
-    if not 0.0 <= weight < float("inf"):
+    weight = _number(number)
+    if weight is None:
         raise ValueError(
             f"loss.weights = '{text}' is to be 'as_task', 'learned', or numbers from 0 by output"
         )
     return weight
+
+
+def _weight_of_class(text: str, one: str, number: str) -> tuple[int, float]:
+    weight = _number(number)
+    if weight is None or not one.isdecimal():
+        raise ValueError(
+            f"loss.class_weights = '{text}' is to be 'none', 'balanced', or numbers from 0 by "
+            "class, like '0=1, 1=5'"
+        )
+    return int(one), weight
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number from 0 that a text writes out, or None."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0.0 <= number < float("inf") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -59,7 +59,9 @@ class Section(BaseModel):
         # Python takes True for 1, so `size = true` would pass as a batch of one.
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, bool) and field.annotation is not bool:
-            raise PydanticCustomError("truth_for_a_number", "Input should be a number or a word")
+            words = [repr(one) for one in get_args(field.annotation) if isinstance(one, str)]
+            allowed = " or ".join(words) or "a number or a word"
+            raise PydanticCustomError("truth_for_a_number", f"Input should be {allowed}")
         return value
 
 
@@ -307,6 +309,10 @@ class Runtime(Section):
     jit: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="compile the step with XLA; torch on a GPU: off records no CUDA graphs",
+    )
+    eager: bool = Field(
+        default=False,
+        description="for debugging: each operation by itself, nothing compiled, no native kernels",
     )
     steps_per_execution: Count = Field(default=1, description="updates per call into the backend")
     lowering: bool = Field(

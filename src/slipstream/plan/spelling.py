@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from slipstream.errors import PlanError
+from slipstream.plan.clashes import ClashError
 
 
 def nearest_key(given: str, keys: Sequence[str]) -> str:
@@ -37,8 +38,12 @@ def explain_validation_error(
             f"Did you mean '{_nearest_of_any_form(dotted, keys)}'?",
         )
     if first["type"] == "value_error":
-        sentence = str(first["ctx"]["error"]) if "ctx" in first else first["msg"]
-        return PlanError("keys of a plan that agree", f"a contradiction{where}", f"{sentence}.")
+        cause = first["ctx"]["error"] if "ctx" in first else first["msg"]
+        if isinstance(cause, ClashError):
+            came, mend = _reason_and_mend(str(cause))
+            return PlanError("keys of a plan that agree", f"{came}{where}", mend)
+        came, mend = _reason_and_mend(str(cause), "Write it like that.")
+        return PlanError(f"values that a plan's [{dotted}] can have", f"{came}{where}", mend)
     same_key = [first, *(other for other in others if _dotted(other) == dotted)]
     allowed = " or ".join(_allowed(member) for member in same_key)
     return PlanError(
@@ -46,6 +51,22 @@ def explain_validation_error(
         f"{first['input']!r}{where}",
         _advice(first["input"], allowed),
     )
+
+
+def _reason_and_mend(sentence: str, mend: str = "") -> tuple[str, str]:
+    """Return what is wrong and what to do about it, from a sentence that ends with the latter.
+
+    One that does not is told with `mend`, or else is what to do about it.
+
+    Example:
+        >>> _reason_and_mend("a and b are two averages: set one of them to 0")
+        ('a and b are two averages', 'Set one of them to 0.')
+    """
+    parts = re.fullmatch(r"(.*)[:;] ((?:set|name|elsewhere|switch|did you|write) .*)", sentence)
+    if parts is None:
+        return (sentence, mend) if mend else ("a contradiction", f"{sentence}.")
+    mend = parts[2][0].upper() + parts[2][1:]
+    return parts[1], f"{mend}{'?' if mend.startswith('Did') else '.'}"
 
 
 def _dotted(problem: ErrorDetails) -> str:
@@ -70,4 +91,8 @@ def _advice(given: object, allowed: str) -> str:
     words = re.findall(r"'([^']+)'", allowed)
     if not words or not isinstance(given, str):
         return "Change that value."
+    if "text like" in allowed:
+        return f"Write it like '{words[0]}'."
+    if not difflib.get_close_matches(given.lower(), words, n=1, cutoff=0.6):
+        return "Take one of these; 'slipstream techniques' says which keys each technique has."
     return f"Did you mean '{nearest_key(given, words)}'?"

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from slipstream.errors import PlanError
+
 
 def set_batch_norm_momentum(model: Any, momentum: float) -> int:
     """Set the momentum of every BatchNormalization layer; returns how many there are.
@@ -16,6 +18,9 @@ def set_batch_norm_momentum(model: Any, momentum: float) -> int:
         model: A built Keras model.
         momentum: Share of the moving averages that is kept at each update.
 
+    Raises:
+        PlanError: There is none.
+
     Source: Ioffe and Szegedy, 2015, "Batch Normalization" (arXiv:1502.03167).
     """
     layers = [
@@ -23,6 +28,12 @@ def set_batch_norm_momentum(model: Any, momentum: float) -> int:
         for layer in model._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
+    if not layers:
+        raise PlanError(
+            f"a model with BatchNormalization, for architecture.batch_norm_momentum = {momentum}",
+            f"none in '{model.name}'",
+            "Set architecture.batch_norm_momentum = 'as_model'.",
+        )
     for layer in layers:
         layer.momentum = momentum
     return len(layers)

@@ -326,7 +326,7 @@ def _translate_runtime(compiled: Compiled, translation: _Translation) -> None:
     if compiled.backend != "torch":
         changes["runtime.steps_per_execution"] = steps
     if settings.get("run_eagerly"):
-        translation.notes.append("run_eagerly=True is for debugging and left out.")
+        translation.notes.append("run_eagerly=True is for debugging and left out (runtime.eager).")
     mixed = sorted(name for name in compiled.policies if name.startswith("mixed_"))
     if mixed:
         changes["precision.policy"] = mixed[0]

@@ -74,7 +74,7 @@ class Technique:
         name: Short name, the same as its file's.
         title: Name for people.
         summary: What it does, one sentence.
-        formula: Plain text, "" if none.
+        formula: Plain text; "none: " and the reason where it computes nothing anew.
         helps: When it helps, one sentence.
         hurts: When it hurts, one sentence.
         reference: Authors, title, year, arXiv number or DOI.
@@ -115,10 +115,12 @@ class Technique:
         """Return the plan with this technique; raises PlanError where it does not apply."""
         reason = self.applies(plan, task)
         if reason is not None:
+            needs_loop = "runtime.loop = 'keras'" in reason
+            mend = "add 'own_loop'" if needs_loop else "change what it needs"
             raise PlanError(
                 f"a plan and a task that '{self.name}' applies to",
                 f"'{task.name}', where {reason}",
-                f"Leave '{self.name}' out, or change what it needs.",
+                f"Leave '{self.name}' out, or {mend}.",
             )
         return self.edit(plan, task)
 

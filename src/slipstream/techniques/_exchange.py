@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations, count
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, Value
@@ -80,25 +81,24 @@ def _exchange(
             f"'{technique.name}', in which they do not",
             f"Choose from: {', '.join(t.name for t in found) or 'none, the plans are equal'}.",
         )
-    # Breadth first: the first group that agrees is the smallest.
-    groups: deque[tuple[Technique, ...]] = deque([(technique,)])
+    # The smallest group first, so that the first one that agrees is the smallest of all.
+    order = count()
+    groups: list[tuple[int, int, tuple[Technique, ...]]] = [(1, next(order), (technique,))]
     seen = {frozenset((technique.name,))}
     first_clash = ""
     while groups:
-        group = groups.popleft()
+        _, _, group = heapq.heappop(groups)
         moved = _looked_at_where_possible(_with_keys(group, source, target))
         clash = find_clash(moved)
         if clash is None:
             return Ablated(Plan.from_dict(moved.to_dict()), tuple(t.name for t in group))
         first_clash = first_clash or clash.sentence
-        # Only techniques that own a key of the contradiction can end it.
-        owners = [t for t in found if t not in group and set(t.moved) & set(clash.keys)]
-        needed = _needed(clash, group, owners, source, target)
-        for further in [needed] if needed else [(owner,) for owner in owners]:
-            names = frozenset(t.name for t in (*group, *further))
+        for further in _endings(clash, group, found, source, target):
+            larger = (*group, *further)
+            names = frozenset(t.name for t in larger)
             if names not in seen:
                 seen.add(names)
-                groups.append((*group, *further))
+                heapq.heappush(groups, (len(larger), next(order), larger))
     raise PlanError(
         f"a plan that agrees with itself when '{technique.name}' is moved",
         "a contradiction",
@@ -106,21 +106,28 @@ def _exchange(
     )
 
 
-def _needed(
+def _endings(
     clash: Clash,
     group: tuple[Technique, ...],
-    owners: Sequence[Technique],
+    found: Sequence[Technique],
     source: Plan,
     target: Plan,
-) -> tuple[Technique, ...]:
-    """Return the owners without whom all others together do not end a contradiction."""
+) -> Iterator[tuple[Technique, ...]]:
+    """Yield what can move along to end a contradiction, without what is not needed for it.
 
-    def holds(others: Sequence[Technique]) -> bool:
-        return clash.holds(_with_keys((*group, *others), source, target))
-
-    if holds(owners):
-        return ()
-    return tuple(one for one in owners if holds([other for other in owners if other != one]))
+    Any group that agrees holds one of these, for only who owns a key of the contradiction has a
+    say in it.
+    """
+    owners = [t for t in found if t not in group and set(t.moved) & set(clash.keys)]
+    ends: list[set[str]] = []
+    for size in range(1, len(owners) + 1):
+        for further in combinations(owners, size):
+            names = {technique.name for technique in further}
+            if any(end <= names for end in ends):
+                continue
+            if not clash.holds(_with_keys((*group, *further), source, target)):
+                ends.append(names)
+                yield further
 
 
 def _with_keys(group: Sequence[Technique], source: Plan, target: Plan) -> Plan:

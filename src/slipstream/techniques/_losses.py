@@ -10,7 +10,9 @@ from slipstream.task import TaskFacts
 from slipstream.techniques._base import Changes, Edit, Found, any_differs
 
 # A loss' settings mean nothing to another loss: they change hands as one.
-LOSS_KEYS = tuple(f"loss.{key}" for key in Loss.model_fields if key != "weights")
+LOSS_KEYS = tuple(
+    f"loss.{key}" for key in Loss.model_fields if key not in ("weights", "class_weights")
+)
 # The loss that a name stands for, where all outputs share one name.
 SPECIAL = ("as_task", "asymmetric_mse", "focal", "huber")
 

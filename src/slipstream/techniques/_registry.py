@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -34,21 +35,43 @@ def all_techniques() -> tuple[Technique, ...]:
 
 
 def get(name: str) -> Technique:
-    """Return one technique by name; raises InputError with the nearest name.
+    """Return one technique by name; "SAM" and "one-cycle" will do for sam and one_cycle.
+
+    Raises:
+        InputError: There is none; it says the name that comes nearest, by spelling or meaning.
 
     Example:
         >>> get("warmup").keys
         ('schedule.warmup',)
     """
-    by_name = {technique.name: technique for technique in all_techniques()}
-    if name not in by_name:
-        nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)[0]
+    by_name = {_squashed(technique.name): technique for technique in all_techniques()}
+    if _squashed(name) not in by_name:
         raise InputError(
             "the name of a technique",
             f"'{name}'",
-            f"Did you mean '{nearest}'? 'slipstream techniques' lists all.",
+            f"Did you mean '{_nearest(name)}'? 'slipstream techniques' lists all.",
         )
-    return by_name[name]
+    return by_name[_squashed(name)]
+
+
+def _squashed(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _nearest(name: str) -> str:
+    """Return the technique spelt nearly like it, or whose text speaks of it, or spelt nearest."""
+    names = [technique.name for technique in all_techniques()]
+    # The whole of it first, then its words.
+    words = [re.escape(word) for word in (name.strip(), *name.split()) if word]
+    texts = {t.name: f"{t.title} {t.summary} {t.formula} {t.search}" for t in all_techniques()}
+    alike = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.8)
+    meant = [
+        known
+        for word in words
+        for known, text in texts.items()
+        if re.search(rf"\b{word}", text, re.IGNORECASE)
+    ]
+    return [*alike, *meant, *difflib.get_close_matches(name, names, n=1, cutoff=0.0)][0]
 
 
 def apply_all(names: Iterable[str], plan: Plan, facts: TaskFacts) -> Plan:

@@ -19,14 +19,15 @@ TECHNIQUE = Technique(
         "for each weight, and takes steps in proportion to the weights."
     ),
     formula=(
-        "v = rows(g^2) x columns(g^2) / mean(rows(g^2)), averaged with 1 - t^-0.8;  "
-        "u = g / sqrt(v), its root mean square bounded by 1;  "
+        "r, c = means of each row and each column of g^2 + 1e-30, averaged with 1 - t^-0.8;  "
+        "u = g * sqrt(mean(r) / r) / sqrt(c), its root mean square bounded by 1;  "
         "w = w - max(0.001, rms(w)) * min(rate, 1 / sqrt(t)) * u"
     ),
     helps="Large embeddings and Transformers whose optimizer's memory does not fit.",
     hurts=(
-        "Small nets, where memory is no question; Keras bounds the rate by 1 / sqrt(t), which "
-        "cuts high rates late in a run."
+        "Small nets, where memory is no question, and high rates late in a run, which 1 / sqrt(t) "
+        "bounds. Keras 3.15.1's own class, which runtime.loop = 'keras' runs, turns weights into "
+        "NaN where a row and a column never had a gradient."
     ),
     cost="One number for each row and column of a matrix; a little more arithmetic than Adam.",
     reference=(

@@ -23,7 +23,7 @@ TECHNIQUE = Technique(
         "Images are changed where the model is, within the step, by the same formulas and the same "
         "draws as on the host."
     ),
-    formula="",
+    formula="none: the same numbers as on the host, computed elsewhere",
     helps="Hosts that are slower than their device.",
     hurts="CUDA graphs: such steps are not recorded.",
     cost="The pixels' way through the device's memory, in the step, in place of the host's time.",

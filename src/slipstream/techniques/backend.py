@@ -28,7 +28,7 @@ TECHNIQUE = Technique(
         "Runs the same model on another framework under Keras: JAX for small dense nets, "
         "PyTorch where convolutions, recurrence or attention dominate."
     ),
-    formula="",
+    formula="none: the same updates, computed by another library",
     helps="Often: no framework is the fastest for every kind of net; the choice is best measured.",
     hurts=(
         "Where the net uses operations of one framework only, or the compile time outweighs a "

@@ -22,7 +22,7 @@ TECHNIQUE = Technique(
         "Puts another model of keras.applications, with random weights, in the place of the one "
         "that the model is built on; layers after it keep their weights where these fit."
     ),
-    formula="",
+    formula="outputs = head(base(x)),  base: another model of keras.applications",
     helps="Runs whose base is larger than the data or the time ask for.",
     hurts="Bases with trained weights: theirs are lost.",
     cost="Whatever the new base costs: parameters and multiply-adds are in the record.",

@@ -9,7 +9,7 @@ TECHNIQUE = Technique(
     name="decoding_threads",
     title="Decoding in parallel",
     summary="So many threads read and decode at a time; the order of examples stays the same.",
-    formula="",
+    formula="time to load >= time to decode / threads",
     helps="Images: decoding leaves Python's lock, so that threads run side by side.",
     hurts="More threads than processors take turns with the step.",
     cost="One thread each, and the examples that it has under way.",

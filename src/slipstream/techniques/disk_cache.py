@@ -9,7 +9,7 @@ TECHNIQUE = Technique(
     name="disk_cache",
     title="Cache on disk",
     summary="Examples are decoded once, into a file that is gone when the run is over.",
-    formula="",
+    formula="time to load = decoding in the first epoch, reading from disk in all others",
     helps="Memory that other work needs, and decoding that is slower than reading.",
     hurts="Data that memory could hold: the system reads the file again and again.",
     cost="Room on the disk for all decoded examples, and one system call for each example.",

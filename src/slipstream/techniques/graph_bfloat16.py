@@ -10,6 +10,8 @@ from slipstream.techniques._base import Choice, Technique, found_value, set_keys
 def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
     if plan.runtime.backend != "tensorflow":
         return f"runtime.backend = '{plan.runtime.backend}' has no such rewrite"
+    if plan.runtime.eager:
+        return "runtime.eager makes no graph"
     return None
 
 
@@ -20,7 +22,7 @@ TECHNIQUE = Technique(
         "TensorFlow itself turns the products and convolutions of its graph to bfloat16 and "
         "leaves the rest."
     ),
-    formula="",
+    formula="product = sum of bfloat16(a) * bfloat16(b), summed in float32",
     helps=(
         "TensorFlow on processors with bfloat16 units: it converts less to and fro than a "
         "mixed policy."
@@ -32,7 +34,7 @@ TECHNIQUE = Technique(
     edit=set_keys({"precision.policy": "graph_bfloat16", "runtime.jit": "off"}),
     applies=_applies,
     after=("backend",),
-    clashes=("jit",),
+    clashes=("eager", "jit"),
     search={"precision.policy": Choice(("float32", "graph_bfloat16"))},
     one_of="precision",
     found=found_value("precision.policy", "graph_bfloat16"),

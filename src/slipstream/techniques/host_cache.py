@@ -21,7 +21,7 @@ TECHNIQUE = Technique(
         "Examples rest in the host's memory: of those that are read from files, as many as a "
         "budget holds are decoded once."
     ),
-    formula="",
+    formula="time to load = decoding in the first epoch, copying from memory in all others",
     helps="Files that memory can hold, decoded: only the first epoch decodes.",
     hurts="Where memory holds a small part: all else is decoded anew in each epoch.",
     cost="Memory for the decoded examples, up to the budget.",

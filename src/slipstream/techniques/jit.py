@@ -12,6 +12,8 @@ def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
         return "runtime.backend = 'torch' runs its kernels as they are"
     if plan.precision.policy == "graph_bfloat16":
         return "precision.policy = 'graph_bfloat16' works in the graph that XLA replaces"
+    if plan.runtime.eager:
+        return "runtime.eager compiles nothing"
     return None
 
 
@@ -22,7 +24,7 @@ TECHNIQUE = Technique(
         "Compiles the whole step with XLA, which fuses operations; or leaves it uncompiled, "
         "where that is faster."
     ),
-    formula="",
+    formula="none: the same updates, compiled as a whole",
     helps=(
         "Many small operations on GPUs, and on processors where XLA's kernels do well, as for "
         "dense nets."
@@ -40,6 +42,6 @@ TECHNIQUE = Technique(
     edit=set_keys({"runtime.jit": "on"}),
     applies=_applies,
     after=("backend",),
-    clashes=("graph_bfloat16",),
+    clashes=("eager", "graph_bfloat16"),
     search={"runtime.jit": Choice(("auto", "on", "off"))},
 )

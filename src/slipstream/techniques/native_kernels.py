@@ -12,6 +12,8 @@ def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
         return f"runtime.backend = '{plan.runtime.backend}' compiles the step as a whole"
     if plan.runtime.loop == "keras":
         return "runtime.loop = 'keras' calls the layers itself"
+    if plan.runtime.eager:
+        return "runtime.eager steps through Keras' own calls"
     return None
 
 
@@ -22,7 +24,7 @@ TECHNIQUE = Technique(
         "Layers, losses, metrics and optimizers that are recognised run through PyTorch's own "
         "fused kernels, on the same variables; the rest stays Keras' own."
     ),
-    formula="",
+    formula="none: the same updates, by other kernels",
     helps=(
         "Recurrent layers, attention, normalization and small nets with PyTorch, where Keras' "
         "dispatch and generic operations are a good part of the step."

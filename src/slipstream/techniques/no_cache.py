@@ -9,7 +9,7 @@ TECHNIQUE = Technique(
     name="no_cache",
     title="No cache",
     summary="Examples are read from their files and decoded anew in each epoch.",
-    formula="",
+    formula="time to load = decoding, in each epoch",
     helps="Trainings of one epoch, and machines with neither memory nor disk to spare.",
     hurts="Every other: decoding is the most expensive part of reading images.",
     cost="Decoding, in every epoch.",

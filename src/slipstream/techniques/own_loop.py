@@ -11,7 +11,7 @@ TECHNIQUE = Technique(
         "Slipstream's training loop takes the place of Keras' fit: less work between steps, "
         "and a data order that is the same on all backends."
     ),
-    formula="",
+    formula="none: the same updates, with less work between them",
     helps=(
         "Small nets, where the loop costs more than the step; and everything that Keras' loop "
         "has not."

@@ -30,5 +30,7 @@ TECHNIQUE = Technique(
     keys=("data.prefetch",),
     edit=set_keys({"data.prefetch": 4}),
     applies=_applies,
+    after=("own_loop",),
+    clashes=("device_cache",),
     search={"data.prefetch": Choice((1, 2, 4))},
 )

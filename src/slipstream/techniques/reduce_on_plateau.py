@@ -44,7 +44,7 @@ TECHNIQUE = Technique(
     ),
     edit=set_keys({"schedule.plateau_patience": 3, "schedule.plateau_factor": 0.5}),
     applies=_applies,
-    after=("optimizer", "schedule"),
+    after=("optimizer", "schedule", "own_loop"),
     search={
         "schedule.plateau_patience": Choice((0, 2, 3, 5)),
         "schedule.plateau_factor": Choice((0.2, 0.5)),

@@ -10,6 +10,8 @@ from slipstream.techniques._base import Choice, Technique, set_keys
 def _applies(plan: Plan, task: TaskFacts) -> str | None:  # noqa: ARG001
     if plan.runtime.loop == "keras" and plan.runtime.backend == "torch":
         return "runtime.loop = 'keras' with runtime.backend = 'torch' has one step per execution"
+    if plan.runtime.eager:
+        return "runtime.eager makes one operation after the other"
     return None
 
 

@@ -71,7 +71,7 @@ class _Watch:
         self._done = 0
 
     def started(self, job: Job) -> None:
-        self._label = _label(job)
+        self._label = self._name(job)
 
     def happened(self, told: Happening) -> bool:
         if isinstance(told, TrainingProgress):
@@ -84,8 +84,14 @@ class _Watch:
 
     def ended(self, run: Run) -> None:
         self._done += 1
-        text = f"{_label(run.job)}: {_result(run.record)}"
+        text = f"{self._name(run.job)}: {_result(run.record)}"
         self._listener(Step(self._stage, text, self._done / self._num_jobs))
+
+    def _name(self, job: Job) -> str:
+        # Nothing has won where a plan is taken apart.
+        is_plan = self._stage == "ablate" and job.side == WINNER
+        side = "the plan" if is_plan else job.side.replace("_", " ")
+        return f"{side}, seed {job.plan.seeds.seed}"
 
 
 def judge_sides(
@@ -101,10 +107,6 @@ def judge_sides(
         for side in records
         if side != candidate
     }
-
-
-def _label(job: Job) -> str:
-    return f"{job.side.replace('_', ' ')}, seed {job.plan.seeds.seed}"
 
 
 def _result(record: Record) -> str:

@@ -1,9 +1,12 @@
-"""The Generalise stage: regularization and augmentation, where overfitting asks for it."""
+"""The Generalise stage: what was asked for; and regularization, where overfitting asks for it."""
 
 from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
+
+from pydantic import Field
 
 from slipstream.errors import PlanError
 from slipstream.measure.manager import Failed
@@ -11,6 +14,7 @@ from slipstream.plan import Plan, Value
 from slipstream.progress import Step
 from slipstream.record import JsonModel
 from slipstream.techniques import apply_all, get
+from slipstream.tuning.asked import plans_with
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.learn import LearnResult
@@ -29,12 +33,17 @@ CANDIDATES: tuple[tuple[str, dict[str, Value]], ...] = (
 
 
 class GeneraliseRow(JsonModel):
-    """One technique on top of the plan: its mean score and mean best value."""
+    """One technique on top of the plan: its mean score and mean best value.
+
+    `changes` are the keys that it set; `reason` says why it was not tried, where it was not.
+    """
 
     technique: str
     score: float
     best_value: float | None
     kept: bool
+    changes: dict[str, Value] = Field(default_factory=dict)
+    reason: str = ""
 
 
 class GeneraliseResult(JsonModel):
@@ -46,40 +55,98 @@ class GeneraliseResult(JsonModel):
 
 
 def generalise(
-    context: Context, baselines: Baselines, learned: LearnResult, deadline: Deadline
+    context: Context,
+    baselines: Baselines,
+    learned: LearnResult,
+    deadline: Deadline,
+    asked: Sequence[str] = (),
 ) -> GeneraliseResult:
-    """Try regularization one by one, if training is ahead of validation by enough.
+    """Try techniques one by one: those asked for, and regularization where it overfits.
 
-    A technique is kept where the mean score over the tuning seeds is smaller with it.
+    Regularization is tried if training is ahead of validation by enough. A technique is kept
+    where the mean score over the tuning seeds is smaller with it.
 
     Args:
         context: The study.
         baselines: What is to be beaten.
         learned: The plan so far.
         deadline: The share of the budget.
+        asked: Techniques that are tried in any case, each with some values of its search.
     """
-    plan = learned.plan
-    assert plan is not None
+    trial = _Trial(context, baselines, learned, deadline)
+    for name in asked:
+        trial.ask(name)
     if learned.gap < GAP:
         reason = f"training is ahead of validation by {max(0.0, learned.gap):.1f} standard errors"
-        return GeneraliseResult(plan=plan, reason=f"{reason}: no overfitting to mend")
-    rows: list[GeneraliseRow] = []
-    best = learned.score
+        return trial.result(f"{reason}: no overfitting to mend")
     for name, changes in CANDIDATES:
         if deadline.left < 0:
             break
-        candidate = _with(context, plan, name, changes)
-        if candidate is None:
-            continue
-        value, quality = _mean_score(context, baselines, candidate, deadline)
-        kept = value < best
-        rows.append(GeneraliseRow(technique=name, score=value, best_value=quality, kept=kept))
+        candidate = _with(context, trial.plan, name, changes)
+        if name not in asked and candidate is not None:
+            trial.judge(name, (candidate,))
+    return trial.result()
+
+
+class _Trial:
+    """The plan so far and its score, and what was tried on top of it."""
+
+    def __init__(
+        self, context: Context, baselines: Baselines, learned: LearnResult, deadline: Deadline
+    ) -> None:
+        assert learned.plan is not None
+        self._context = context
+        self._baselines = baselines
+        self._deadline = deadline
+        self._best = learned.score
+        self._rows: list[GeneraliseRow] = []
+        self.plan = learned.plan
+
+    def ask(self, name: str) -> None:
+        """Try a technique that was asked for, or say why not."""
+        try:
+            plans = plans_with(name, self.plan, self._context.facts)
+            reason = "" if plans else "it is in the plan already"
+        except PlanError as error:
+            plans, reason = (), error.came
+        if plans and self._deadline.left < 0:
+            plans, reason = (), "no time was left"
+        if plans:
+            self.judge(name, plans)
+            return
+        row = GeneraliseRow(
+            technique=name, score=math.inf, best_value=None, kept=False, reason=reason
+        )
+        self._rows.append(row)
+        self._say(f"{name}: not tried: {reason}")
+
+    def judge(self, name: str, plans: Sequence[Plan]) -> None:
+        """Train plans with a technique, as far as there is time, and keep the best if it helps."""
+        before = self.plan
+        tried: list[tuple[float, float | None, Plan]] = []
+        for plan in plans:
+            if tried and self._deadline.left < 0:
+                break
+            value, quality = _mean_score(self._context, self._baselines, plan, self._deadline)
+            tried.append((value, quality, plan))
+        value, quality, plan = min(tried, key=lambda one: one[0])
+        kept = value < self._best
+        changes = {key: new for key, (new, _) in plan.difference(before).items()}
+        row = GeneraliseRow(
+            technique=name, score=value, best_value=quality, kept=kept, changes=changes
+        )
+        self._rows.append(row)
         verb = "kept" if kept else "no gain"
-        text = f"{name}: {verb} (score {value:.2f} against {best:.2f})"
-        context.listener(Step("generalise", text, deadline.fraction))
+        self._say(f"{name}: {verb} (score {value:.2f} against {self._best:.2f})")
         if kept:
-            plan, best = candidate, value
-    return GeneraliseResult(plan=plan, rows=tuple(rows))
+            self.plan, self._best = plan, value
+
+    def result(self, reason: str = "") -> GeneraliseResult:
+        """Return what was found."""
+        return GeneraliseResult(plan=self.plan, rows=tuple(self._rows), reason=reason)
+
+    def _say(self, text: str) -> None:
+        self._context.listener(Step("generalise", text, self._deadline.fraction))
 
 
 def _with(context: Context, plan: Plan, name: str, changes: dict[str, Value]) -> Plan | None:

@@ -204,6 +204,7 @@ class Space:
         steps = min(options.steps, self._most_steps(accumulated))
         changes: dict[str, Value] = {
             "runtime.backend": options.backend,
+            "runtime.eager": False,
             "runtime.jit": options.jit,
             "runtime.steps_per_execution": even_steps(self._updates(accumulated), steps),
             "runtime.loop": "slipstream",

@@ -31,6 +31,7 @@ class Identity:
     num_seeds: int
     backends: tuple[str, ...]
     allow_precision: bool
+    techniques: tuple[str, ...] = ()
 
 
 class Study:
@@ -161,9 +162,10 @@ class Study:
                 "Add --resume to go on with it, or name another folder with --out.",
             )
         stored = self._stored()
-        if stored["identity"] != self._values["identity"]:
+        # Studies that began before techniques could be asked for were asked for none.
+        if {"techniques": [], **stored["identity"]} != self._values["identity"]:
             raise InputError(
-                f"the task, seeds, backends and precision that {self._file} began with",
+                f"the task, seeds, backends, precision and techniques that {self._file} began with",
                 f"{self._values['identity']} where it holds {stored['identity']}",
                 "Give the same options, or name another folder with --out.",
             )

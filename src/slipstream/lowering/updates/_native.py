@@ -9,22 +9,22 @@ from typing import Any, NamedTuple, Protocol, final
 import keras
 import torch
 
-from slipstream.lowering import (
-    _update_adagrad,
-    _update_adam,
-    _update_lion,
-    _update_rmsprop,
-    _update_sgd,
-)
 from slipstream.lowering._layout import match_layout
-from slipstream.lowering._update_average import (
+from slipstream.lowering.updates import (
+    adagrad,
+    adam,
+    lion,
+    rmsprop,
+    sgd,
+)
+from slipstream.lowering.updates._average import (
     average_shares,
     overwrite,
     overwrites,
     update_average,
 )
-from slipstream.lowering._update_clip import clip
-from slipstream.lowering._update_kernel import (
+from slipstream.lowering.updates._clip import clip
+from slipstream.lowering.updates._kernel import (
     Kernel,
     Moment,
     NotNativeError,
@@ -33,15 +33,15 @@ from slipstream.lowering._update_kernel import (
     share_layout,
     tensors,
 )
-from slipstream.lowering._update_rate import HostNumber, Rate
-from slipstream.lowering._update_scale import ScaledUpdate
+from slipstream.lowering.updates._rate import HostNumber, Rate
+from slipstream.lowering.updates._scale import ScaledUpdate
 
 RECIPES: dict[type, Recipe] = {
-    **_update_sgd.RECIPES,
-    **_update_adam.RECIPES,
-    **_update_rmsprop.RECIPES,
-    **_update_adagrad.RECIPES,
-    **_update_lion.RECIPES,
+    **sgd.RECIPES,
+    **adam.RECIPES,
+    **rmsprop.RECIPES,
+    **adagrad.RECIPES,
+    **lion.RECIPES,
 }
 # What a user's code would put on an optimizer of Keras' own to change what it does.
 REPLACEABLE = ("apply", "update_step", "_clip_gradients", "_apply_weight_decay", "scale_loss")

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_sgd
 
-from slipstream.lowering._update_kernel import (
+from slipstream.lowering.updates._kernel import (
     Moment,
     NotNativeError,
     Recipe,

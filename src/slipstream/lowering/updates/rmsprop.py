@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_rmsprop
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, add_ratio, chosen, tensors
+from slipstream.lowering.updates._kernel import Moment, Recipe, Tensors, add_ratio, chosen, tensors
 
 
 @final

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slipstream.lowering._update_kernel import Number, add_scaled, tensors
+from slipstream.lowering.updates._kernel import Number, add_scaled, tensors
 
 
 def average_shares(optimizer: Any, step: int) -> tuple[float, float]:

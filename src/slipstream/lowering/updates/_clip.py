@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from slipstream.lowering._update_kernel import Tensors
+from slipstream.lowering.updates._kernel import Tensors
 
 
 def clip(optimizer: Any, gradients: Tensors, variables: Sequence[Any]) -> torch.Tensor | None:

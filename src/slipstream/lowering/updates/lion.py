@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from keras.src.backend.torch.optimizers import torch_lion
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, add_scaled, chosen, tensors
+from slipstream.lowering.updates._kernel import Moment, Recipe, Tensors, add_scaled, chosen, tensors
 
 
 @final

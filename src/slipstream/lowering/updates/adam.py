@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from keras.src.backend.torch.optimizers import torch_adam, torch_adamw
 
-from slipstream.lowering._update_kernel import Moment, Recipe, Tensors, chosen, tensors
+from slipstream.lowering.updates._kernel import Moment, Recipe, Tensors, chosen, tensors
 
 # So many updates that what a decay to their power leaves is nothing: no correction is left either.
 LATE = 1e30
