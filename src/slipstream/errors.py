@@ -1,4 +1,7 @@
-"""Every error Slipstream raises on purpose: what was expected, what came, how to mend it."""
+"""Every error Slipstream raises on purpose: what was expected, what came, how to mend it.
+
+What each means, its cause and its cure, stands in `messages/`, under the error's identifier.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ class SlipstreamError(Exception):
         expected: What was expected, without a full stop.
         came: What came instead, without a full stop.
         mend: One sentence that says what to do.
+        code: The identifier of its entry in the catalogue, like "SLP-101"; "" for an error that a
+            user's own code raises.
 
     Example:
         >>> error = SlipstreamError("labels from 0 to 9", "a label 10 in row 3", "Subtract 1.")
@@ -28,14 +33,16 @@ class SlipstreamError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, expected: str, came: str, mend: str) -> None:
+    def __init__(self, expected: str, came: str, mend: str, *, code: str = "") -> None:
         super().__init__(expected, came, mend)
         self.expected = expected
         self.came = came
         self.mend = mend
+        self.code = code
 
     def __str__(self) -> str:
-        return f"Expected {self.expected}; got {self.came}. {self.mend}"
+        sentence = f"Expected {self.expected}; got {self.came}. {self.mend}"
+        return f"{sentence} [{self.code}]" if self.code else sentence
 
 
 class InputError(SlipstreamError):

@@ -61,18 +61,21 @@ class Task:
                     f"Task({name}=...) to be a function without arguments",
                     f"{type(getattr(self, name)).__name__}",
                     "Give the function itself, so that a fresh process can call it.",
+                    code="SLP-217",
                 )
         if not self.monitor.startswith("val_"):
             raise TaskError(
                 "Task(monitor=...) to be a validation metric",
                 f"'{self.monitor}'",
                 f"Write 'val_{self.monitor}': choices are made on held-out data.",
+                code="SLP-218",
             )
         if self.target is not None and not _is_finite(self.target):
             raise TaskError(
                 "Task(target=...) to be a finite number, or None",
                 repr(self.target),
                 "Give the value of the monitor that ends the race, like target=0.97.",
+                code="SLP-219",
             )
 
     @property

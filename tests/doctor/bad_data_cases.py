@@ -209,8 +209,8 @@ MORE_WARNINGS: Cases = {
         case(lambda n: counts(n, -1), regression("Huber", "relu")),
     ),
     "the accuracy of logits": (
-        "logit_metrics",
-        ("compares them with 0.5", "threshold=0.0"),
+        "accuracy_of_logits",
+        ("compares with 0.5", "'threshold': 0.0"),
         case(
             bits,
             output(

@@ -146,7 +146,7 @@ def test_an_accuracy_of_logits_is_told_exactly_where_it_is_wrong(metric: Any) ->
     assert accuracy == pytest.approx(np.mean((logits > (metric == "accuracy") / 2) == y))
     assert (accuracy < 1) == (metric == "accuracy")
     found = {finding.check for finding in examine(look(dense(1), loss, y, metric))}
-    assert found == ({"logit_metrics"} if metric == "accuracy" else set())
+    assert found == ({"accuracy_of_logits"} if metric == "accuracy" else set())
 
 
 def test_the_families_do_not_overlap() -> None:

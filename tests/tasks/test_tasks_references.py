@@ -176,7 +176,7 @@ def test_a_task_that_is_refused_says_why_and_where_and_no_more(write, monkeypatc
     for reference in (file, "wrong_module:task"):
         message = refused(reference)
         assert message.startswith("Expected Task(monitor=...) to be a validation metric; got 'mae'")
-        assert message.endswith("choices are made on held-out data.")
+        assert message.endswith("choices are made on held-out data. [SLP-218]")
         assert "in wrong_module.py, line 5" in message and "import" not in message
 
 

@@ -67,6 +67,7 @@ def _entry(name: str, array: NDArray[Any]) -> Entry:
         "arrays of numbers or texts in a checkpoint, by names that can be written",
         f"{name!r}, which is {f'of dtype {dtype}' if dtype else type(array).__name__}",
         "Hand its content over as arrays of numbers, or as values that JSON can say.",
+        code="SLP-617",
     )
 
 

@@ -40,7 +40,7 @@ def _storage_error(error: OSError, root: Path, num_bytes: int, kept: str) -> Sto
     else:
         came = f"an error of the disk or its connection ({error.strerror or error})"
         mend = "Mend the disk, or copy the run folder to another one"
-    return StorageError(expected, came, f"{mend}, then go on with --resume. {kept}")
+    return StorageError(expected, came, f"{mend}, then go on with --resume. {kept}", code="SLP-611")
 
 
 def _kind(error: OSError) -> str:

@@ -110,6 +110,7 @@ def _encoded(values: Mapping[str, Any]) -> bytes:
         f"values{wrong}",
         "Hand over texts, numbers, truth values, None, lists, and mappings with texts as keys;"
         " what is large, as arrays.",
+        code="SLP-618",
     )
 
 

@@ -53,14 +53,16 @@ class Every:
         match = _WRITTEN.fullmatch(plain)
         number = float(match[1]) if match else 0.0
         if match is None or number <= 0:
-            raise InputError(f"how often to save: {FORMS}", f"'{text}'", "Write one of these.")
+            raise InputError(
+                f"how often to save: {FORMS}", f"'{text}'", "Write one of these.", code="SLP-013"
+            )
         unit = match[2].lower()
         if unit in _SECONDS:
             return cls(seconds=number * _SECONDS[unit])
         if unit.startswith("epoch"):
             return cls(epochs=number)
         if not number.is_integer():
-            raise InputError("a whole number of updates", f"'{text}'", "Round it.")
+            raise InputError("a whole number of updates", f"'{text}'", "Round it.", code="SLP-014")
         return cls(updates=int(number))
 
     def in_updates(self, updates_per_epoch: int) -> int:

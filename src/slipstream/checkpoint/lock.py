@@ -123,6 +123,7 @@ class RunLock:
             f"a run folder that nobody else writes to at {self.folder}",
             f"one that is held by {holder or 'another process'}",
             "Wait until that run is done, stop it, or name another folder with --out.",
+            code="SLP-607",
         )
 
     def _unwritable(self, error: OSError) -> InputError:
@@ -131,11 +132,13 @@ class RunLock:
                 f"a file system that can lock files at {self.folder}",
                 f"one that cannot ({error.strerror})",
                 "Name a folder on a disk of this machine with --out.",
+                code="SLP-608",
             )
         return InputError(
             f"a run folder that can be written to at {self.folder}",
             f"one that cannot ({error.strerror or error})",
             "Make it writable, or name another folder with --out.",
+            code="SLP-603",
         )
 
     def _holder(self) -> Holder | None:

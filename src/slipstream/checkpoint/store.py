@@ -114,6 +114,7 @@ class CheckpointStore:
                     f"checkpoints of this version of Slipstream in {self._root}",
                     f"{name} with {error}",
                     "Go on with the version that wrote it, or begin anew in another folder.",
+                    code="SLP-613",
                 ) from None
         if not skipped:
             return None
@@ -121,6 +122,7 @@ class CheckpointStore:
             f"an intact checkpoint in {self._root}",
             " ".join(skipped).removesuffix("."),
             "Begin anew in another folder, or bring the checkpoints back from a backup.",
+            code="SLP-614",
         )
 
     def _names(self) -> list[Name]:
@@ -138,6 +140,7 @@ class CheckpointStore:
                 f"a folder of checkpoints at {self._root}",
                 f"one that cannot be read ({error.strerror})",
                 "Make it readable, or name another run folder with --out.",
+                code="SLP-615",
             ) from None
 
     def _kept(self) -> str:
@@ -152,6 +155,7 @@ class CheckpointStore:
                 f"a folder of its own at {self._root}",
                 "a link to somewhere else",
                 "Remove the link. To keep a run on another disk, let --out name a folder there.",
+                code="SLP-616",
             )
         make_folder(self._root)
         if not self._is_swept:

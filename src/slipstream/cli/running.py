@@ -85,6 +85,7 @@ def _storage_error(error: OSError, folder: Path | None) -> StorageError:
         f"a disk that takes what is written to {where}",
         error.strerror or str(error),
         "Make room there, then go on with --resume; what was written before is intact.",
+        code="SLP-612",
     )
 
 

@@ -71,6 +71,7 @@ def of_failure(failure: Failure, folder: Path) -> None:
         f"{failure.kind}: {failure.message}".removesuffix("."),
         f"The logs in {folder} say more; a smaller schedule.peak mends a loss that diverges. Where "
         "something else ended it, the same command with --out and --resume goes on.",
+        code="SLP-503",
     )
     tell_error(error, Manner())
 

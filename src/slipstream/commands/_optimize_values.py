@@ -45,6 +45,7 @@ class OptimizeSettings:
                 "a budget above 0 seconds",
                 f"{self.budget_seconds:g}",
                 "Give a wall-clock time like 5m.",
+                code="SLP-015",
             )
 
 

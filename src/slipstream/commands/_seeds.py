@@ -24,4 +24,5 @@ def require_seeds(num_seeds: int, of: str, fewest: int = FEWEST_SEEDS) -> None:
             f"at least {fewest} seeds of {of}{verdict}",
             f"{num_seeds}",
             f"Give {FEWEST_SEEDS} or more with --seeds; fewer decide nothing.",
+            code="SLP-016",
         )

@@ -106,6 +106,7 @@ def _others(plan: Plan, facts: TaskFacts) -> dict[str, Plan]:
             "a plan that differs from the task as given in at least one technique",
             "one that does not",
             "Name another plan with --plan; 'slipstream optimize' makes one.",
+            code="SLP-159",
         )
     runnable = {_called(variant): variant.plan for variant in chosen if variant.plan is not None}
     return {BASELINE_NAME: baseline} | runnable
@@ -210,5 +211,6 @@ def race_target(facts: TaskFacts, baseline: list[Record]) -> float:
             "a task with a target, or a baseline that trains",
             "neither",
             "Set target=... in the task.",
+            code="SLP-505",
         )
     return max(values) if baseline[0].mode == "min" else min(values)

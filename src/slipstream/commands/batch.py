@@ -130,6 +130,7 @@ def find_batch_sizes(
             f"the plan to train with batch.size = {first.size}",
             f"{first.outcome.replace('_', ' ')}: {first.message}",
             "Begin with a smaller batch (--set batch.size=8), or allow more --memory.",
+            code="SLP-507",
         )
     listener(StageDone("batch", in_words(found), time.monotonic() - start))
     return found
@@ -180,4 +181,6 @@ def _bytes_of(memory: str | int) -> int:
             return bytes_of(spelt)
     except (ValidationError, ValueError):
         pass
-    raise InputError("an amount of memory, like 2GiB", f"'{memory}'", "Write --memory 2GiB.")
+    raise InputError(
+        "an amount of memory, like 2GiB", f"'{memory}'", "Write --memory 2GiB.", code="SLP-012"
+    )

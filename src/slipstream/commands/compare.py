@@ -245,6 +245,7 @@ def _target(
             f"a run of {label} that gives a target to race to",
             "none with a finite value",
             "Look at the records and logs in the folder, or name a target with --target.",
+            code="SLP-506",
         )
     worst = max(finite) if baseline[0].mode == "min" else min(finite)
     return worst, f"what {label} reaches in every run"

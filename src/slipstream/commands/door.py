@@ -162,6 +162,7 @@ def fit(
             "a run that goes on in a process of its own",
             "resume=True with own_process=False",
             "Leave own_process out: the run in the folder goes on exactly where it was.",
+            code="SLP-242",
         )
     train: Callable[..., Any] = functools.partial(run, resume=resume) if own_process else fit_here
     where = _folder("fit", task, folder, resume)
@@ -180,7 +181,9 @@ def fit(
 def _refuse_by_position(positional: Sequence[Any]) -> None:
     if positional:
         came = f"{len(positional)} more by position"
-        raise TaskError("settings by name", came, "Write batch_size=..., epochs=... and so on.")
+        raise TaskError(
+            "settings by name", came, "Write batch_size=..., epochs=... and so on.", code="SLP-241"
+        )
 
 
 def _is_keras_model(thing: Any) -> bool:
@@ -340,6 +343,7 @@ def _reference(
             "arrays and their settings beside a compiled Keras model",
             f"{given} beside a {type(task).__name__}",
             "A task has its own data, target and monitor: leave them away.",
+            code="SLP-239",
         )
     if isinstance(task, str | Path):
         return str(task)
@@ -377,6 +381,7 @@ def _of_model(
             "a slipstream.Task, a reference to one, or a compiled Keras model with x and y",
             f"a {type(model).__name__}",
             "Give one of these; 'slipstream tasks' lists the built-in tasks.",
+            code="SLP-240",
         )
     if not (resume and folder.is_dir()):
         hand_over(model, x, y, folder=folder, **handed)

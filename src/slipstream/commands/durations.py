@@ -23,7 +23,7 @@ def parse_seconds(text: str | float) -> float:
         >>> parse_seconds("10")
         Traceback (most recent call last):
         slipstream.errors.InputError: Expected a length of time, like 90s, 5m, 1h or 1m30s; \
-got '10'. Did you mean '10m'?
+got '10'. Did you mean '10m'? [SLP-011]
     """
     if isinstance(text, str):
         compact = text.replace(" ", "")
@@ -38,6 +38,7 @@ got '10'. Did you mean '10m'?
             "a length of time, like 90s, 5m, 1h or 1m30s",
             f"'{text}'",
             f"Did you mean '{str(text).strip()}m'?" if is_number else "Write one of these forms.",
+            code="SLP-011",
         )
     return seconds
 

@@ -129,4 +129,5 @@ def _require(backend: str, plan: Plan) -> None:
             f"runtime.backend = '{plan.runtime.backend}'",
             "Set KERAS_BACKEND before Keras is imported, or let it have a process of its own "
             "(own_process=True).",
+            code="SLP-036",
         )

@@ -51,6 +51,7 @@ def default_folder(command: str, reference: str, *, resume: bool = False) -> Pat
             f"a folder {RUNS / start}... to go on with",
             "none here",
             "Name the folder with --out, or leave --resume away.",
+            code="SLP-604",
         )
     return RUNS / f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -87,12 +88,14 @@ def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Pat
                 f"a new or an empty folder, where {folder} is",
                 f"one that holds {holds}",
                 f"Name another folder with --out{'' if resume is None else RESUMING}.",
+                code="SLP-601",
             )
         if holds is not None and marker and not (folder / marker).is_file():
             raise InputError(
                 f"a folder that this command began, where {folder} is",
                 f"one that holds {holds} and no {marker}",
                 "Name another folder with --out.",
+                code="SLP-602",
             )
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -189,4 +192,5 @@ def _writable(folder: Path) -> Iterator[None]:
             f"a folder that can be written to at {folder}",
             f"{type(error).__name__}: {error}",
             "Name another folder with --out.",
+            code="SLP-603",
         ) from None

@@ -50,6 +50,7 @@ def begun_with(folder: Path, reference: str) -> FitNotes | None:
         f"what 'slipstream fit' began on {reference} in {folder}",
         f"what 'slipstream {notes.command}' wrote on {notes.reference}",
         "Name another folder with --out.",
+        code="SLP-605",
     )
 
 
@@ -80,6 +81,7 @@ def finished_run(
             f"the plan of the finished run in {folder}",
             f"one with another {', '.join(others)}",
             "Name another folder with --out.",
+            code="SLP-606",
         )
     return record
 

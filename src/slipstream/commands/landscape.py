@@ -78,6 +78,7 @@ def look_around(
             "a process that computes the loss around the weights",
             f"{answer.kind}: {answer.message}",
             "Take fewer --points or --examples.",
+            code="SLP-508",
         )
     write_landscape(answer.landscape, folder)
     write_picture(answer.landscape, folder / LANDSCAPE_PICTURE)
@@ -92,11 +93,13 @@ def _record(folder: Path) -> Record:
             f"the weights of a run in {folder / WEIGHTS_FILE}",
             "no such file",
             "Name the folder of one run of 'slipstream fit', or one below runs/ of a study.",
+            code="SLP-626",
         )
     if not record.plan or not record.reference:
         raise RecordError(
             f"a run in {folder} that followed a plan",
             "one of a script or of a model without a task",
             "Train it with 'slipstream fit TASK' first.",
+            code="SLP-627",
         )
     return record

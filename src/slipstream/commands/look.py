@@ -59,7 +59,7 @@ def launch_for(reference: str, folder: Path | None = None) -> Launch:
         slipstream.errors.TaskError: Expected the name of a built-in task, a Python file, \
 package.module:name or a handed-over folder; got 'digit'. Did you mean 'digits'? Built in are \
 breast_cancer, diabetes, digits, digits_transfer, fashion_mnist, next_character, \
-next_character_attention.
+next_character_attention. [SLP-201]
     """
     if not _is_code(reference):
         # Built-in tasks, folders and what is no task at all can be told apart without a worker.
@@ -84,6 +84,7 @@ def usual_backend() -> str:
             "TensorFlow, JAX or PyTorch to be installed",
             "none of them",
             f"{how_to_install('tensorflow')} Or [jax], [torch], [all].",
+            code="SLP-033",
         )
     return USUAL_BACKEND if USUAL_BACKEND in installed else installed[0]
 
@@ -207,6 +208,7 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
             f"Slipstream to look at the task {reference}",
             _first_line(failed),
             "This is a mistake of Slipstream's, not yours: please report it, with the task.",
+            code="SLP-029",
         )
     if failed.kind == "error":
         return TaskError(
@@ -215,11 +217,13 @@ def not_opened(failed: Failed, reference: str) -> TaskError | TrainingError:
             "Mend that line; the functions are called without arguments, in a fresh process."
             if line
             else "Build the model and call it on a few examples in a shell to see more.",
+            code="SLP-209",
         )
     return TrainingError(
         f"a process that loads the task {reference}",
         _came_to(failed) + (line or _line_at_the_crash(failed.log)),
         _MENDS.get(failed.kind, _MENDS["crash"]),
+        code="SLP-210",
     )
 
 

@@ -103,4 +103,4 @@ def past_checks() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise TrainingError(error.expected, error.came, error.mend) from None
+        raise TrainingError(error.expected, error.came, error.mend, code=error.code) from None

@@ -127,6 +127,7 @@ def _refuse_several_tasks(folder: Path, runs: dict[str, list[Record]]) -> None:
             f"runs of one task in {folder}",
             f"those of {', '.join(found)}",
             f"Name the folder of one command or one run, like {_run_folders(folder)[-1]}.",
+            code="SLP-622",
         )
 
 
@@ -148,4 +149,5 @@ def _no_records(folder: Path) -> RecordError:
         f"a folder with records at {folder}",
         "none" if folder.is_dir() else "no such folder",
         "Name a folder that fit, compare, ablate or optimize wrote.",
+        code="SLP-623",
     )

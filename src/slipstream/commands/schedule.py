@@ -37,6 +37,7 @@ def schedule_of(
             "a plan's file",
             f"'{plan}', the name of a schedule",
             f"Write --set schedule.name={plan}.",
+            code="SLP-017",
         )
     chosen = (read_plan(plan) if plan is not None else Plan()).edit(changes)
     return schedule(chosen, updates, updates_per_epoch=updates_per_epoch)

@@ -49,6 +49,7 @@ def plan_text(
                 "a TASK beside --recipe or --technique",
                 "none",
                 "Name the task: its batch size and kind decide what they do.",
+                code="SLP-018",
             )
         plan = on_installed(Plan())
     elif chosen is None and not names and task in tasks.names():
@@ -93,4 +94,5 @@ def write_or_print(text: str, file: Path | None) -> None:
             f"a file that can be written to at {file}",
             f"{type(error).__name__}: {error}",
             "Name another one with --out.",
+            code="SLP-019",
         ) from None

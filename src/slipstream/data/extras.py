@@ -24,4 +24,5 @@ def needed(module: str) -> Any:
             f"{name}, which this source of data needs",
             f"{type(error).__name__}: {error}",
             "Install it with: pip install 'slipstream[data]'",
+            code="SLP-305",
         ) from None

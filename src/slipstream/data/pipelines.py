@@ -62,7 +62,9 @@ def read_once(pipeline: Any) -> tuple[Arrays, Arrays, Arrays]:
             collected = map_arrays(lambda _: Collector(), arrays)
         _add(collected, arrays, f"batch {number} of the {kind}, counted from 0")
     if collected is None:
-        raise DataError(f"batches from a {kind}", "none", "Check the filter that makes it.")
+        raise DataError(
+            f"batches from a {kind}", "none", "Check the filter that makes it.", code="SLP-317"
+        )
     x, y, weight = map_arrays(lambda collector: collector.result(), collected)  # type: ignore[attr-defined]
     return x, y, weight
 
@@ -93,6 +95,7 @@ def _told_where(batches: Iterator[Any], kind: str) -> Iterator[Any]:
                 f"batch {number} of the {kind}, counted from 0",
                 f"{type(error).__name__}: {message}{_line_of(error)}",
                 "Mend what makes this batch, or how many batches it says that it has.",
+                code="SLP-316",
             ) from error
         yield batch
         number += 1
@@ -121,12 +124,15 @@ def _add(collected: Any, arrays: Arrays, where: str) -> None:
             f"{len(collectors)} arrays in every batch, as in the first",
             f"{len(found)} in {where}",
             "Hand out inputs, targets and weights in one form.",
+            code="SLP-316",
         )
     for collector, array in zip(collectors, found, strict=True):
         try:
             collector.add(array)
         except DataError as error:
-            raise DataError(error.expected, f"{error.came} in {where}", error.mend) from None
+            raise DataError(
+                error.expected, f"{error.came} in {where}", error.mend, code=error.code
+            ) from None
 
 
 def _refuse_endless(pipeline: Any, kind: str) -> None:
@@ -143,7 +149,10 @@ def _refuse_endless(pipeline: Any, kind: str) -> None:
         length = -1 if length >= sys.maxsize // 2 else length
     if length == -1:
         raise DataError(
-            f"a {kind} with an end", "one without", "Leave .repeat() out: the plan has epochs."
+            f"a {kind} with an end",
+            "one without",
+            "Leave .repeat() out: the plan has epochs.",
+            code="SLP-317",
         )
 
 
@@ -153,6 +162,7 @@ def _parts(batch: Any, kind: str) -> tuple[Arrays, Arrays, Arrays]:
             f"batches (x, y) or (x, y, weight) from a {kind}, as Model.fit takes them",
             type(batch).__name__,
             "Map it to pairs of inputs and targets.",
+            code="SLP-320",
         )
     x, y, *weight = batch
     return x, y, weight[0] if weight else None
@@ -171,4 +181,5 @@ def _refuse_single(arrays: Arrays, kind: str) -> None:
             f"batches from a {kind}, as Model.fit takes them",
             "single examples" if -1 in lengths else "arrays of different lengths in one batch",
             "Batch it, like .batch(32).",
+            code="SLP-321",
         )

@@ -132,10 +132,11 @@ def to_data(loaded: Any) -> Data:
             f"{type(loaded).__name__}",
             "Return a tuple of pairs of arrays, or a slipstream.Data; wrap a generator in a"
             " keras.utils.PyDataset.",
+            code="SLP-301",
         )
     train, validation, test = (None if part is None else _to_split(part) for part in parts)
     if train is None:
-        raise DataError("training data", "none", "Return it under 'train'.")
+        raise DataError("training data", "none", "Return it under 'train'.", code="SLP-302")
     if validation is None:
         train, validation = set_apart(train, VALIDATION_SHARE)
     if columns_in((train.parts(), validation.parts())):
@@ -160,6 +161,7 @@ def check_equal_lengths(split: Split, name: str) -> None:
             f"as many inputs as targets in the {name} split",
             f"arrays of {', '.join(str(n) for n in sorted(lengths))} examples",
             "Load them from the same rows.",
+            code="SLP-303",
         )
 
 
@@ -193,6 +195,7 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
             "(x, y) or (x, y, weight) for each split",
             f"{type(part).__name__}",
             "Return pairs of arrays; wrap a generator in a keras.utils.PyDataset.",
+            code="SLP-304",
         )
     return Split(*(map_arrays(as_array, arrays) for arrays in part))
 

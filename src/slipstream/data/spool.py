@@ -79,6 +79,7 @@ class Shelf:
             f"{wanted / 2**20:,.0f} MiB of room for decoded examples in {self._folder}",
             came,
             "Make room, name another disk with SLIPSTREAM_CACHE_DIR, or set data.cache = 'host'.",
+            code="SLP-322",
         )
 
 
@@ -133,6 +134,7 @@ class Collector:
                 f"examples of one shape and dtype, like {first.dtype}{list(first.shape[1:])}",
                 f"{batch.dtype}{list(batch.shape[1:])}",
                 "Pad or resize them to one shape.",
+                code="SLP-316",
             )
         if self._shelf is not None:
             self._store(batch)

@@ -86,7 +86,8 @@ def refuse(findings: Sequence[Finding]) -> None:
     if not errors:
         return
     first, *more = errors
-    raise _ERRORS[first.about](first.what, first.where, first.mend + _listed(first, more))
+    mend = first.mend + _listed(first, more)
+    raise _ERRORS[first.about](first.what, first.where, mend, code=first.code)
 
 
 def _listed(first: Finding, more: Sequence[Finding]) -> str:

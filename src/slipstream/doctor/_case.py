@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slipstream.data import Data
+from slipstream.doctor._catalogue import CODES
 from slipstream.plan import Plan
 from slipstream.task import ModelFacts
 
@@ -55,6 +56,11 @@ class Finding:
     where: str
     mend: str
     about: Literal["data", "plan", "task"] = "data"
+
+    @property
+    def code(self) -> str:
+        """The identifier of its entry in the catalogue; "" for a check that is none of ours."""
+        return CODES.get(self.check, "")
 
     def __str__(self) -> str:
         """Return it as text: what was expected, what came, how to mend it."""

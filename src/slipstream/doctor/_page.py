@@ -36,9 +36,8 @@ def page() -> str:
 
 
 def _section(entry: Entry, cause: str) -> str:
-    return (
-        f"### {entry.title}\n\n`{entry.name}`: {entry.outcome}. {cause}\n\n**Cure:** {entry.cure}"
-    )
+    what = f"{entry.code}, `{entry.name}`: {entry.outcome}. {cause}"
+    return f"### {entry.title}\n\n{what}\n\n**Cure:** {entry.cure}"
 
 
 def _body(docstring: str) -> str:

@@ -246,6 +246,7 @@ def _refuse_no_images(plan: Plan, train: Split, images: list[Array]) -> None:
             f"an input of (height, width, channels) for {keys_in_words(plan)}",
             f"inputs that are {shapes}",
             f"Set {keys_in_words(plan, off=True)}.",
+            code="SLP-140",
         )
     sizes = {array.shape[1:3] for array in images}
     if len(sizes) > 1 and (section.resized_crop or section.erase or section.cutmix):
@@ -254,12 +255,14 @@ def _refuse_no_images(plan: Plan, train: Split, images: list[Array]) -> None:
             "augmentation.cutmix",
             f"inputs that are {shapes}",
             f"Set {keys_in_words(plan, off=True)}.",
+            code="SLP-141",
         )
     if section.cutmix and len(images) < len(inputs):
         raise PlanError(
             "images alone as inputs for augmentation.cutmix",
             f"inputs that are {shapes}",
             "Set augmentation.cutmix = 0.0; augmentation.mixup mixes inputs of any kind.",
+            code="SLP-142",
         )
     whole = [a for a in inputs if a.dtype.kind != "f" and a.ndim != 4]
     if section.mixup and whole:
@@ -267,4 +270,5 @@ def _refuse_no_images(plan: Plan, train: Split, images: list[Array]) -> None:
             "images, or inputs of floating-point numbers, for augmentation.mixup",
             f"inputs that are {shapes}",
             "Set augmentation.mixup = 0.0: the mean of two numbers of words or classes is none.",
+            code="SLP-143",
         )

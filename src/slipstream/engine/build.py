@@ -89,6 +89,7 @@ def check_backend(plan: Plan) -> None:
             f"a process on the plan's backend, {plan.runtime.backend}",
             f"one in which Keras runs on {current}",
             "Start it with KERAS_BACKEND set, or use the slipstream command, which does.",
+            code="SLP-035",
         )
 
 
@@ -173,12 +174,14 @@ def build_model(task: Task, train: Split) -> Any:
             f"the model function of task '{task.name}' to return a model",
             f"{type(error).__name__}: {error}",
             "Call it by itself in a Python prompt to see where it fails.",
+            code="SLP-211",
         ) from error
     if not isinstance(model, keras.Model):
         raise TaskError(
             f"the model function of task '{task.name}' to return a keras.Model",
             type(model).__name__,
             "Return the uncompiled model itself.",
+            code="SLP-212",
         )
     if not model.built:
         few = train.take(np.arange(min(2, train.num_examples)))
@@ -202,6 +205,7 @@ def _refuse_own_step(model: Any, plan: Plan) -> None:
             f"optimizer.sam = {plan.optimizer.sam} for {type(model).__name__}, whose train_step "
             "takes one gradient an update",
             "Set optimizer.sam = 0, or override compute_loss in place of train_step.",
+            code="SLP-129",
         )
     if plan.batch.accumulation > 1:
         raise PlanError(
@@ -209,6 +213,7 @@ def _refuse_own_step(model: Any, plan: Plan) -> None:
             f"batch.accumulation = {plan.batch.accumulation} for {type(model).__name__}, whose "
             "train_step makes an update from one batch",
             "Set batch.accumulation = 1, or override compute_loss in place of train_step.",
+            code="SLP-130",
         )
 
 
@@ -238,6 +243,7 @@ def _compile(task: Task, plan: Plan, model: Any, learning_rate: Any, extras: Ext
             f"loss and metrics of task '{task.name}' that Keras can compile",
             str(error).splitlines()[0],
             "Use names and settings that Model.compile takes.",
+            code="SLP-213",
         ) from error
 
 

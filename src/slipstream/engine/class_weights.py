@@ -60,6 +60,7 @@ def refuse_own_loss(model: Any, plan: Plan) -> None:
             "a model trained by a loss of Keras' kind, for loss.class_weights",
             f"{type(model).__name__}, which has a {own[0]} of its own",
             "Set loss.class_weights = 'none', and weigh the classes there.",
+            code="SLP-124",
         )
 
 
@@ -70,6 +71,7 @@ def _classes(train: Split) -> NDArray[np.int64]:
             "targets of one output for loss.class_weights",
             f"{len(labels)} arrays of targets",
             "Set loss.class_weights = 'none', or give the data a weight for each example.",
+            code="SLP-125",
         )
     classes = classes_of(np.asarray(labels[0]))
     if classes is None:
@@ -78,6 +80,7 @@ def _classes(train: Split) -> NDArray[np.int64]:
             "loss.class_weights",
             f"targets of shape {tuple(labels[0].shape)} and dtype {labels[0].dtype}",
             "Set loss.class_weights = 'none'.",
+            code="SLP-126",
         )
     return classes
 
@@ -97,5 +100,6 @@ def _weights(classes: NDArray[np.int64], plan: Plan) -> dict[int, float]:
                 "loss.class_weights with one weight for each class of the training split",
                 f"'{plan.loss.class_weights}', with {what} {shown}",
                 "Name exactly the classes that occur, or set loss.class_weights = 'balanced'.",
+                code="SLP-127",
             )
     return weights

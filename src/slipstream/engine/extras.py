@@ -88,6 +88,7 @@ def _refuse_pattern(pattern: str, model: Any) -> None:
             "groups.pattern to be a regular expression",
             f"'{pattern}': {error}",
             "Escape its special characters with a backslash.",
+            code="SLP-132",
         ) from None
     if not found:
         raise PlanError(
@@ -95,6 +96,7 @@ def _refuse_pattern(pattern: str, model: Any) -> None:
             f"'{pattern}', and the paths are {', '.join(paths[:8])}"
             + (", ..." if len(paths) > 8 else ""),
             "Name a part of one of these paths.",
+            code="SLP-133",
         )
 
 
@@ -115,5 +117,6 @@ def _snapshots(plan: Plan, train: Split) -> tuple[int, int]:
             f"{first}, and transfer.frozen = {plan.transfer.frozen!r}, which lasts for "
             f"{num_frozen} updates",
             "Lower optimizer.swa or transfer.frozen.",
+            code="SLP-134",
         )
     return first, every

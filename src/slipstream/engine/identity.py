@@ -47,6 +47,7 @@ def refuse_others(kept: Mapping[str, Any], mine: Mapping[str, Any], folder: Path
         f"the task, data, plan and versions that the run in {folder} began with",
         "; ".join(found[:MOST_NAMED]) + more,
         "Give what it began with, or begin another run: name another folder with --out.",
+        code="SLP-610",
     )
 
 

@@ -53,6 +53,7 @@ def kept_in(folder: Path, keeping: Keeping, identity: Mapping[str, Any]) -> Iter
                     f"a folder without a run that was begun, where {folder} is",
                     f"one with a checkpoint at update {found.snapshot.update}",
                     "Add --resume to go on with it, or name another folder with --out.",
+                    code="SLP-609",
                 )
             refuse_others(found.snapshot.values["identity"], identity, folder)
         writer = BackgroundWriter(store)

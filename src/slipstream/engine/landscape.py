@@ -55,6 +55,7 @@ def landscape_of(
             f"the weights of the model of task '{task.name}' in {weights}",
             f"{type(error).__name__}: {str(error).splitlines()[0]}",
             "Name the folder of a run of this task, as the task is now.",
+            code="SLP-628",
         ) from None
     return landscape(built, data, settings, task.name)
 

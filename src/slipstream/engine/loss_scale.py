@@ -75,6 +75,7 @@ class LossScaleWatch:
                 f"an overflow in {self.skipped(updates)} of {updates} updates, the last ones at a "
                 f"loss scale of {self.scale:.2g}",
                 self.advice,
+                code="SLP-502",
             )
 
     def note(self, updates: int) -> str:

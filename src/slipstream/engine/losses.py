@@ -159,13 +159,17 @@ def _of_keras(kind: str, module: Any, given: Any, ours: Mapping[str, Any]) -> An
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         if name in known or name.rpartition(">")[2] in known:
             raise TaskError(
-                f"a {kind} that Keras can make of {given!r}", str(error), "Mend its config."
+                f"a {kind} that Keras can make of {given!r}",
+                str(error),
+                "Mend its config.",
+                code="SLP-215",
             ) from None
         raise TaskError(
             f"a {kind} that Keras or Slipstream knows",
             f"'{name}'",
             f"Did you mean '{near}'? One of your own is registered with "
             "@keras.saving.register_keras_serializable(), or given as it is.",
+            code="SLP-214",
         ) from None
 
 
@@ -191,6 +195,7 @@ def learned_weights(task: Task, plan: Plan, model: Any) -> LogVariances | None:
             "weights above 0 of the task's losses for loss.weights = 'learned'",
             ", ".join(f"{weight:g}" for weight in start),
             "A weight that is learned is never 0: leave that output's loss out of the task.",
+            code="SLP-121",
         )
     layer = LogVariances([-math.log(weight) for weight in start])
     locked = model._tracker.locked
@@ -315,6 +320,7 @@ def _refuse_no_smoothing(smoothed: Sequence[str], own: Any) -> None:
         "a cross-entropy loss for regularization.label_smoothing",
         ", ".join(str(getattr(part, "__name__", type(part).__name__)) for part in parts),
         "Set regularization.label_smoothing = 0.",
+        code="SLP-122",
     )
 
 
@@ -327,6 +333,7 @@ def _smoothed(loss: Any, smoothing: float) -> Any:
                 "a cross-entropy over all labels for regularization.label_smoothing",
                 f"one that leaves out the label {loss.ignore_class}",
                 "Set regularization.label_smoothing = 0.",
+                code="SLP-123",
             )
         from_logits = bool(getattr(loss, "from_logits", False))
         reduction = getattr(loss, "reduction", "sum_over_batch_size")

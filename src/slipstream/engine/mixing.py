@@ -116,6 +116,7 @@ def mixed_labels(
             f"one label for each example and {kinds}, for {keys_in_words(plan)}",
             f"{name or output.loss} of an output of shape {output.shape}",
             _mend(plan),
+            code="SLP-144",
         )
     if form == "classes":
         num_classes = int(output.shape[0] or 0)
@@ -160,6 +161,7 @@ def _refuse_other_models(plan: Plan, model: Any, outputs: Sequence[OutputFacts])
             f"a model with one output, trained by a loss of Keras' kind, for {keys_in_words(plan)}",
             came,
             _mend(plan),
+            code="SLP-145",
         )
 
 

@@ -121,6 +121,7 @@ def _schedule_free(plan: Plan, model: Any) -> dict[str, Any]:
             "optimizer.beta_1 above 0 with optimizer.name = 'schedule_free_adamw'",
             "0, which leaves the average out of what is trained",
             "Set optimizer.beta_1 = 0.9.",
+            code="SLP-128",
         )
     return _adam(plan, model)
 

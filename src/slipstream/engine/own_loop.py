@@ -189,6 +189,7 @@ class OwnLoop:
                 f"one in the order of seed {position.seed}, after update {position.update} of "
                 f"epoch {position.epoch}",
                 "Go on with the data and the plan that the state was handed out with.",
+                code="SLP-620",
             )
         self._program.synchronize()
         self._stand_at(self._update_at(position))
@@ -380,6 +381,7 @@ class OwnLoop:
             "a finite training loss",
             f"{values['loss']} by update {self.update} (epoch {epoch:.2f})",
             advice,
+            code="SLP-501",
         )
 
     def _tell(self, epoch: float) -> None:

@@ -44,6 +44,7 @@ class Phases:
                 f"{error.expected}, for transfer.frozen = {plan.transfer.frozen!r}",
                 error.came,
                 error.mend,
+                code=error.code,
             ) from error
         self._optimizers: list[Any] = []
         self._base.freeze()

@@ -129,6 +129,7 @@ def refuse_idle(plan: Plan, data: Data) -> None:
                 f"{key} = {default!r} for a task whose data lie in memory as arrays",
                 f"{key} = {value!r}",
                 f"Set it back to {default!r}{also}: it is for examples that are read from files.",
+                code="SLP-135",
             )
 
 
@@ -152,6 +153,7 @@ def _room(plan: Plan, data: Data, total: int, ahead: int) -> int:
                 "data.cache = 'device'",
                 f"{data_bytes(data.train) / 2**20:,.0f} MiB of decoded examples",
                 "Set data.cache = 'hybrid'.",
+                code="SLP-136",
             )
         return free // 2
     buffers = _buffers(plan, data, ahead)
@@ -165,6 +167,7 @@ def _room(plan: Plan, data: Data, total: int, ahead: int) -> int:
             f"data.memory_budget = {settings.memory_budget!r}",
             "Raise it, or set data.cache = 'disk' and leave the budget out: then no decoded "
             "examples stay in memory.",
+            code="SLP-137",
         )
     return min(total, budget - buffers)
 

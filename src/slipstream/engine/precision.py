@@ -94,6 +94,7 @@ def _named(model: Any, name: str) -> list[Any]:
             "names of the model's layers in precision.float32_layers",
             f"'{name}'",
             f"Did you mean '{near[0]}'?" if near else "The model has no layers.",
+            code="SLP-138",
         )
     return found
 

@@ -98,6 +98,7 @@ class Probe:
                     "at least one full batch of training examples",
                     "fewer examples than one update takes",
                     "Set a smaller batch.size or batch.accumulation.",
+                    code="SLP-139",
                 )
 
 

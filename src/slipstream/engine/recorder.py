@@ -200,6 +200,7 @@ class Recorder:
                 f"the watched metric '{monitor}' among what is evaluated",
                 ", ".join(name for name in point.values if name.startswith("val_")),
                 "Set Task(monitor=...) to one of these.",
+                code="SLP-216",
             )
         return point.values[monitor]
 

@@ -67,6 +67,7 @@ def penalise(model: Any, plan: Plan) -> tuple[Penalty, dict[str, str]]:
             f"kernels that train and have no regularizer of their own, for {keys[0]}",
             f"{type(model).__name__} '{model.name}', which has none",
             f"Set {' = 0 and '.join(keys)} = 0.",
+            code="SLP-147",
         )
     applied = dict.fromkeys(keys, f"on {penalty.num_kernels} kernels")
     if scaled:
@@ -88,6 +89,7 @@ def _drop_channels(model: Any, rate: float) -> tuple[Any, list[Any]]:
             f"a convolution before the outputs, for {key}",
             f"a model without one, '{model.name}'",
             f"Set {key} = 0; regularization.dropout drops single units.",
+            code="SLP-148",
         )
     return model, layers
 
@@ -101,6 +103,7 @@ def _drop_branches(model: Any, rate: float) -> tuple[Any, list[float]]:
             f"residual branches, each added to a shortcut of equal shape, for {key}",
             f"a model without any, '{model.name}'",
             f"Set {key} = 0.",
+            code="SLP-149",
         )
     return model, rates
 
@@ -113,6 +116,7 @@ def _drop_weights(model: Any, rate: float) -> int:
             "regularization.drop_connect",
             f"a model without one, '{model.name}'",
             "Set regularization.drop_connect = 0.",
+            code="SLP-150",
         )
     return num_kernels
 
@@ -123,10 +127,12 @@ def _refuse_without_graph(model: Any, key: str) -> None:
             f"a model of connected layers, whose graph can be read, for {key}",
             f"{type(model).__name__}, a class with a call of its own",
             f"Set {key} = 0, or build the model with keras.Model(inputs, outputs).",
+            code="SLP-151",
         )
     if not can_be_rewired(model):
         raise PlanError(
             f"a model whose class takes inputs and outputs alone, for {key}",
             f"{type(model).__name__}, which cannot be made anew around its layers",
             f"Set {key} = 0, or let the class take (inputs, outputs, name).",
+            code="SLP-152",
         )

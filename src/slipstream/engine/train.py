@@ -313,4 +313,5 @@ def _check_monitor(task: Task, plan: Plan) -> None:
             "runtime.loop = 'slipstream' where the plan changes the loss that is watched",
             "runtime.loop = 'keras', where val_loss has the plan's loss, penalty and smoothing",
             "Set runtime.loop = 'slipstream', or watch another metric.",
+            code="SLP-131",
         )

@@ -32,6 +32,7 @@ def refuse_other_than_images(plan: Plan, data: Data) -> None:
             "width, 1 or 3)",
             f"monitoring.wrong_images = {plan.monitoring.wrong_images} with {shapes}",
             "Set monitoring.wrong_images = 0.",
+            code="SLP-146",
         )
 
 

@@ -153,6 +153,7 @@ def check_mixing(task: Task, plan: Plan) -> None:
             f"a task with plain labels and metrics for a script with {keys_in_words(plan)}",
             came,
             "Plain Keras has one form of labels for training and metrics: leave the mixing out.",
+            code="SLP-801",
         )
 
 

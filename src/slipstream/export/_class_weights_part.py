@@ -33,6 +33,7 @@ def class_weighted(load: Loading, plan: Plan) -> Loading:
             "a plan without loss.class_weights for a script that compares training and validation",
             f"regularization.adaptive_gap = {plan.regularization.adaptive_gap}",
             "Set regularization.adaptive_gap = 0, or train with 'slipstream fit'.",
+            code="SLP-802",
         )
     lines = (*load.lines, "train = class_weighted(train)")
     return replace(load, lines=lines, weighted=load.weighted | {"train"})

@@ -81,6 +81,7 @@ def _refuse_pipelines(loaded: Any) -> None:
                 "data that a plain script loads as arrays, or as a folder of images",
                 f"a {kind} from the task's data function",
                 "Return arrays, or a source of slipstream.data, to eject the plan.",
+                code="SLP-803",
             )
 
 

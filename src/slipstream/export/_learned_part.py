@@ -48,6 +48,7 @@ def variance_lines(task: Task, plan: Plan, expressions: Mapping[str, str]) -> li
             "a task with a loss for each of several outputs, for loss.weights = 'learned'",
             "one loss",
             "Weights are for the losses of several outputs: set loss.weights = 'as_task'.",
+            code="SLP-804",
         )
     weights = expressions.get("loss_weights") if task.loss_weights is not None else None
     lines = [f"first_weights = {weights or {}}"]

@@ -118,6 +118,7 @@ def metrics_source(task: Task, plan: Plan, expressions: Mapping[str, str]) -> st
             "several outputs, or one of its own",
             changes_in_words(plan),
             "Plain Keras has no validation loss of the task's own beside it: watch a metric.",
+            code="SLP-805",
         )
     exact = (
         f"keras.losses.get({literal(loss)})"
@@ -174,6 +175,7 @@ def _unchosen(loss: Any, smoothing: float) -> str:
             "losses of Keras for a script whose plan changes some of them",
             "a loss of your own",
             "Set loss.name = 'as_task' and regularization.label_smoothing = 0.",
+            code="SLP-807",
         )
     return _smoothed(loss, smoothing) if smoothing else to_source(loss, "loss")
 
@@ -222,6 +224,7 @@ def _cannot_smooth(what: str) -> PlanError:
         "a cross-entropy loss for regularization.label_smoothing",
         what,
         "Set regularization.label_smoothing = 0.",
+        code="SLP-122",
     )
 
 

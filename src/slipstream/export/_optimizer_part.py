@@ -104,6 +104,7 @@ def _refuse(plan: Plan) -> None:
             "optimizer.beta_1 above 0 with optimizer.name = 'schedule_free_adamw'",
             "0, which leaves the average out of what is trained",
             "Set optimizer.beta_1 = 0.9.",
+            code="SLP-128",
         )
 
 

@@ -100,6 +100,7 @@ def penalty_definitions(plan: Plan) -> list[str]:
             changes_in_words(plan),
             "Plain Keras has no loss of the task's own beside it to compare: set "
             "regularization.adaptive_gap = 0.",
+            code="SLP-808",
         )
     aim, step = settings.adaptive_gap, settings.adaptive_step
     callback = PENALTY.format(

@@ -29,12 +29,14 @@ def phase_constants(plan: Plan, load: Loading) -> list[str]:
             "the model anew between two calls of fit",
             f"{plan.transfer.frozen!r}: {num_frozen} updates, {per_epoch} an epoch",
             f"Set transfer.frozen = '{max(1, epochs)} epochs', or train with 'slipstream fit'.",
+            code="SLP-809",
         )
     if plan.schedule.plateau_patience and epochs < plan.duration.epochs:
         raise PlanError(
             "schedule.plateau_patience = 0 for a plain Keras script of two phases",
             f"{plan.schedule.plateau_patience}",
             "What lowers the rate does not outlive its optimizer there: set it to 0.",
+            code="SLP-810",
         )
     return ["# The base is frozen for so many of them.", f"FROZEN_EPOCHS = {epochs}"]
 

@@ -32,6 +32,7 @@ def format_lines(plan: Plan) -> list[str]:
             "precision.float32_layers = 'auto', which is found by measurement",
             "Take the names from the record of a run, under applied: "
             "--set precision.float32_layers='a, b'.",
+            code="SLP-811",
         )
     lines = []
     if precision.policy.startswith("mixed"):

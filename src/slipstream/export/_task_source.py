@@ -141,6 +141,7 @@ def _task_call(module: _Module, name: str | None) -> ast.Call:
             f"a task written as {name or 'task'} = Task(...) at the top level of {module.path}",
             "a task that is made in another way",
             "Write it so; a script is made from its source.",
+            code="SLP-812",
         )
     return calls[name]
 
@@ -274,6 +275,7 @@ def _refuse_two_meanings(name: str, text: str, collected: _Collected) -> None:
             "a task whose helpers have names of their own",
             f"two different definitions of {name}",
             "Rename one of them; a script has one place for names.",
+            code="SLP-813",
         )
 
 
@@ -282,6 +284,7 @@ def _no_plain_form(module: _Module, what: str) -> TaskError:
         f"a task in {module.path} that stands without Slipstream",
         f"a use of {what}",
         "Only Task, Data, Split and DataError can be written without it.",
+        code="SLP-814",
     )
 
 

@@ -118,6 +118,7 @@ def _check(task: Task, plan: Plan, source: TaskSource, load: Loading) -> None:
                 f"Task({part}=...) to be written out where the task is made",
                 "no such keyword",
                 "Name it in the call, so that a script can be made from it.",
+                code="SLP-815",
             )
     if task.monitor != "val_loss" or not changes_loss(plan):
         return
@@ -126,12 +127,14 @@ def _check(task: Task, plan: Plan, source: TaskSource, load: Loading) -> None:
             "runtime.loop = 'slipstream' where the plan changes the loss that is watched",
             f"runtime.loop = 'keras', where val_loss has {changes_in_words(plan)}",
             "Set runtime.loop = 'slipstream', or watch another metric.",
+            code="SLP-131",
         )
     if load.weighted:
         raise PlanError(
             "a plan with the task's own loss where a weighted loss is watched",
             changes_in_words(plan),
             "Plain Keras has no validation loss of the task's own beside it: watch another metric.",
+            code="SLP-806",
         )
 
 
@@ -152,6 +155,7 @@ def _source(reference: str, task: Task) -> TaskSource:
             "a task in a Python file, or a folder that it was handed over to",
             f"{path.name}, which holds a task by value and no source",
             "Put the task into a Python file, then: slipstream eject PLAN.toml FILE.py.",
+            code="SLP-816",
         )
     return task_source(_file_of(location), location, name or None)
 
@@ -166,6 +170,7 @@ def _load(task: Task) -> Any:
             f"the data function of task '{task.name}' to return data",
             f"{type(error).__name__}: {error}".splitlines()[0].removesuffix("."),
             "A script is written to fit the data: make them loadable here.",
+            code="SLP-817",
         ) from error
 
 
@@ -177,6 +182,7 @@ def _checked(script: str, task: Task) -> str:
             f"a source of task '{task.name}' that can be taken apart",
             f"line {error.lineno} of the script: {error.msg}",
             "Write the task's functions and its Task(...) as plain statements.",
+            code="SLP-818",
         ) from None
     return script
 

@@ -218,6 +218,7 @@ class Problem(Message):
     expected: str = ""
     came: str = ""
     mend: str = ""
+    code: str = ""
     message: str
     traceback: str = ""
 
@@ -225,7 +226,7 @@ class Problem(Message):
         """Return the error of the user's input that this is, or None when it is none."""
         found = getattr(errors, self.error, None)
         if isinstance(found, type) and issubclass(found, InputError):
-            return found(self.expected, self.came, self.mend)
+            return found(self.expected, self.came, self.mend, code=self.code)
         return None
 
 
@@ -328,6 +329,7 @@ def to_problem(error: BaseException, traceback: str) -> Problem:
             expected=error.expected,
             came=error.came,
             mend=error.mend,
+            code=error.code,
             message=str(error),
             traceback=traceback,
         )

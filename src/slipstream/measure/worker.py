@@ -167,7 +167,7 @@ class Session:
             engine.check(task, plan, data)
         except InputError as error:
             came = f"{error.came}, in {request.name}"
-            raise type(error)(error.expected, came, error.mend) from None
+            raise type(error)(error.expected, came, error.mend, code=error.code) from None
         return messages.Checked(findings=tuple(dataclasses.asdict(found) for found in findings))
 
     def _build_probe(self, request: messages.BuildProbe) -> messages.Probed:
@@ -328,6 +328,7 @@ def _import_everything() -> str:
             f"the backend '{wanted}' to be importable",
             f"{type(error).__name__}: {error}",
             manager.how_to_install(wanted),
+            code="SLP-034",
         ) from None
     from slipstream import engine  # noqa: F401
 

@@ -44,6 +44,7 @@ class Curve:
                 f"an update from 0 to {len(self.rates) - 1}",
                 f"{update}",
                 "Name an update of the run, or look at a longer run.",
+                code="SLP-024",
             )
         return float(self.rates[update])
 
@@ -123,6 +124,7 @@ def schedule(
             "updates of an epoch above 0",
             f"{updates_per_epoch:g}",
             "It is the training examples by those of an update (batch.size * batch.accumulation).",
+            code="SLP-025",
         )
     changed = plan.edit({f"schedule.{key}": value for key, value in settings.items()})
     section = written_out(changed).schedule

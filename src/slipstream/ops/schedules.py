@@ -136,6 +136,7 @@ def num_warmup_updates(
             "a run of at least one optimizer update",
             f"{total_updates}",
             "Give more examples or epochs, or a smaller batch.",
+            code="SLP-113",
         )
     if not schedule.warmup:
         return 0
@@ -145,6 +146,7 @@ def num_warmup_updates(
             f"schedule.warmup shorter than the run of {total_updates} updates",
             f"'{schedule.warmup}'",
             "Shorten it, or give it as a fraction of the run.",
+            code="SLP-109",
         )
     return min(max(1, round(fraction * total_updates)), total_updates - 1)
 
@@ -155,6 +157,7 @@ def _refuse_lengths(schedule: parts.Schedule, stretch: Stretch, total_updates: i
             f"schedule.decay_last within the run of {total_updates} updates",
             f"'{schedule.decay_last}'",
             "Shorten it, or give it as a fraction of the run.",
+            code="SLP-110",
         )
     starts = [at for at, _ in stretch.pieces]
     # A warm-up of one update is as short as there is, whatever its fraction of a tiny run.
@@ -165,6 +168,7 @@ def _refuse_lengths(schedule: parts.Schedule, stretch: Stretch, total_updates: i
             f"{total_updates} updates",
             f"'{schedule.pieces}' with schedule.warmup = {schedule.warmup!r}",
             "Order them, or shorten the warm-up.",
+            code="SLP-111",
         )
 
 

@@ -146,5 +146,6 @@ class Transfer(Section):
                 f"transfer.frozen within the run of {total} updates",
                 f"'{self.frozen}'",
                 "Shorten it, or give it as a fraction of the run.",
+                code="SLP-112",
             )
         return max(1, round(part * total))

@@ -109,5 +109,6 @@ def as_fraction(
             "a number of updates alone",
             "Say how many updates an epoch has (--updates-per-epoch, updates_per_epoch), or give "
             "the length in steps or as a fraction.",
+            code="SLP-108",
         )
     return float(number) * updates_per_epoch / total_updates

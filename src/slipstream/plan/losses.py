@@ -204,6 +204,7 @@ def choose_losses(
                 "loss.name for outputs that the task's loss judges",
                 f"'{output}', which has none",
                 "Leave it out, or give the task a loss for it.",
+                code="SLP-114",
             )
     return {
         output: _choice(loss, name, known[output], smoothing) for output, name in chosen.items()
@@ -222,6 +223,7 @@ def weights_of(loss: Loss, outputs: Sequence[str]) -> dict[str, float]:
             "loss.weights = 'as_task' for a model with one output",
             f"'{loss.weights}'",
             "Weights are for the losses of several outputs.",
+            code="SLP-115",
         )
     for output in fixed:
         _refuse_unknown("loss.weights", output, outputs)
@@ -243,6 +245,7 @@ def _those_for(name: str, outputs: Sequence[JudgedOutput]) -> list[str]:
             f"an output that loss.name = '{name}' is for",
             ", ".join(f"'{output.name}' with {output.loss}" for output in judged),
             f"Name the output: loss.name = '{judged[0].name}={name}'." if judged else "Leave it.",
+            code="SLP-116",
         )
     return fitting
 
@@ -280,6 +283,7 @@ def _focal(
             f"a cross-entropy as the task's loss of '{output.name}' for loss.name = 'focal'",
             output.loss,
             "Its focal form follows the form of the targets: name a cross-entropy in the task.",
+            code="SLP-117",
         )
     settings = {**logits, "gamma": loss.focus}
     if form == "BinaryFocalCrossentropy":
@@ -290,6 +294,7 @@ def _focal(
             "loss.balance = 0 for more than two classes",
             f"{loss.balance} for '{output.name}' with {output.loss}",
             "Balance weighs class 1 against class 0: set it to 0.",
+            code="SLP-118",
         )
     if form == SPARSE_FOCAL:
         return LossChoice(form, {**settings, "smoothing": smoothing})
@@ -312,6 +317,7 @@ def _from_logits(loss: Loss, name: str, output: JudgedOutput) -> bool:
             f"loss.from_logits = 'on' or 'off' for loss.name = '{name}'",
             f"'auto', though neither the task's loss of '{output.name}' nor its activation tells",
             "Set 'on' for outputs without an activation, 'off' for probabilities.",
+            code="SLP-119",
         )
     return by_activation[output.activation]
 
@@ -322,6 +328,7 @@ def _refuse_unknown(key: str, output: str, outputs: Sequence[str]) -> None:
             f"{key} with names of the model's outputs",
             f"'{output}'",
             f"Did you mean '{nearest_key(output, outputs)}'? They are: {', '.join(outputs)}.",
+            code="SLP-120",
         )
 
 

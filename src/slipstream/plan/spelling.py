@@ -36,20 +36,24 @@ def explain_validation_error(
             "a key that plans have",
             f"'{dotted}'{where}",
             f"Did you mean '{_nearest_of_any_form(dotted, keys)}'?",
+            code="SLP-101",
         )
     if first["type"] == "value_error":
         cause = first["ctx"]["error"] if "ctx" in first else first["msg"]
         if isinstance(cause, ClashError):
             came, mend = _reason_and_mend(str(cause))
-            return PlanError("keys of a plan that agree", f"{came}{where}", mend)
+            return PlanError("keys of a plan that agree", f"{came}{where}", mend, code="SLP-104")
         came, mend = _reason_and_mend(str(cause), "Write it like that.")
-        return PlanError(f"values that a plan's [{dotted}] can have", f"{came}{where}", mend)
+        return PlanError(
+            f"values that a plan's [{dotted}] can have", f"{came}{where}", mend, code="SLP-103"
+        )
     same_key = [first, *(other for other in others if _dotted(other) == dotted)]
     allowed = " or ".join(_allowed(member) for member in same_key)
     return PlanError(
         f"'{dotted}' to be {allowed}",
         f"{first['input']!r}{where}",
         _advice(first["input"], allowed),
+        code="SLP-102",
     )
 
 

@@ -38,6 +38,7 @@ def swap_base(model: Any, name: str) -> tuple[Any, str]:
             "the name of a model of keras.applications",
             f"'{name}'",
             "Name one, like 'MobileNetV2' or 'EfficientNetV2B0'.",
+            code="SLP-701",
         )
     old = nested_base(model)
     if old is None or not has_graph(old) or len(old.inputs) != 1 or len(old.inputs[0].shape) != 4:
@@ -45,6 +46,7 @@ def swap_base(model: Any, name: str) -> tuple[Any, str]:
             "a model that is built on another model, which takes images, as one of its layers",
             f"'{model.name}', which is not",
             "Call the base as a layer: keras.applications.X(include_top=False)(inputs).",
+            code="SLP-702",
         )
     edit = _Swap(old, *_made(make, name, old))
     return copy_model(model, edit), f"{name} in the place of '{old.name}'{edit.words}"
@@ -85,6 +87,7 @@ def _made(make: Any, name: str, old: Any) -> tuple[Any, bool, str]:
             f"images that {name} takes",
             f"{shape}: {str(error).strip().splitlines()[0]}",
             "Choose another base, or resize the images.",
+            code="SLP-703",
         ) from error
     new.trainable = old.trainable
     anew = rescaled and not _rescales(new)
@@ -105,6 +108,7 @@ def _pooling(old: Any) -> str | None:
         "a base that gives feature maps, or ends in a global pooling",
         f"'{old.name}', which ends in {last.__name__}",
         "Build the model on a base with include_top=False.",
+        code="SLP-704",
     )
 
 

@@ -41,6 +41,7 @@ def zero_branches(model: Any) -> str:
             "a residual branch that ends in BatchNormalization, Dense or a convolution",
             f"none in '{model.name}'",
             "Leave zero-gamma out, or add residual connections to the model.",
+            code="SLP-705",
         )
     for layer in ends.values():
         zero(layer)

@@ -43,12 +43,14 @@ def scale_depth(model: Any, factor: float) -> tuple[Any, str]:
             "blocks of layers whose output is shaped like their input, within the model",
             f"none in '{model.name}'",
             "Leave its depth as it is.",
+            code="SLP-706",
         )
     if edit.num_before == edit.num_after:
         raise InputError(
             f"a depth that changes the number of blocks in a row, {edit.num_before} in all",
             f"{factor:g}, which leaves all of them",
             "Set a depth further from 1.",
+            code="SLP-707",
         )
     for layer in edit.silent:
         zero(layer)

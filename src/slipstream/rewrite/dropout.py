@@ -75,6 +75,7 @@ def _insert_before_outputs(model: Any, rate: float) -> Any:
             "a model with Dropout layers, or one built of connected layers",
             f"{type(model).__name__}, which is neither",
             "Set regularization.dropout = 'as_model', or add Dropout layers to the model.",
+            code="SLP-708",
         )
     output_layers = {_last_with_weights(tensor) for tensor in model.outputs}
 

@@ -82,12 +82,14 @@ def find_base(model: Any, pattern: str = "") -> Base:
             "a base that can learn once it is no longer frozen",
             f"{name}, of which nothing is trainable",
             "Leave it trainable in the model: the plan freezes and thaws it.",
+            code="SLP-709",
         )
     if all(id(variable) in learned for variable in model.trainable_variables):
         raise InputError(
             "a head beside the base, with weights of its own",
             f"{name}, which is all that learns in '{model.name}'",
             "Put a layer after the base, or name fewer layers.",
+            code="SLP-710",
         )
     return base
 
@@ -101,6 +103,7 @@ def _named(model: Any, pattern: str) -> tuple[str, list[Any]]:
             "a regular expression for the names of the base's layers",
             f"'{pattern}': {error}",
             "Escape its special characters with a backslash.",
+            code="SLP-711",
         ) from None
     found = [layer for layer in found if layer.weights]
     if not found:
@@ -110,6 +113,7 @@ def _named(model: Any, pattern: str) -> tuple[str, list[Any]]:
             f"'{pattern}', and the names are {', '.join(names[:8])}"
             + (", ..." if len(names) > 8 else ""),
             "Name a part of one of these names.",
+            code="SLP-712",
         )
     return f"{len(found)} layers named by '{pattern}'", found
 

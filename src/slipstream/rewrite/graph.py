@@ -38,6 +38,7 @@ def graph_behind(model: Any) -> Any:
             "a model built of connected layers: Sequential, or keras.Model(inputs, outputs)",
             f"{type(model).__name__}, whose layers are connected by code of its own",
             "Leave the rewrite out, or build the model of connected layers.",
+            code="SLP-713",
         )
     return functional
 
@@ -229,6 +230,7 @@ class _Copier:
                 "a model whose layers can be rebuilt around the change",
                 f"'{old.name}' ({type(old).__name__}): {_first_line(error)}",
                 "Leave the rewrite out, or give that layer a get_config that rebuilds it.",
+                code="SLP-714",
             ) from error
         carry_weights(old, new)
         return outputs
@@ -277,6 +279,7 @@ def _class_of(model: Any) -> type:
         "a model whose class is made of inputs and outputs",
         f"{own.__name__}, whose constructor takes something else",
         "Leave the rewrite out, or let the class take (inputs, outputs, name).",
+        code="SLP-715",
     )
 
 

@@ -61,11 +61,16 @@ def initialize(model: Any, scheme: str, x: Any = None) -> str:
     """
     if scheme not in DRAWN:
         names = ", ".join(DRAWN)
-        raise InputError(f"a way to draw kernels: {names}", f"'{scheme}'", "Name one of these.")
+        raise InputError(
+            f"a way to draw kernels: {names}", f"'{scheme}'", "Name one of these.", code="SLP-716"
+        )
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, WITH_KERNELS)]
     if not layers:
         raise InputError(
-            "Dense or convolutional layers", f"none in '{model.name}'", "Leave its weights alone."
+            "Dense or convolutional layers",
+            f"none in '{model.name}'",
+            "Leave its weights alone.",
+            code="SLP-717",
         )
     for layer in layers:
         for variable in layer.weights:
@@ -75,7 +80,9 @@ def initialize(model: Any, scheme: str, x: Any = None) -> str:
     if scheme != "lsuv":
         return f"{scheme}: kernels of {len(layers)} layers"
     if x is None:
-        raise InputError("inputs for lsuv, which scales by them", "none", "Give x, or a plan.")
+        raise InputError(
+            "inputs for lsuv, which scales by them", "none", "Give x, or a plan.", code="SLP-718"
+        )
     num_scaled = _scale_by_data(model, x)
     return f"lsuv: kernels of {len(layers)} layers, {num_scaled} of them scaled by data"
 

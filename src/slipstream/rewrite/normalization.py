@@ -33,6 +33,7 @@ def set_batch_norm_momentum(model: Any, momentum: float) -> int:
             f"a model with BatchNormalization, for architecture.batch_norm_momentum = {momentum}",
             f"none in '{model.name}'",
             "Set architecture.batch_norm_momentum = 'as_model'.",
+            code="SLP-153",
         )
     for layer in layers:
         layer.momentum = momentum

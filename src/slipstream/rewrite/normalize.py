@@ -59,6 +59,7 @@ def insert_batch_norm(model: Any) -> tuple[Any, str]:
             "a Dense or convolutional layer that no normalization follows yet",
             f"none in '{model.name}' beside those that make its outputs",
             "Leave BatchNormalization out: the model has it, or has no place for it.",
+            code="SLP-719",
         )
     for layer, norm in edit.norms.values():
         norm.gamma.assign(keras.ops.full(norm.gamma.shape, math.sqrt(1.0 + norm.epsilon)))

@@ -48,6 +48,7 @@ def rewritten(
                 f"{error.expected}, for architecture.{key} = {value!r}",
                 error.came,
                 error.mend,
+                code=error.code,
             ) from error
         assert counter is not None
         applied[f"architecture.{key}"] = str(
@@ -97,5 +98,6 @@ def frozen_norms(model: Any, section: Architecture) -> dict[str, str]:
             "a model with BatchNormalization, for architecture.freeze_batch_norm = true",
             f"none in '{model.name}'",
             "Set architecture.freeze_batch_norm = false.",
+            code="SLP-154",
         )
     return {"architecture.freeze_batch_norm": f"{num_layers} layers keep their averages"}

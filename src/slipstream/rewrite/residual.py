@@ -40,6 +40,7 @@ def insert_residuals(model: Any, way: Way) -> tuple[Any, str]:
             "a layer with weights whose output is shaped like its input, within the model",
             f"none in '{model.name}'",
             "Leave residual connections out, or give layers that follow each other equal widths.",
+            code="SLP-720",
         )
     return copy, f"{way} connections around {edit.num_ways} blocks"
 

@@ -54,6 +54,7 @@ def make_separable(model: Any, kernels: Kernels) -> tuple[Any, str]:
             f"{FEWEST_CHANNELS} input channels",
             f"none in '{model.name}'",
             "Leave its convolutions as they are.",
+            code="SLP-721",
         )
     if kernels == "nearest":
         for old, new in edit.pairs.values():

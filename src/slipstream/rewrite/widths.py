@@ -82,6 +82,7 @@ def scale_width(model: Any, factor: float) -> tuple[Any, str]:
             "a layer whose width nothing else holds, and that the factor changes",
             f"none in '{model.name}' with the factor {factor:g}",
             "Leave its widths as they are, or set a factor further from 1.",
+            code="SLP-722",
         )
     return copy, f"{len(edit.changed)} layers {factor:g} times as wide"
 

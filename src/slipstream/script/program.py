@@ -90,4 +90,4 @@ def absolute(path: str) -> str:
 
 
 def _no_script(came: str, mend: str) -> InputError:
-    return InputError("a Python script", came, mend)
+    return InputError("a Python script", came, mend, code="SLP-026")

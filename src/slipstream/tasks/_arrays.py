@@ -65,4 +65,5 @@ def _to_array(leaf: Any, where: str) -> Array:
         f"an array of numbers as {where}",
         f"a {type(leaf).__name__}" + (f" of {array.dtype}" if array.ndim else ""),
         "Turn it into a NumPy array of numbers first, or write a task file with a data loader.",
+        code="SLP-228",
     )

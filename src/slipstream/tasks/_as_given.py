@@ -136,6 +136,7 @@ def _class_and_config(
             f"a model compiled with one of {', '.join([*OPTIMIZERS, *RELATIVES])}",
             f"the optimizer {class_name}",
             "Compile it with one of these, or write a task file and choose its first baseline.",
+            code="SLP-224",
         )
     return class_name, config
 
@@ -253,6 +254,7 @@ def _translate_schedule(
                 "a learning rate, or a schedule that plans have",
                 f"the schedule {class_name}",
                 "Compile the model with a constant rate, or write a task file.",
+                code="SLP-225",
             )
         changes["schedule.peak"] = rates[0]
         translation.notes.append(

@@ -54,13 +54,16 @@ def read_compiled(model: Any, *, weighted: bool) -> tuple[Compiled, Judges]:
     import keras
 
     if not isinstance(model, keras.Model):
-        raise TaskError("a keras.Model", type(model).__name__, "Give the compiled model itself.")
+        raise TaskError(
+            "a keras.Model", type(model).__name__, "Give the compiled model itself.", code="SLP-220"
+        )
     config = model.get_compile_config() if model.compiled else {}
     if not config or config.get("loss") is None or model.optimizer is None:
         raise TaskError(
             "a compiled model with a loss and an optimizer",
             "one without",
             "Call model.compile(optimizer=..., loss=..., metrics=[...]) first.",
+            code="SLP-221",
         )
     _check_own_functions(model)
     judges = _judges(config, weighted)
@@ -152,7 +155,12 @@ def _check_own_functions(model: Any) -> None:
         for leaf in keras.tree.flatten(nest):
             name = getattr(leaf, "__name__", None)
             if name is not None and not str(leaf.__module__).startswith("keras."):
-                raise TaskError(f"a {kind} of Keras' own", f"the function '{name}'", WRITE_A_FILE)
+                raise TaskError(
+                    f"a {kind} of Keras' own",
+                    f"the function '{name}'",
+                    WRITE_A_FILE,
+                    code="SLP-222",
+                )
 
 
 def _check_known(kind: str, leaf: Any, get: Callable[[Any], Any]) -> None:
@@ -160,4 +168,6 @@ def _check_known(kind: str, leaf: Any, get: Callable[[Any], Any]) -> None:
         get(leaf)
     except (ValueError, TypeError):
         name = leaf if isinstance(leaf, str) else leaf.get("class_name")
-        raise TaskError(f"a {kind} of Keras' own", f"'{name}'", WRITE_A_FILE) from None
+        raise TaskError(
+            f"a {kind} of Keras' own", f"'{name}'", WRITE_A_FILE, code="SLP-223"
+        ) from None

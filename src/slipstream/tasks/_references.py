@@ -82,6 +82,7 @@ def resolve(reference: str) -> Task:
             "a Python file or a folder that a task was handed over to",
             f"{reference}, which does not exist",
             "Check the path; a file's name ends in .py.",
+            code="SLP-202",
         )
     return _builtin(_check_name(reference))
 
@@ -133,4 +134,5 @@ def _check_name(name: str) -> str:
         "the name of a built-in task, a Python file, package.module:name or a handed-over folder",
         f"'{name}'",
         f"Did you mean '{nearest}'? Built in are {', '.join(known)}.",
+        code="SLP-201",
     )

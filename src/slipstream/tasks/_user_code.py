@@ -34,6 +34,7 @@ def load_file(path: Path, name: str | None) -> Task:
             "a Python file with a task",
             f"{path}, which is not a file",
             "Check the path, or see 'slipstream tasks' for the built-in ones.",
+            code="SLP-203",
         )
     task = pick_task(_import_file(path), name, str(path))
     return replace(task, name=path.stem) if task.name == UNNAMED else task
@@ -50,6 +51,7 @@ def load_module(name: str) -> ModuleType:
             f"a module '{name}' that can be imported",
             f"no module named '{error.name}'",
             "Install its package, or run the command in the folder that it is in.",
+            code="SLP-204",
         ) from None
     except (Exception, SystemExit) as error:
         raise _does_not_import(f"the module {name}", error, None) from None
@@ -75,11 +77,13 @@ def pick_task(module: ModuleType, name: str | None, where: str) -> Task:
             f"one task in {where}",
             f"{len(tasks)}: {', '.join(tasks)}",
             f"Say which one, like {Path(where).name}:{next(iter(tasks))}.",
+            code="SLP-205",
         )
     raise TaskError(
         f"a slipstream.Task in {where}",
         "none",
         "Write task = slipstream.Task(model=..., data=..., loss=...) at its top level.",
+        code="SLP-206",
     )
 
 
@@ -89,7 +93,7 @@ def _named(module: ModuleType, name: str, where: str, tasks: dict[str, Task]) ->
         return value
     came = "no such name" if value is None else f"a {type(value).__name__}"
     mend = f"There: {', '.join(tasks)}." if tasks else "There is no task in it at all."
-    raise TaskError(f"a slipstream.Task called '{name}' in {where}", came, mend)
+    raise TaskError(f"a slipstream.Task called '{name}' in {where}", came, mend, code="SLP-207")
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -114,13 +118,14 @@ def _does_not_import(what: str, error: BaseException, path: Path | None) -> Task
     line = _line_in(error, path)
     if isinstance(error, SlipstreamError):
         # It says already what to mend.
-        return TaskError(error.expected, f"{error.came}{line}", error.mend)
+        return TaskError(error.expected, f"{error.came}{line}", error.mend, code=error.code)
     text = str(error).strip().splitlines()
     came = type(error).__name__ + (f": {text[0].removesuffix('.')}" if text else "")
     return TaskError(
         f"{what} to import",
         f"{came}{line}",
         "Mend that line; the file is imported in fresh processes, so it must stand on its own.",
+        code="SLP-208",
     )
 
 

@@ -50,6 +50,7 @@ def write_by_value(task: Task, file: Path) -> Path:
             f"{type(error).__name__}: {error}".splitlines()[0].removesuffix("."),
             "Open files, locks and the like inside the functions, or put the task into a "
             "Python file of its own.",
+            code="SLP-233",
         ) from None
     kept = {"version": VERSION, "python": PYTHON, "path": _path(), "task": payload}
     return write_bytes(file, pickle.dumps(kept))
@@ -70,6 +71,7 @@ def task_from_file(file: Path) -> Task:
             f"the task in {file} to load",
             f"{type(error).__name__}: {error}".splitlines()[0].removesuffix("."),
             "What its functions import must be importable in a fresh process.",
+            code="SLP-234",
         ) from None
     assert isinstance(task, Task)
     return task
@@ -84,12 +86,14 @@ def _read(file: Path) -> dict[str, Any]:
             f"a task written by value in {file}",
             type(error).__name__,
             "Call the command again from the notebook or script that makes the task.",
+            code="SLP-235",
         ) from None
     if (version, python) != (VERSION, PYTHON):
         raise TaskError(
             f"a task written by Python {PYTHON} in {file}",
             f"one written by Python {python}",
             "Call the command again from the notebook or script that makes the task.",
+            code="SLP-236",
         )
     return dict(kept)
 

@@ -142,7 +142,12 @@ def _check(images: Array, labels: Array, name: str) -> None:
         came = f"{images.dtype} images, or labels other than 0 to 9"
     else:
         return
-    raise DataError(f"Fashion-MNIST's {name} files", came, "Delete the files and fetch them again.")
+    raise DataError(
+        f"Fashion-MNIST's {name} files",
+        came,
+        "Delete the files and fetch them again.",
+        code="SLP-237",
+    )
 
 
 def _to_split(images: Array, labels: Array, rows: Array | None = None) -> Split:
@@ -157,6 +162,7 @@ def _not_found(came: str) -> DataError:
         f"Give their folder with --data-dir or {FOLDER_VARIABLE}; or, on Debian, run 'apt install "
         f"dataset-fashion-mnist'; or put them into {keras_folder()}; or connect to the internet, "
         "so that Keras can download them.",
+        code="SLP-238",
     )
 
 

@@ -166,7 +166,7 @@ def _pack_splits(
 ) -> dict[str, Any]:
     if y is None:
         came = f"x of type {type(x).__name__} and no y"
-        raise TaskError("arrays x and y", came, WRITE_A_FILE)
+        raise TaskError("arrays x and y", came, WRITE_A_FILE, code="SLP-226")
     given = {"train": (x, y, sample_weight)}
     if validation_data is not None:
         if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
@@ -174,6 +174,7 @@ def _pack_splits(
                 "validation_data=(x, y) or (x, y, sample_weight)",
                 f"a {type(validation_data).__name__}",
                 "Give a tuple of arrays.",
+                code="SLP-227",
             )
         given["validation"] = (*validation_data, None)[:3]
     return {

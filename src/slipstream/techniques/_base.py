@@ -121,6 +121,7 @@ class Technique:
                 f"a plan and a task that '{self.name}' applies to",
                 f"'{task.name}', where {reason}",
                 f"Leave '{self.name}' out, or {mend}.",
+                code="SLP-155",
             )
         return self.edit(plan, task)
 

@@ -80,6 +80,7 @@ def _exchange(
             "a technique in which the two plans differ",
             f"'{technique.name}', in which they do not",
             f"Choose from: {', '.join(t.name for t in found) or 'none, the plans are equal'}.",
+            code="SLP-156",
         )
     # The smallest group first, so that the first one that agrees is the smallest of all.
     order = count()
@@ -103,6 +104,7 @@ def _exchange(
         f"a plan that agrees with itself when '{technique.name}' is moved",
         "a contradiction",
         f"{first_clash}.",
+        code="SLP-157",
     )
 
 

@@ -50,6 +50,7 @@ def get(name: str) -> Technique:
             "the name of a technique",
             f"'{name}'",
             f"Did you mean '{_nearest(name)}'? 'slipstream techniques' lists all.",
+            code="SLP-022",
         )
     return by_name[_squashed(name)]
 
@@ -135,4 +136,5 @@ def _refuse_clashes(techniques: Sequence[Technique]) -> None:
                     "techniques that go together",
                     f"both '{one.name}' and '{other.name}'",
                     "Keep one of them.",
+                    code="SLP-158",
                 )

@@ -46,7 +46,7 @@ def compare(
         >>> compare([], [], target=0.97)
         Traceback (most recent call last):
         slipstream.errors.RecordError: Expected runs on both sides; got none on the candidate's \
-side. Train each plan with the same seeds, at least three.
+side. Train each plan with the same seeds, at least three. [SLP-641]
     """
     _refuse_what_differs(candidate, baseline)
     by_seed = [_by_seed("candidate", candidate), _by_seed("baseline", baseline)]
@@ -56,6 +56,7 @@ side. Train each plan with the same seeds, at least three.
             "at least two seeds that both sides ran",
             f"{len(shared)} (candidate {sorted(by_seed[0])}, baseline {sorted(by_seed[1])})",
             "Train both plans with the same seeds, at least three.",
+            code="SLP-640",
         )
     rules = _rules(
         monitor=baseline[0].monitor,
@@ -72,7 +73,9 @@ side. Train each plan with the same seeds, at least three.
 def _rules(**values: Any) -> Rules:
     try:
         if not math.isfinite(values["target"]):
-            raise InputError("a finite target", str(values["target"]), "Name a value to reach.")
+            raise InputError(
+                "a finite target", str(values["target"]), "Name a value to reach.", code="SLP-027"
+            )
         return Rules.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
@@ -80,6 +83,7 @@ def _rules(**values: Any) -> Rules:
             f"a {first['loc'][0]} that makes sense",
             f"{first['input']}",
             f"{first['msg']}.",
+            code="SLP-028",
         ) from None
 
 
@@ -90,6 +94,7 @@ def _refuse_what_differs(candidate: Sequence[Record], baseline: Sequence[Record]
                 "runs on both sides",
                 f"none on the {name}'s side",
                 "Train each plan with the same seeds, at least three.",
+                code="SLP-641",
             )
         plans = [_without_seed(record) for record in side]
         if any(plan != plans[0] for plan in plans):
@@ -97,6 +102,7 @@ def _refuse_what_differs(candidate: Sequence[Record], baseline: Sequence[Record]
                 f"runs of one plan on the {name}'s side",
                 "runs of several plans",
                 "Compare two plans at a time; the seed alone may differ within a side.",
+                code="SLP-642",
             )
     wanted = dict(_must_agree(baseline[0]))
     for record in (*baseline, *candidate):
@@ -110,6 +116,7 @@ def _refuse_another(wanted: dict[str, Any], came: dict[str, Any], record: Record
                 f"the same {field} in all runs ({_or_none(wanted, field)})",
                 f"{_or_none(came, field)} in the run with seed {record.seed} on {record.backend}",
                 "Run both plans in one study, on one machine, with one installation.",
+                code="SLP-643",
             )
 
 
@@ -139,6 +146,7 @@ def _by_seed(name: str, side: Sequence[Record]) -> dict[int, Record]:
                 f"one run for each seed on the {name}'s side",
                 f"two runs with seed {record.seed}",
                 "Leave one of them out.",
+                code="SLP-644",
             )
         found[record.seed] = record
     return found

@@ -54,7 +54,9 @@ def judge(pairs: Sequence[Pair], rules: Rules, unpaired_seeds: Sequence[int] = (
         'at_least'
     """
     if not pairs:
-        raise RecordError("at least two pairs of runs", "none", "Train both plans first.")
+        raise RecordError(
+            "at least two pairs of runs", "none", "Train both plans first.", code="SLP-645"
+        )
     bound, ratio = _estimate(pairs, rules)
     outcome, reason = _decide(pairs, rules, ratio)
     return Verdict(

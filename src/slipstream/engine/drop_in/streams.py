@@ -179,6 +179,7 @@ def _refuse_other_inputs(
                 f"inputs of shape {_in_words(wanted)} in every batch, as the model's input",
                 f"{_in_words(shape)} in batch {number} of epoch {epoch}, both counted from 0",
                 "Pad or resize examples to one shape, in every epoch.",
+                code="SLP-316",
             )
 
 
