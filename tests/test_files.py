@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.files import write_bytes, write_text
+from slipstream.files import sweep, whole_lines, write_bytes, write_text
 
 
 def test_many_can_write_one_file_at_once(tmp_path: Path) -> None:
@@ -51,3 +51,21 @@ def test_file_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fsync", sync)
     write_text(tmp_path / "file", "text")
     assert synced == ["file", "folder"]
+
+
+def test_half_a_last_line_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    whole_lines(path)
+    for text, kept in (("a\nb\n", "a\nb\n"), ("a\nb", "a\n"), ("ab", ""), ("", "")):
+        path.write_text(text)
+        whole_lines(path)
+        assert path.read_text() == kept
+
+
+def test_what_a_killed_process_was_writing_is_swept(tmp_path: Path) -> None:
+    write_text(tmp_path / "runs" / "record.json", "{}")
+    (tmp_path / "runs" / f"record.json.{'0' * 32}.part").touch()
+    (tmp_path / "mine.part").touch()
+    sweep(tmp_path)
+    left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert left == ["mine.part", "record.json"]

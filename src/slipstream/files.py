@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+# Far above what is ever written, and far below what hurts: values take some 25 times their text.
+MOST_TEXT_BYTES = 16 << 20
+# What is read is written again, and told: each level takes its place on Python's stack.
+MOST_LEVELS = 100
 
 
 def cache_folder() -> Path:
@@ -19,6 +28,67 @@ def cache_folder() -> Path:
         return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "slipstream"
+
+
+def is_other_than_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a pipe, a device or a folder stands there, which may have no end.
+
+    Example:
+        >>> is_other_than_file("/")
+        True
+    """
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except OSError:
+        # Whoever opens it says so.
+        return False
+
+
+def read_text(path: Path, most_bytes: int = MOST_TEXT_BYTES, *, pipes: bool = False) -> str:
+    """Return the text of a file that may come from anybody.
+
+    Args:
+        path: The file.
+        most_bytes: How long it may be.
+        pipes: Whether it may be a pipe, as of `<(command)`: nobody knows when that one ends.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is longer, no text, or no file.
+    """
+    if not pipes and is_other_than_file(path):
+        raise ValueError("no file, but a pipe, a device or a folder")
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"more than {most_bytes:,} bytes")
+    return content.decode("utf-8")
+
+
+def read_json(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> Any:
+    """Return the values of a JSON file that may come from anybody.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is longer, no JSON, or nested without end.
+    """
+    try:
+        values = json.loads(read_text(path, most_bytes))
+    except RecursionError:
+        raise ValueError("values nested too deeply") from None
+    level, num_levels = [values], 0
+    while level:
+        num_levels += 1
+        if num_levels > MOST_LEVELS:
+            raise ValueError("values nested too deeply")
+        level = [inner for value in level for inner in _within(value)]
+    return values
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -49,6 +119,31 @@ def write_bytes(path: Path, content: bytes) -> Path:
         beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what was being written in a folder, or below, when a process was killed.
+
+    Only for the folder's one writer.
+    """
+    for path in folder.rglob(f"*.{'?' * 32}.part"):
+        path.unlink(missing_ok=True)
+
+
+def whole_lines(path: Path) -> None:
+    """Take away half a last line, which a process leaves that was killed while it wrote.
+
+    What is appended would stand behind it on the same line, and neither could be read.
+
+    Args:
+        path: A file of lines; it need not be there.
+    """
+    if not path.exists():
+        return
+    written = path.read_bytes()
+    whole = written.rfind(b"\n") + 1
+    if whole < len(written):
+        os.truncate(path, whole)
 
 
 def _sync_folder(folder: Path) -> None:

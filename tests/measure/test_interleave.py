@@ -108,3 +108,16 @@ def test_a_torn_record_is_made_again(fake_launch, record_values, facts, jobs):
     (jobs[0].folder / "record.json").write_text('{"schema_version": 1, "task"')
     (run,) = run_interleaved(fake_launch(rule(record_values)), facts, jobs[:1])
     assert not run.resumed
+
+
+def test_a_run_whose_process_was_killed_is_made_once_more(
+    fake_launch, record_values, facts, jobs, asked
+):
+    killed = {"on": "train", "do": "killed"}
+    (run,) = run_interleaved(fake_launch(killed, rule(record_values)), facts, jobs[:1])
+    assert (run.record.outcome, run.failed.kind) == ("failed", "out_of_memory")
+    assert len([request for request in asked() if request["do"] == "train"]) == 2
+    crash = {"on": "train", "do": "crash"}
+    (run,) = run_interleaved(fake_launch(crash, rule(record_values)), facts, jobs[:1])
+    assert run.failed.kind == "crash"
+    assert len([request for request in asked() if request["do"] == "train"]) == 3

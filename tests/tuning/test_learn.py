@@ -1,14 +1,17 @@
 """The Learn stage on trainings whose outcome is given by a formula."""
 
+import contextlib
 import math
 from types import SimpleNamespace
 
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from tuning_help import record_of
 
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
+from slipstream.tuning import learn as learning
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import Context, Deadline
 from slipstream.tuning.learn import FEWEST_TRIALS, JOURNAL_FILE, RANGES, learn
@@ -101,8 +104,38 @@ def test_what_an_interruption_hit_is_tried_again(run, tmp_path):
     journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / JOURNAL_FILE))
     study = optuna.load_study(study_name="learn", storage=optuna.storages.JournalStorage(journal))
     assert RANGES in study.user_attrs
-    states = [trial.state.name for trial in study.trials]
-    assert "RUNNING" not in states
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * FEWEST_TRIALS
+
+
+def test_wherever_it_is_interrupted_it_asks_for_the_same_trials(tmp_path, monkeypatch):
+    """Past the portfolio and the sampler's own beginning, to what TPE proposes."""
+    monkeypatch.setattr(learning, "FEWEST_TRIALS", 26)
+    monkeypatch.setattr(learning, "STARTUP_TRIALS", 3)
+
+    def searched(folder, pool):
+        folder.mkdir(exist_ok=True)
+        context = Context(FACTS, folder, pool, lambda _: None)
+        return learn(context, BASELINES, RUNTIME, Deadline(0.0), Deadline(0.0)).trials
+
+    whole = searched(tmp_path / "whole", Pool())
+    assert len({repr(row.changes) for row in whole[20:]}) > 3
+    append = JournalFileBackend.append_logs
+    writes = []
+
+    def dying(backend, logs):
+        writes.append(logs)
+        if len(writes) % 23 == 0:
+            raise KeyboardInterrupt
+        append(backend, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", dying)
+    trials, sittings = None, 0
+    while trials is None:
+        sittings += 1
+        with contextlib.suppress(KeyboardInterrupt):
+            trials = searched(tmp_path / "killed", Pool())
+    assert sittings > 5
+    assert trials == whole
 
 
 def test_a_trial_that_was_killed_just_before_its_end_was_told_is_not_run_again(

@@ -7,6 +7,7 @@ import pytest
 
 from slipstream.errors import InputError, RecordError
 from slipstream.record import JsonModel
+from slipstream.tuning import study as study_room
 from slipstream.tuning.study import STUDY_FILE, Identity, Study
 
 IDENTITY = Identity("digits", 3, (), True)
@@ -91,3 +92,38 @@ def test_notes_are_read_up_to_half_a_line(tmp_path):
         file.write('{"value": ')
     assert [found.value for found in study.noted("rows", Found)] == [0, 1, 2]
     study.close()
+
+
+def test_what_is_noted_after_half_a_line_is_read_too(tmp_path):
+    study = opened(tmp_path)
+    study.note("rows", Found(value=1))
+    with (tmp_path / "rows.jsonl").open("a") as file:
+        file.write('{"value": ')
+    study.note("rows", Found(value=2))
+    assert [found.value for found in study.noted("rows", Found)] == [1, 2]
+    study.close()
+
+
+def test_the_time_of_a_killed_sitting_is_spent_and_a_stage_ends_when_it_would_have(
+    tmp_path, monkeypatch
+):
+    now = [1000.0]
+    monkeypatch.setattr(study_room.time, "monotonic", lambda: now[0])
+    study = opened(tmp_path)
+    study.store("look", Found(value=1), 1.0)
+    now[0] += 5.0
+    assert study.deadline("learn", 30.0).left == 30.0
+    told = []
+    listener = study.keeping_time(told.append)
+    for _ in range(4):
+        now[0] += 3.0
+        listener("a trial")
+    assert told == ["a trial"] * 4
+    # Killed: it is not closed.
+    study._lock.release()
+    again = opened(tmp_path, resume=True)
+    assert again.spent_seconds == 17.0
+    deadline = again.deadline("learn", 99.0)
+    assert (deadline.seconds, deadline.left) == (30.0, 18.0)
+    assert deadline.fraction == pytest.approx(0.4)
+    again.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from slipstream.checkpoint import RunLock
 from slipstream.checkpoint.lock import HOLDER_FILE, LOCK_FILE
 from slipstream.errors import InputError
+from slipstream.files import sweep
 
 RUNS = Path("runs")
 REPORT_FILE = "report.html"
@@ -137,6 +138,7 @@ def claimed(
         with contextlib.ExitStack() as held:
             if locked:
                 held.enter_context(RunLock(folder))
+                sweep(folder)
             yield folder
     except InputError:
         _take_back(folder, before, made, {*NO_RESULTS, *traces})

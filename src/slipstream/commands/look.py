@@ -22,6 +22,7 @@ from slipstream.measure import (
     installed_backends,
     require_backend,
 )
+from slipstream.measure.again import once_more
 from slipstream.measure.messages import Look
 from slipstream.plan import Plan, Value
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, silent
@@ -149,9 +150,21 @@ def look(
 @contextlib.contextmanager
 def opened_worker(launch: Launch, backend: str) -> Iterator[Worker]:
     """Within it a worker has loaded the task."""
-    with launch.worker(backend, "look") as worker:
-        answered(worker.open(), launch)
+    with answered(once_more(lambda: _opened(launch, backend)), launch) as worker:
         yield worker
+
+
+def _opened(launch: Launch, backend: str) -> Worker | Failed:
+    worker = launch.worker(backend, "look")
+    try:
+        opened = worker.open()
+    except BaseException:
+        worker.end()
+        raise
+    if isinstance(opened, Failed):
+        worker.end()
+        return opened
+    return worker
 
 
 def answered(answer: Answer | Failed, launch: Launch) -> Answer:

@@ -110,7 +110,7 @@ class _Optimizer:
         self._launch = launch
         self._study = study
         self._settings = settings
-        self._listener = listener
+        self._listener = study.keeping_time(listener)
         self._start_seconds = 8.0
         self._findings: tuple[Finding, ...] = ()
 
@@ -207,15 +207,17 @@ class _Optimizer:
             return stored
         budget = min(BASELINES_MOST_SECONDS, BASELINES_SHARE * self._study.budget_seconds)
         start = self._begin("baselines", "Tuning the baseline: plain SGD with momentum", budget)
+        deadline = self._study.deadline("baselines", budget)
         own = given.adapt({"runtime.loop": "slipstream"})
         row = runtime.best(given.batch.size, float32_only=True)
         fast = row.apply(own) if row else own
-        result = find_baselines(context, given, fast, Deadline(budget))
+        result = find_baselines(context, given, fast, deadline)
         if result is None:
             raise TrainingError(
                 "a training of the baselines to give a finite value",
                 f"none for {context.facts.monitor}",
                 "Look at the logs in the study's folder, or train it once with 'slipstream fit'.",
+                code="SLP-504",
             )
         self._end("baselines", result, text_of.baselines_text(result), start)
         return result
@@ -229,7 +231,8 @@ class _Optimizer:
         left = self._study.left_seconds
         budget = max(LEARN_LEAST_SHARE * self._study.budget_seconds, left - reserve)
         start = self._begin("learn", "Looking for the plan that gets there first", budget)
-        result = learn(context, baselines, runtime, Deadline(budget), Deadline(left))
+        deadline = self._study.deadline("learn", budget)
+        result = learn(context, baselines, runtime, deadline, Deadline(left))
         self._end("learn", result, text_of.learn_text(result), start)
         return result
 
@@ -248,7 +251,8 @@ class _Optimizer:
         budget = self._generalise_seconds()
         what = f"Trying {', '.join(asked)}, and asking" if asked else "Asking"
         start = self._begin("generalise", f"{what} whether regularization is needed", budget)
-        result = generalise(context, baselines, learned, Deadline(budget), asked)
+        deadline = self._study.deadline("generalise", budget)
+        result = generalise(context, baselines, learned, deadline, asked)
         self._end("generalise", result, text_of.generalise_text(result), start)
         return result.plan
 

@@ -5,11 +5,11 @@ from slipstream.measure.manager import (
     Failed,
     Launch,
     Worker,
-    WorkerPool,
     how_to_install,
     installed_backends,
     require_backend,
 )
+from slipstream.measure.pool import WorkerPool
 
 __all__ = [
     "Failed",

@@ -7,11 +7,13 @@ import datetime
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from slipstream.environment import environment
 from slipstream.errors import RecordError
 from slipstream.measure import messages
+from slipstream.measure.again import once_more
 from slipstream.measure.manager import SILENCE_SECONDS, Failed, Launch, OnHappening
 from slipstream.plan import Plan
 from slipstream.record import RECORD_FILE, Failure, Record, Timings, read_record
@@ -84,7 +86,9 @@ def run_interleaved(
     """Run the jobs one after the other, each in a fresh process on its plan's backend.
 
     Nothing else is started while a run is on the clock. A job whose folder already holds the
-    complete record of the same plan, seed, task, data and environment is not run again.
+    complete record of the same plan, seed, task, data and environment is not run again. One that
+    was interrupted begins anew: its clock is what is measured. So does one whose process was
+    killed, once.
 
     Raises:
         InputError: What a worker found wrong with the user's task, data or plan.
@@ -94,10 +98,10 @@ def run_interleaved(
         if done is not None:
             yield Run(job, done, resumed=True)
             continue
-        _empty(job.folder)
         if on_start is not None:
             on_start(job)
-        outcome = _run(launch, job, evaluate_test, on_happening, silence_seconds)
+        run = partial(_run, launch, job, evaluate_test, on_happening, silence_seconds)
+        outcome = once_more(run)
         if isinstance(outcome, Failed):
             yield Run(job, failed_record(job, facts, outcome), failed=outcome)
         else:
@@ -169,6 +173,7 @@ def _run(
     on_happening: OnHappening | None,
     silence_seconds: float,
 ) -> Record | Failed:
+    _empty(job.folder)
     with launch.worker(job.plan.runtime.backend, job.folder.name) as worker:
         opened = worker.open()
         if isinstance(opened, Failed):

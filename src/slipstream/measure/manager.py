@@ -53,6 +53,8 @@ QUIT_SECONDS = 2.0
 MOST_LINES = 1000
 # How native code ends that gets no memory and cannot say so: it gives up, or writes to nowhere.
 SIGNALS_OF_NO_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
+# How a worker ends that somebody else ended: the system, or a person.
+KILLED = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 FailureKind = Literal["crash", "hang", "out_of_memory", "error"]
 OnHappening = Callable[[Happening], bool | None]
@@ -65,11 +67,13 @@ class Failed:
 
     `crash`: the process ended; `hang`: it said nothing for too long and was ended;
     `out_of_memory`; `error`: it raised and can be asked again. `log` is the end of its chatter.
+    `was_killed`: another process ended it; see `once_more`.
     """
 
     kind: FailureKind
     message: str
     log: str = ""
+    was_killed: bool = False
 
 
 def installed_backends() -> tuple[str, ...]:
@@ -95,11 +99,13 @@ def require_backend(name: str) -> None:
             f"one of {', '.join(BACKENDS)}",
             f"'{name}'",
             f"Did you mean '{near[0]}'?" if near else "Name one of these.",
+            code="SLP-031",
         )
     raise BackendError(
         f"the backend '{name}' to be installed",
         f"only {', '.join(installed) or 'none'}",
         how_to_install(name),
+        code="SLP-032",
     )
 
 
@@ -335,7 +341,7 @@ class Worker:
         kind: FailureKind = "out_of_memory" if is_memory else "crash"
         last = said.rpartition("\n")[2].strip()[:300]
         message = f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}"
-        return Failed(kind, message, self._process.log_tail())
+        return Failed(kind, message, self._process.log_tail(), was_killed=code in KILLED)
 
     def _hit_its_limit(self, code: int | None) -> bool:
         """Whether it may take only so much memory, and ended as libraries do that get no more."""
@@ -348,42 +354,6 @@ class Worker:
         text = problem.message + problem.traceback
         kind: FailureKind = "out_of_memory" if tells_of_memory(text) else "error"
         return Failed(kind, problem.message, problem.traceback)
-
-
-@final
-class WorkerPool:
-    """One warm worker for each backend: many short trials without a new start for each.
-
-    Args:
-        launch: How workers are started.
-    """
-
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
-        self._workers: dict[str, Worker] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for worker in self._workers.values():
-            worker.__exit__(*error)
-
-    def get(self, backend: str) -> Worker | Failed:
-        """Return the open worker of a backend; a fresh one where the last has ended."""
-        worker = self._workers.get(backend)
-        if worker is not None and worker.is_alive:
-            return worker
-        worker = self._launch.worker(backend, f"pool_{backend}")
-        self._workers[backend] = worker
-        opened = worker.open()
-        return opened if isinstance(opened, Failed) else worker
-
-    def replace(self, backend: str) -> None:
-        """End the worker of a backend, so that the next `get` starts a fresh one."""
-        worker = self._workers.pop(backend, None)
-        if worker is not None:
-            worker.end()
 
 
 def _is_importable(module: str) -> bool:

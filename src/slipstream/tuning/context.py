@@ -11,8 +11,10 @@ from pathlib import Path
 from slipstream.errors import InputError
 from slipstream.files import write_text
 from slipstream.measure import messages
-from slipstream.measure.manager import Failed, WorkerPool
+from slipstream.measure.again import once_more
+from slipstream.measure.manager import Failed
 from slipstream.measure.messages import TrainingProgress
+from slipstream.measure.pool import WorkerPool
 from slipstream.plan import Plan
 from slipstream.progress import Listener
 from slipstream.record import (
@@ -52,7 +54,7 @@ class Context:
         limit_seconds: float | None = None,
         give_up: Callable[[TrainingProgress], bool] | None = None,
     ) -> Record | Failed:
-        """Train in the warm worker of the plan's backend.
+        """Train in the warm worker of the plan's backend; once more if that is killed meanwhile.
 
         A training that nobody may give up is noted in the study's folder: when an interrupted
         study goes on, it is not done again.
@@ -63,11 +65,11 @@ class Context:
             give_up: Told where the training is; True ends it.
         """
         if give_up is not None:
-            return self._train(plan, limit_seconds, give_up)
+            return once_more(lambda: self._train(plan, limit_seconds, give_up))
         folder = self.folder / "tuning" / f"{plan.digest()}-{limit_seconds or 0:.0f}"
         if (folder / RECORD_FILE).exists():
             return read_record(folder)
-        answer = self._train(plan, limit_seconds, lambda _: False)
+        answer = once_more(lambda: self._train(plan, limit_seconds, lambda _: False))
         if isinstance(answer, Record):
             # The record comes last: where it is, all is there.
             write_text(folder / METRICS_FILE, "".join(map(point_to_line, answer.points)))
@@ -117,12 +119,14 @@ class Deadline:
 
     Args:
         seconds: How long it is.
+        gone: How much of it is gone when it begins to count.
     """
 
     seconds: float
+    gone: float = 0.0
 
     def __post_init__(self) -> None:
-        self._end = time.monotonic() + self.seconds
+        self._end = time.monotonic() + self.seconds - self.gone
 
     @property
     def left(self) -> float:

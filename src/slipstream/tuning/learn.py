@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
 
+from slipstream.files import whole_lines
 from slipstream.measure.manager import Failed
 from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
@@ -25,7 +26,7 @@ from slipstream.tuning.portfolio import Portfolio
 from slipstream.tuning.rates import RateRange
 from slipstream.tuning.runtime_values import RuntimeResult
 
-JOURNAL_FILE = "optuna.journal"
+JOURNAL_FILE, STUDY_NAME = "optuna.journal", "learn"
 # What the journal keeps of a trial beside its parameters and value.
 ROW, TRIED, RANGES = "row", "tried", "ranges"
 # However short the budget, so many plans are tried, each with time to compile and to begin.
@@ -33,6 +34,8 @@ FEWEST_TRIALS = 4
 SHORTEST_CAP_SECONDS = 15.0
 # What is kept of the stage's time for running the finalists on more seeds.
 FINALS_SHARE = 0.35
+# So many trials finish before TPE proposes from what is known of them.
+STARTUP_TRIALS = 16
 # A trial that is this much slower than the best so far cannot win any more.
 HOPELESS = 1.6
 
@@ -113,17 +116,16 @@ class _Learner:
         self._asked = 0
 
     def run(self) -> LearnResult:
-        study = _open_study(self._context.folder / JOURNAL_FILE)
-        self._take_up(study)
+        study, storage = _open_study(self._context.folder / JOURNAL_FILE)
+        interrupted = self._take_up(study, storage)
         if RANGES not in study.user_attrs:
             self._portfolio.test_ranges(self._deadline)
             found = self._portfolio.ranges.items()
             study.set_user_attr(RANGES, {name: one.model_dump(mode="json") for name, one in found})
-        if not study.trials:
-            for parameters in self._portfolio.first_trials():
-                study.enqueue_trial(parameters)
+        for trial in interrupted:
+            self._one_trial(study, trial)
         while self._goes_on():
-            self._one_trial(study)
+            self._one_trial(study, self._next(study))
         best, mean_score = run_finals(
             self._context, self._tried, self._score, self._cap, self._deadline
         )
@@ -142,16 +144,19 @@ class _Learner:
             return True
         return not self._tried and self._last.left > 0
 
-    def _take_up(self, study: optuna.Study) -> None:
-        """Go on where an interrupted search stopped: its journal holds every finished trial."""
+    def _take_up(self, study: optuna.Study, storage: JournalStorage) -> list[Trial]:
+        """Go on where an interrupted search stopped: its journal holds every finished trial.
+
+        Returns the trials that the interruption hit: they are run again, as themselves.
+        """
+        interrupted: list[Trial] = []
+        self._asked = len(study.trials)
         for trial in study.trials:
-            if trial.state == optuna.trial.TrialState.RUNNING:
+            if trial.state == TrialState.RUNNING:
                 if not _is_noted(trial):
-                    # What the interruption hit is tried again.
-                    study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-                    asked_for = trial.params or trial.system_attrs.get("fixed_params")
-                    if asked_for:
-                        study.enqueue_trial(asked_for)
+                    study_id = storage.get_study_id_from_name(STUDY_NAME)
+                    known = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+                    interrupted.append(Trial(study, known))
                     continue
                 _tell_end(study, trial)
             if ROW in trial.user_attrs:
@@ -160,25 +165,54 @@ class _Learner:
                 self._tried.append(Tried.model_validate(trial.user_attrs[TRIED]))
         for name, found in study.user_attrs.get(RANGES, {}).items():
             self._portfolio.ranges[name] = RateRange.model_validate(found)
+        return interrupted
 
-    def _one_trial(self, study: optuna.Study) -> None:
+    def _next(self, study: optuna.Study) -> Trial:
+        """Begin the next trial.
+
+        Its parameters follow from its number and from what is known of those before, and they are
+        written down in one piece: a search that was interrupted, wherever that was, asks for the
+        trials that it would have asked for.
+        """
         self._asked += 1
-        trial = study.ask()
+        if not any(trial.state == TrialState.WAITING for trial in study.trials):
+            first, number = self._portfolio.first_trials(), len(study.trials)
+            chosen = first[number] if number < len(first) else self._proposed(study, number)
+            study.enqueue_trial(chosen)
+        return study.ask()
+
+    def _proposed(self, study: optuna.Study, number: int) -> dict[str, Any]:
+        """Return the parameters that TPE proposes, on a copy of the study in memory."""
+        sampler = optuna.samplers.TPESampler(
+            seed=TUNING_SEED + number, n_startup_trials=STARTUP_TRIALS
+        )
+        copy = optuna.create_study(sampler=sampler)
+        copy.add_trials([trial for trial in study.trials if trial.state.is_finished()])
+        return self._parameters(copy.ask())
+
+    def _parameters(self, trial: Trial) -> dict[str, Any]:
+        longest = max(2, self._portfolio.longest)
         names = [recipe.name for recipe in self._portfolio.recipes]
-        name = trial.suggest_categorical("recipe", names)
-        runtime = trial.suggest_categorical("runtime", self._portfolio.runtimes)
-        batch = trial.suggest_categorical("batch", self._portfolio.batches)
-        factor = trial.suggest_float("rate_factor", 0.1, 10.0, log=True)
-        epochs = trial.suggest_int("epochs", 1, max(2, self._portfolio.longest), log=True)
-        plan = self._portfolio.plan(name, runtime, batch, factor, epochs)
+        return {
+            "recipe": trial.suggest_categorical("recipe", names),
+            "runtime": trial.suggest_categorical("runtime", self._portfolio.runtimes),
+            "batch": trial.suggest_categorical("batch", self._portfolio.batches),
+            "rate_factor": trial.suggest_float("rate_factor", 0.1, 10.0, log=True),
+            "epochs": trial.suggest_int("epochs", 1, longest, log=True),
+        }
+
+    def _one_trial(self, study: optuna.Study, trial: Trial) -> None:
+        parameters = self._parameters(trial)
+        name = parameters["recipe"]
+        plan = self._portfolio.plan(**parameters)
         if plan is None:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
             return
         record = self._train(plan)
         value = self._score(record)
         trial.set_user_attr(ROW, self._note(trial.number, name, plan, record, value))
         if isinstance(record, Failed):
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
             return
         if math.isfinite(record.seconds_to(self._baselines.target)):
             tried = Tried(
@@ -248,33 +282,21 @@ def _tell_end(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     if math.isfinite(score):
         study.tell(trial.number, score)
     else:
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _open_study(journal: Path) -> optuna.Study:
+def _open_study(journal: Path) -> tuple[optuna.Study, JournalStorage]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    _mend(journal)
-    sampler = optuna.samplers.TPESampler(seed=TUNING_SEED, n_startup_trials=16)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name="learn",
-        sampler=sampler,
-        load_if_exists=True,
-    )
-
-
-def _mend(journal: Path) -> None:
-    """Take away what a process leaves in a journal that was killed while it wrote.
-
-    The study's folder is this process's: a lock that is there is nobody's.
-    """
+    # The study's folder is this process's: a lock that is there is that of one that was killed.
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
-    if journal.exists():
-        written = journal.read_bytes()
-        whole = written.rfind(b"\n") + 1
-        if whole < len(written):
-            # The next line would be written behind half a one, and neither could be read.
-            os.truncate(journal, whole)
+    whole_lines(journal)
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    # It proposes nothing: every trial gets its parameters when it is written down.
+    sampler = optuna.samplers.RandomSampler(seed=TUNING_SEED)
+    study = optuna.create_study(
+        storage=storage, study_name=STUDY_NAME, sampler=sampler, load_if_exists=True
+    )
+    return study, storage
 
 
 def _told(plan: Plan) -> dict[str, Value]:

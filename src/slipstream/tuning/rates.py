@@ -9,6 +9,7 @@ import numpy as np
 
 from slipstream.errors import InputError
 from slipstream.measure import messages
+from slipstream.measure.again import once_more
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
 from slipstream.record import JsonModel, write_json
@@ -47,12 +48,14 @@ def find_range(context: Context, plan: Plan) -> RateRange | None:
     file = context.folder / "tuning" / f"{plan.digest()}-range.json"
     if file.exists():
         return Kept.model_validate_json(file.read_text(encoding="utf-8")).found
-    worker = context.pool.get(plan.runtime.backend)
-    if isinstance(worker, Failed):
-        return None
     request = messages.RangeTest(plan=plan, lowest=LOWEST, highest=HIGHEST, updates=NUM_UPDATES)
+
+    def ask() -> messages.Ranged | Failed:
+        worker = context.pool.get(plan.runtime.backend)
+        return worker if isinstance(worker, Failed) else worker.range_test(request, timeout=120.0)
+
     try:
-        answer = worker.range_test(request, timeout=120.0)
+        answer = once_more(ask)
     except InputError:
         return None
     if isinstance(answer, Failed):

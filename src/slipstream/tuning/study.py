@@ -14,11 +14,16 @@ from pydantic import BaseModel, ValidationError
 
 from slipstream.checkpoint import RunLock
 from slipstream.errors import InputError, RecordError
+from slipstream.files import read_json, read_text, sweep, whole_lines
+from slipstream.progress import Happening, Listener
 from slipstream.record import write_json
 from slipstream.task import TaskFacts
+from slipstream.tuning.context import Deadline
 
 STUDY_FILE = "study.json"
 SCHEMA_VERSION = 1
+# As much of the budget's clock as is lost when the study is killed.
+SECONDS_APART = 5.0
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -54,24 +59,26 @@ class Study:
         self.folder = folder
         self.budget_seconds = budget_seconds
         self._file = folder / STUDY_FILE
-        self._start = time.monotonic()
+        self._start = self._saved_at = time.monotonic()
+        self._spent_before = 0.0
         self._values: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "identity": json.loads(json.dumps(identity.__dict__)),
             "spent_seconds": 0.0,
             "stages": {},
         }
-        self._spent_before = 0.0
-        if self._file.exists():
-            self._take_up(resume)
-        elif resume:
-            raise InputError(
-                f"a study to go on with in {self.folder}",
-                "none there",
-                "Name the study's folder with --out, or leave --resume away to begin one.",
-            )
-        self._spent_before = float(self._values["spent_seconds"])
+        self._refuse(resume)
         self._lock = RunLock(folder).acquire()
+        try:
+            # Not before: whoever had the folder may have written meanwhile.
+            self._refuse(resume)
+            if resume:
+                sweep(folder)
+                self._take_up()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._spent_before = float(self._values["spent_seconds"])
 
     @property
     def spent_seconds(self) -> float:
@@ -95,6 +102,7 @@ class Study:
                 f"the stage '{stage}' in {self._file} to be readable",
                 str(error).splitlines()[0],
                 "Start a new study in another folder.",
+                code="SLP-631",
             ) from None
 
     def store(self, stage: str, result: BaseModel, seconds: float) -> None:
@@ -107,7 +115,9 @@ class Study:
 
     def note(self, name: str, value: BaseModel) -> None:
         """Append a part of a stage's result, so that an interruption does not lose it."""
-        with (self.folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        path = self.folder / f"{name}.jsonl"
+        whole_lines(path)
+        with path.open("a", encoding="utf-8") as file:
             file.write(value.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -116,7 +126,7 @@ class Study:
         """Return what was noted in an earlier sitting, in order; half a last line is left out."""
         file = self.folder / f"{name}.jsonl"
         values: list[Result] = []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        for line in read_text(file).splitlines() if file.exists() else []:
             with contextlib.suppress(ValidationError):
                 values.append(kind.model_validate_json(line))
         return values
@@ -129,12 +139,35 @@ class Study:
                 f"the task and the data that the study in {self.folder} began with",
                 "a task or data that were changed since",
                 "Start a new study in another folder.",
+                code="SLP-632",
             )
         self._save()
 
     def seconds_of(self, stage: str) -> float:
         """Return what a stage took, in seconds; 0 if it was not done."""
         return float(self._values["stages"].get(stage, {}).get("seconds", 0.0))
+
+    def deadline(self, stage: str, seconds: float) -> Deadline:
+        """Return until when a stage may go on.
+
+        In a later sitting it is as long as it was in the first, and what was spent since the stage
+        began is gone.
+        """
+        now = self.spent_seconds
+        begun = self._values.setdefault("begun", {})
+        seconds, at = begun.setdefault(stage, [seconds, round(now, 3)])
+        self._save()
+        return Deadline(seconds, gone=max(0.0, now - at))
+
+    def keeping_time(self, listener: Listener) -> Listener:
+        """Return a listener that also writes down what was spent, for a study may be killed."""
+
+        def listen(happening: Happening) -> None:
+            if self._values["stages"] and time.monotonic() - self._saved_at > SECONDS_APART:
+                self._save()
+            listener(happening)
+
+        return listen
 
     def close(self) -> None:
         """Write down what was spent, and let others have the folder."""
@@ -149,18 +182,29 @@ class Study:
         study.folder = folder
         study.budget_seconds = 0.0
         study._file = folder / STUDY_FILE
-        study._start = time.monotonic()
+        study._start = study._saved_at = time.monotonic()
         study._values = study._stored()
         study._spent_before = float(study._values["spent_seconds"])
         return study
 
-    def _take_up(self, resume: bool) -> None:
-        if not resume:
+    def _refuse(self, resume: bool) -> None:
+        """Raise InputError where there is a study and none is wanted, or the other way round."""
+        if resume and not self._file.exists():
+            raise InputError(
+                f"a study to go on with in {self.folder}",
+                "none there",
+                "Name the study's folder with --out, or leave --resume away to begin one.",
+                code="SLP-630",
+            )
+        if not resume and self._file.exists():
             raise InputError(
                 f"a folder without a study, where {self.folder} is",
                 "one that holds a study already",
                 "Add --resume to go on with it, or name another folder with --out.",
+                code="SLP-633",
             )
+
+    def _take_up(self) -> None:
         stored = self._stored()
         # Studies that began before techniques could be asked for were asked for none.
         if {"techniques": [], **stored["identity"]} != self._values["identity"]:
@@ -168,27 +212,32 @@ class Study:
                 f"the task, seeds, backends, precision and techniques that {self._file} began with",
                 f"{self._values['identity']} where it holds {stored['identity']}",
                 "Give the same options, or name another folder with --out.",
+                code="SLP-634",
             )
         self._values = stored
 
     def _stored(self) -> dict[str, Any]:
         try:
-            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            stored = read_json(self._file)
             version, _, _ = stored["schema_version"], stored["identity"], stored["stages"]
+            float(stored["spent_seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordError(
                 f"a study in {self._file}",
                 f"{type(error).__name__}: {error}",
                 "Start a new study in another folder.",
+                code="SLP-635",
             ) from None
         if version != SCHEMA_VERSION:
             raise RecordError(
                 f"a study of schema version {SCHEMA_VERSION} in {self._file}",
                 f"version {version}",
                 "Read it with the version of Slipstream that wrote it.",
+                code="SLP-636",
             )
         return dict(stored)
 
     def _save(self) -> None:
+        self._saved_at = time.monotonic()
         self._values["spent_seconds"] = round(self.spent_seconds, 3)
         write_json(self._file, self._values)
