@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "checkpoint": "errors files",
     "signals": "record better",
     "progress": "errors",
-    "data": "errors",
+    "data": "errors files",
     "ops": "errors plan",
     "backends": "errors data",
     "rewrite": "errors ops plan",
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, str] = {
     "verdict": "errors record",
     "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",
+    "messages": "errors doctor",
     "engine": "errors files better plan task record environment data ops rewrite lowering backends"
     " loss_surface signals checkpoint",
     "observers": "errors plan record engine signals",
@@ -67,7 +68,8 @@ KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
     "errors", "files", "better", "plan", "task", "record", "environment", "progress", "data",
     "techniques", "tasks", "loss_surface", "signals", "checkpoint",
-    "verdict", "report", "doctor", "measure", "tuning", "ablation", "export", "commands", "cli",
+    "verdict", "report", "doctor", "messages", "measure", "tuning", "ablation", "export",
+    "commands", "cli",
 )  # fmt: skip
 
 

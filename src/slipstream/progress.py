@@ -56,10 +56,14 @@ class StageDone:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know: a warning of the checks, a part that was left out."""
+    """Something the user should know: a warning of the checks, a part that was left out.
+
+    `code` is the identifier of its entry in the catalogue of messages, which warnings have.
+    """
 
     text: str
     warning: bool = False
+    code: str = ""
 
 
 Happening = StageStarted | Step | StageDone | Notice

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from slipstream.progress import Notice, StageStarted, Step
 
 COMMANDS = (
     "optimize", "fit", "run", "compare", "ablate", "report", "eject", "plan", "schedule",
-    "batch", "landscape", "tasks", "techniques",
+    "batch", "landscape", "tasks", "explain", "techniques",
 )  # fmt: skip
 
 
@@ -122,31 +123,58 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
     assert run(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["Error", "  got", "  to mend"]
+    name, *parts = [line.partition(":")[0] for line in err.splitlines()]
+    assert re.fullmatch(r"Error SLP-\d{3}", name)
+    assert parts == ["  got", "  to mend"]
     for word in words:
         assert word in err
     assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code", "words"),
     [
-        ["digits"],
-        ["fit"],
-        ["fit", "digits", "--seed", "3"],
-        ["compare", "digits", "a.toml"],
-        ["ablate", "digits"],
-        ["optimize", "digits", "--seeds", "1"],
-        ["ablate", "digits", "--plan", "plan.toml", "--seeds", "2"],
-        ["fit", "digits", "--data-dir", "nowhere"],
+        (["digits"], 1, ["the name of a command", "'digits'"]),
+        (["fitt", "digits"], 1, ["'fitt'", "Did you mean 'fit'?"]),
+        (["fit"], 3, ["TASK", "'slipstream fit'"]),
+        (["fit", "digits", "--sed", "a=1"], 2, ["'--sed'", "Did you mean '--set'?"]),
+        (["fit", "digits", "--set"], 6, ["--set"]),
+        (["fit", "digits", "--resume=1"], 6, ["--resume"]),
+        (["compare", "digits", "a.toml"], 3, ["B.toml"]),
+        (["ablate", "digits"], 3, ["--plan"]),
+        (["report", "a", "b"], 4, ["'b'"]),
+        (["optimize", "digits", "--seeds", "1"], 5, ["--seeds", "'1'", "3"]),
+        (["ablate", "digits", "--plan", "p.toml", "--seeds=x"], 5, ["--seeds", "'x'", "integer"]),
+        (["fit", "digits", "--data-dir", "nowhere"], 5, ["--data-dir", "nowhere"]),
+        (["explain", "SLP-9"], 23, ["'SLP-9'", "Did you mean 'SLP-"]),
     ],
 )
-def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_parsed_is_said_like_any_other_mistake(
+    arguments: list[str], code: int, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Error" in err
-    assert "Traceback" not in err
+    name, *parts = [line.partition(":")[0] for line in err.splitlines()]
+    assert (name, parts) == (f"Error SLP-{code:03}", ["  got", "  to mend"])
+    for word in words:
+        assert word in err
+
+
+def test_an_error_of_the_parser_is_json_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("fit", "digits", "--json", "--sed") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["code"], told["exit_code"]) == ("error", "SLP-002", 2)
+
+
+def test_explain_says_cause_and_cure_and_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("explain", "slp-101") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("SLP-101: ") and "cause:" in text and "cure:" in text
+    assert run("explain") == 0
+    assert "SLP-101  A key that plans do not have" in capsys.readouterr().out.splitlines()
 
 
 def test_a_plan_with_a_mistake_is_refused_with_its_line(
@@ -324,7 +352,7 @@ def test_an_error_of_slipstream_itself_is_one_line_and_a_file(
     assert out == ""
     warning, told = err.splitlines()
     assert warning == "Warning: Few examples."
-    assert told.startswith("Internal error: ZeroDivisionError: by zero.")
+    assert told.startswith("Internal error SLP-020: ZeroDivisionError: by zero.")
     assert "out/error.txt" in told
     assert "Traceback" in Path("out/error.txt").read_text()
 
@@ -337,7 +365,7 @@ def test_a_full_disk_is_one_sentence_and_no_traceback(
     monkeypatch.setattr("slipstream.commands.fit.fit", Command(full))
     assert run("fit", "digits", "--out", "out", "--quiet") == 1
     _, error, got, _ = capsys.readouterr().err.splitlines()
-    assert error == "Error: expected a disk that takes what is written to out/record.json"
+    assert error == "Error SLP-612: expected a disk that takes what is written to out/record.json"
     assert got == "  got: No space left on device"
     assert not Path("out/error.txt").exists()
 

@@ -82,7 +82,7 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     (folder / "plan.toml").touch()
     with pytest.raises(InputError, match=r"plan\.toml"):
         claim(folder)
-    with pytest.raises(InputError, match=r"another folder with --out\.$"):
+    with pytest.raises(InputError, match=r"another folder with --out\. \[SLP-601\]$"):
         claim(folder, resume=None)
     assert claim(folder, resume=True) == folder
 

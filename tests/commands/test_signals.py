@@ -22,7 +22,8 @@ def test_a_record_keeps_its_events(tmp_path):
 def test_progress_warns_of_what_a_worker_tells():
     reply = read_reply(write_line(Reply(number=1, body=TrainingSignalled(signal=DEAD))))
     notice = _step(reply.body, None)
-    assert notice == Notice("dead units at epoch 2: half of <a>. Mend it.", warning=True)
+    told = "dead units at epoch 2: half of <a>. Mend it."
+    assert notice == Notice(told, warning=True, code="SLP-515")
 
 
 def test_a_report_tells_each_kind_once_a_side(tmp_path):

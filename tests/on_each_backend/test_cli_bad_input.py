@@ -156,7 +156,7 @@ def run_fit(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    assert sum(line.startswith("Error:") for line in done.stderr.splitlines()) == 1
+    assert sum(line.startswith("Error SLP-") for line in done.stderr.splitlines()) == 1
     assert "Train:" not in done.stderr
     for word in words:
         assert word in done.stderr

@@ -153,7 +153,7 @@ def test_what_cannot_be_run_is_said_in_one_message(
     done = start(SLIPSTREAM, *arguments, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
-    assert done.stderr.count("Error:") == 1
+    assert done.stderr.count("Error SLP-") == 1
     assert "Traceback" not in done.stderr
 
 

@@ -65,11 +65,16 @@ def parse_changes(texts: Sequence[str] | None) -> dict[str, Value]:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals:
-            raise PlanError("--set KEY=VALUE", f"'{text}'", "Write --set schedule.peak=3e-3.")
+            raise PlanError(
+                "--set KEY=VALUE", f"'{text}'", "Write --set schedule.peak=3e-3.", code="SLP-010"
+            )
         if key not in all_keys():
             nearest = difflib.get_close_matches(key, all_keys(), n=1, cutoff=0.0)[0]
             raise PlanError(
-                "a key of a plan, like schedule.peak", f"'{key}'", f"Did you mean '{nearest}'?"
+                "a key of a plan, like schedule.peak",
+                f"'{key}'",
+                f"Did you mean '{nearest}'?",
+                code="SLP-101",
             )
         changes[key] = _value(value.strip())
     return changes
@@ -112,7 +117,8 @@ def parse_techniques(texts: str) -> tuple[str, ...]:
 def _value(text: str) -> Value:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    # Numbers of thousands of digits, and brackets without end, are errors of Python's own.
+    except (ValueError, RecursionError):
         return _number_or_word(text)
     return value if isinstance(value, str | int | float | bool) else text
 

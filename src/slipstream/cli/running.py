@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from slipstream.progress import Listener
 
 FAILED, BAD_INPUT = 1, 2
+INTERNAL = "SLP-020"
 ISSUES = "the project's issue tracker"
 # What a disk says that is full, read-only or broken: nothing that a traceback would explain.
 NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -101,12 +102,14 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
         _write_json(
             kind="error",
             error=type(error).__name__,
+            code=error.code,
             expected=error.expected,
             got=error.came,
             mend=error.mend,
             exit_code=error.exit_code,
         )
-    typer.echo(f"{_red('Error:')} expected {error.expected}", err=True)
+    name = f"Error {error.code}".rstrip()
+    typer.echo(f"{_red(f'{name}:')} expected {error.expected}", err=True)
     typer.echo(f"  got: {error.came}", err=True)
     typer.echo(f"  to mend: {error.mend}", err=True)
 
@@ -128,10 +131,10 @@ def _tell_internal(error: Exception, manner: Manner, folder: Path | None) -> Non
     file = _write_traceback(error, folder)
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     if manner.json:
-        _write_json(kind="error", error=text, traceback=file, exit_code=FAILED)
+        _write_json(kind="error", error=text, code=INTERNAL, traceback=file, exit_code=FAILED)
     typer.echo(
-        f"{_red('Internal error:')} {text}. The traceback is in {file}; please report it with "
-        f"that file on {ISSUES}.",
+        f"{_red(f'Internal error {INTERNAL}:')} {text}. The traceback is in {file}; please report "
+        f"it with that file on {ISSUES}.",
         err=True,
     )
 

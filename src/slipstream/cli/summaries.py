@@ -66,12 +66,14 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
 
 def of_failure(failure: Failure, folder: Path) -> None:
     """Say on standard error why a training failed."""
+    # What Slipstream itself raised names its identifier already.
+    message, _, code = failure.message.removesuffix("]").partition(" [SLP-")
     error = TrainingError(
         "a training that goes on to its end",
-        f"{failure.kind}: {failure.message}".removesuffix("."),
+        f"{failure.kind}: {message}".removesuffix("."),
         f"The logs in {folder} say more; a smaller schedule.peak mends a loss that diverges. Where "
         "something else ended it, the same command with --out and --resume goes on.",
-        code="SLP-503",
+        code=f"SLP-{code}" if code else "SLP-503",
     )
     tell_error(error, Manner())
 

@@ -45,6 +45,7 @@ from slipstream.measure.messages import (
     TrainingResumed,
     TrainingSignalled,
 )
+from slipstream.messages import code_of_signal
 from slipstream.plan import Plan, Value, to_toml, write_plan
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, Step, silent
 from slipstream.record import METRICS_FILE, Record, read_record, write_record
@@ -267,11 +268,12 @@ def _what(facts: TaskFacts, plan: Plan) -> str:
 
 def _step(told: Happening, facts: TaskFacts) -> Step | Notice | None:
     if isinstance(told, TrainingSignalled):
-        return Notice(signal_in_words(told.signal), warning=True)
+        code = code_of_signal(told.signal.kind)
+        return Notice(signal_in_words(told.signal), warning=True, code=code)
     if isinstance(told, TrainingResumed):
         skipped = "".join(f" {sentence}" for sentence in told.skipped)
         text = f"Going on after update {told.update:,} (epoch {told.epoch:.2f}).{skipped}"
-        return Notice(text, warning=bool(skipped))
+        return Notice(text, warning=bool(skipped), code="SLP-521" if skipped else "")
     if isinstance(told, TrainingProgress):
         text = f"epoch {told.epoch:.1f}, {told.examples_per_second:,.0f} examples/s"
         return Step("train", text, told.update / max(1, told.total_updates), passing=True)

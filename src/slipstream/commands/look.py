@@ -179,7 +179,7 @@ def tell_look(
 ) -> None:
     """Tell the warnings of a look that began at `start`, and its end."""
     for finding in warnings:
-        listener(Notice(in_words(finding), warning=True))
+        listener(Notice(in_words(finding), warning=True, code=finding.code))
     listener(StageDone("look", describe(facts), time.monotonic() - start))
 
 

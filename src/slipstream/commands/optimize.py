@@ -140,7 +140,7 @@ class _Optimizer:
         if stored is not None:
             self._findings = findings_of(stored.warnings)
             for finding in self._findings:
-                self._listener(Notice(in_words(finding), warning=True))
+                self._listener(Notice(in_words(finding), warning=True, code=finding.code))
             self._start_seconds = self._study.seconds_of("look")
             text = describe(stored.facts)
             self._listener(StageDone("look", text, self._start_seconds, resumed=True))
@@ -191,7 +191,7 @@ class _Optimizer:
         self._end("runtime", result, text_of.runtime_text(result, given), start)
         if not memory.keep(result):
             text = f"what was measured cannot be remembered: {memory.file} cannot be written"
-            self._listener(Notice(text, warning=True))
+            self._listener(Notice(text, warning=True, code="SLP-522"))
         return result
 
     def _recalled(self, found: RuntimeResult, given: Plan, memory: RuntimeMemory) -> RuntimeResult:
@@ -243,7 +243,7 @@ class _Optimizer:
         if learned.plan is None:
             if asked:
                 text = f"no plan met the target, so there is nothing to put {', '.join(asked)} on"
-                self._listener(Notice(text, warning=True))
+                self._listener(Notice(text, warning=True, code="SLP-523"))
             return None
         stored = self._resumed("generalise", GeneraliseResult, text_of.generalise_text)
         if stored is not None:

@@ -67,7 +67,7 @@ def to_json(happening: Happening) -> dict[str, Any]:
 
     Example:
         >>> to_json(Notice("Few examples.", warning=True))
-        {'kind': 'notice', 'text': 'Few examples.', 'warning': True}
+        {'kind': 'notice', 'text': 'Few examples.', 'warning': True, 'code': ''}
     """
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(happening).__name__).lower()
     return {"kind": kind, **dataclasses.asdict(happening)}
@@ -135,7 +135,8 @@ def in_a_line(happening: Happening) -> str:
     if isinstance(happening, Step):
         part = f"[{100 * happening.fraction:3.0f} %] " if happening.fraction is not None else ""
         return f"  {part}{happening.text}"
-    return f"{'Warning' if happening.warning else 'Note'}: {happening.text}"
+    kind = "Warning" if happening.warning else "Note"
+    return f"{kind} {happening.code}".rstrip() + f": {happening.text}"
 
 
 @final
@@ -186,7 +187,8 @@ class _Live:
             self._print(f"[green]✓[/] {name}{escape(happening.text)}  [dim]{took}[/]")
         else:
             mark = "[yellow]![/]" if happening.warning else "[cyan]i[/]"
-            self._print(f"{mark} {escape(happening.text)}")
+            code = f"  [dim]{happening.code}[/]" if happening.code else ""
+            self._print(f"{mark} {escape(happening.text)}{code}")
 
     def _step(self, step: Step) -> None:
         from rich.markup import escape

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
 from slipstream.doctor._case import Case, Check, Finding
+from slipstream.doctor._catalogue import CHECKS, SOURCES, Entry
 from slipstream.doctor._losses import with_class_names
 from slipstream.doctor._planned import as_planned
 from slipstream.errors import DataError, InputError, PlanError, TaskError
 
-__all__ = ["Case", "Finding", "all_checks", "examine", "refuse"]
+__all__ = ["Case", "Finding", "all_checks", "catalogue", "examine", "refuse"]
 
 MOST_LISTED = 5
 LEAVE_LOSS = "Set loss.name = 'as_task' for the task's own loss. To keep the plan's:"
@@ -28,6 +31,26 @@ def all_checks() -> tuple[Check, ...]:
         module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"
     )
     return tuple(importlib.import_module(f"{__name__}.{name}").check for name in names)
+
+
+def catalogue() -> tuple[tuple[Entry, str], ...]:
+    """Return what is refused and told of data, each with its cause.
+
+    Example:
+        >>> entry, cause = catalogue()[0]
+        >>> entry.code, entry.title
+        ('SLP-401', 'Labels out of range, wrongly based, or with fractions')
+    """
+    causes = {check.__module__.rpartition(".")[2]: check.__doc__ or "" for check in all_checks()}
+    return tuple(
+        (entry, entry.cause or _in_a_line(causes[entry.name])) for entry in (*CHECKS, *SOURCES)
+    )
+
+
+def _in_a_line(docstring: str) -> str:
+    """Return a docstring in one line that begins with what is found, not with what is done."""
+    text = re.sub(r"^(Refuse|Warn of|Find) ", "", " ".join(inspect.cleandoc(docstring).split()))
+    return text[:1].upper() + text[1:]
 
 
 def examine(case: Case) -> tuple[Finding, ...]:

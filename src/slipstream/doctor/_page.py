@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import sys
 from pathlib import Path
 
-from slipstream.doctor import all_checks
-from slipstream.doctor._catalogue import CHECKS, SOURCES, Entry
+from slipstream.doctor import catalogue
+from slipstream.doctor._catalogue import CHECKS, Entry
 
 TITLE = """# What is checked before the first step
 
@@ -28,22 +26,15 @@ This page is made of the checks themselves: `python -m slipstream.doctor._page`.
 
 def page() -> str:
     """Return the page as Markdown."""
-    causes = {check.__module__.rpartition(".")[2]: check.__doc__ or "" for check in all_checks()}
-    parts = [TITLE, "## Data, model and plan together"]
-    parts += [_section(entry, entry.cause or _body(causes[entry.name])) for entry in CHECKS]
-    parts += ["## While data are read", *(_section(entry, entry.cause) for entry in SOURCES)]
+    sections = [_section(entry, cause) for entry, cause in catalogue()]
+    parts = [TITLE, "## Data, model and plan together", *sections[: len(CHECKS)]]
+    parts += ["## While data are read", *sections[len(CHECKS) :]]
     return "\n\n".join(parts) + "\n"
 
 
 def _section(entry: Entry, cause: str) -> str:
     what = f"{entry.code}, `{entry.name}`: {entry.outcome}. {cause}"
     return f"### {entry.title}\n\n{what}\n\n**Cure:** {entry.cure}"
-
-
-def _body(docstring: str) -> str:
-    """Return a docstring in one line that begins with what is found, not with what is done."""
-    text = re.sub(r"^(Refuse|Warn of|Find) ", "", " ".join(inspect.cleandoc(docstring).split()))
-    return text[:1].upper() + text[1:]
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,162 @@
+"""What the parser of the command line says, in the words and the form of all other errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from slipstream.errors import InputError
+
+# An option of thousands of characters is told by its beginning.
+MOST_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """A command line that cannot be parsed: the parser's error, and what was given."""
+
+    error: Any
+    names: tuple[str, ...]
+    given: Sequence[str]
+
+    @property
+    def command(self) -> str:
+        return getattr(self.error.ctx, "command_path", None) or "slipstream"
+
+    @property
+    def see(self) -> str:
+        return f"'{self.command} --help' shows what it takes, with an example."
+
+    @property
+    def text(self) -> str:
+        return _short(" ".join(str(self.error.message).split()).removesuffix("."))
+
+
+def explained(error: Any, names: Sequence[str], given: Sequence[str]) -> InputError:
+    """Return the error of a command line that cannot be parsed.
+
+    Args:
+        error: The parser's own error; told apart by the names of its classes, since Typer has had
+            both Click's and its own.
+        names: Those of all commands.
+        given: The arguments.
+    """
+    usage = _Usage(error, tuple(names), given)
+    for parent in type(error).__mro__:
+        if parent.__name__ in _BY_CLASS:
+            return _BY_CLASS[parent.__name__](usage)
+    unknown = re.match(r"No such command (.*?)\.?( Did you mean.*)?$", error.message, re.DOTALL)
+    if unknown:
+        return _no_such_command(usage, unknown[1].strip("'\""))
+    extra = re.match(r"Got unexpected extra argument.*? \((.*)\)", error.message, re.DOTALL)
+    if extra:
+        return InputError(
+            f"no more arguments than '{usage.command}' takes",
+            f"'{_short(extra[1])}' beside them",
+            f"Leave it out, or quote a name with spaces; {usage.see}",
+            code="SLP-004",
+        )
+    return InputError(
+        f"a command line that '{usage.command}' can read",
+        usage.text,
+        f"Mend it; {usage.see}",
+        code="SLP-007",
+    )
+
+
+def _no_such_command(usage: _Usage, given: str) -> InputError:
+    return InputError(
+        "the name of a command",
+        f"'{_short(given)}'",
+        f"Did you mean '{_nearest(given, usage.names)}'? 'slipstream --help' lists all.",
+        code="SLP-001",
+    )
+
+
+def _no_such_option(usage: _Usage) -> InputError:
+    given, context = str(usage.error.option_name), usage.error.ctx
+    parameters: Sequence[Any] = context.command.params if context is not None else ()
+    names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
+    nearest = _nearest(given, ["--help", *(name for name in names if name.startswith("-"))])
+    return InputError(
+        f"an option of '{usage.command}'",
+        f"'{_short(given)}'",
+        f"Did you mean '{nearest}'? {usage.see}",
+        code="SLP-002",
+    )
+
+
+def _missing(usage: _Usage) -> InputError:
+    return InputError(
+        f"{_name(usage.error)}, which '{usage.command}' cannot do without",
+        "none",
+        f"Give it; {usage.see}",
+        code="SLP-003",
+    )
+
+
+def _bad_value(usage: _Usage) -> InputError:
+    name, text = _name(usage.error), usage.text
+    value = _value_of(usage)
+    wanted = text.removeprefix("Input should be ")
+    if wanted == text or value is None:
+        return InputError(
+            f"a value that {name} can have", text, f"Change it; {usage.see}", code="SLP-005"
+        )
+    return InputError(
+        f"{name} to be {wanted.partition(', unable to')[0]}",
+        f"'{_short(value)}'",
+        f"Change it; {usage.see}",
+        code="SLP-005",
+    )
+
+
+def _bad_form(usage: _Usage) -> InputError:
+    return InputError(
+        "a value behind each option that takes one, and none behind a switch",
+        usage.text,
+        f"Write --option VALUE, or the switch alone; {usage.see}",
+        code="SLP-006",
+    )
+
+
+_BY_CLASS = {
+    "NoSuchOption": _no_such_option,
+    "MissingParameter": _missing,
+    "BadParameter": _bad_value,
+    "BadOptionUsage": _bad_form,
+}
+
+
+def _nearest(given: str, names: Sequence[str]) -> str:
+    return difflib.get_close_matches(given[:MOST_SHOWN], names, n=1, cutoff=0.0)[0]
+
+
+def _name(error: Any) -> str:
+    if error.param is None:
+        return str(error.param_hint or "an argument").replace("'", "")
+    return "/".join(_options(error)) or error.param.metavar or str(error.param.name).upper()
+
+
+def _options(error: Any) -> list[str]:
+    opts = error.param.opts if error.param is not None else ()
+    return [name for name in opts if name.startswith("-")]
+
+
+def _value_of(usage: _Usage) -> str | None:
+    """Return what stands behind the option that is wrong, where that can be told."""
+    for name in _options(usage.error):
+        for at, argument in enumerate(usage.given):
+            if argument.startswith(f"{name}="):
+                return argument.partition("=")[2]
+            if argument == name and at + 1 < len(usage.given):
+                return usage.given[at + 1]
+    return None
+
+
+def _short(text: str) -> str:
+    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)

@@ -1,0 +1,86 @@
+"""The sentences of messages, read from the source: what varies stands in braces."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+UNNAMED = "{...}"
+
+
+def sentences(code: str) -> list[str]:
+    """Return the sentences of an identifier, as the source has them, each once.
+
+    Example:
+        >>> print(sentences("SLP-010")[0])
+        Expected --set KEY=VALUE; got '{text}'. Write --set schedule.peak=3e-3.
+    """
+    return sentences_in(PACKAGE, f'"{code}"').get(code, [])
+
+
+def sentences_in(folder: Path, holding: str = "SLP-") -> dict[str, list[str]]:
+    """Return the sentences of all identifiers in the files of a folder that hold a text."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text("utf-8")
+        if holding in text:
+            for code, sentence in _raised(ast.parse(text)):
+                found.setdefault(code, []).append(sentence)
+    return {code: list(dict.fromkeys(of_code)) for code, of_code in found.items()}
+
+
+def _raised(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        parts = [in_words(argument) for argument in node.args]
+        for code in codes_of(node):
+            if len(parts) >= 3:
+                yield code, f"Expected {parts[0]}; got {parts[1]}. {parts[2]}"
+            elif parts:
+                yield code, parts[0]
+
+
+def codes_of(call: ast.Call) -> list[str]:
+    """Return the identifiers that a call names as its `code`."""
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+    constants = (
+        node.value for one in given for node in ast.walk(one) if isinstance(node, ast.Constant)
+    )
+    return [value for value in constants if re.fullmatch(r"SLP-\d{3}", str(value))]
+
+
+def in_words(node: ast.expr) -> str:
+    """Return an expression of text as a reader sees it.
+
+    Example:
+        >>> in_words(ast.parse("f'{self.folder} holds ' + (a if b else 'none')").body[0].value)
+        '{folder} holds {a} / none'
+    """
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return _joined(node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return in_words(node.left) + in_words(node.right)
+    if isinstance(node, ast.IfExp):
+        return f"{in_words(node.body)} / {in_words(node.orelse)}"
+    return _placeholder(node)
+
+
+def _joined(parts: Iterable[ast.expr]) -> str:
+    return "".join(
+        _placeholder(part.value) if isinstance(part, ast.FormattedValue) else in_words(part)
+        for part in parts
+    )
+
+
+def _placeholder(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        return in_words(node)
+    if isinstance(node, ast.Name):
+        return f"{{{node.id.lower()}}}"
+    return f"{{{node.attr}}}" if isinstance(node, ast.Attribute) else UNNAMED
