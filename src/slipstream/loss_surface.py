@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipstream.errors import RecordError
+from slipstream.files import read_text
 from slipstream.record import JsonModel, write_json
 
 LANDSCAPE_FILE = "landscape.json"
@@ -72,10 +73,11 @@ def read_landscape(folder: Path) -> Landscape:
     """Read landscape.json from a folder; raises RecordError when there is none."""
     path = folder / LANDSCAPE_FILE
     try:
-        return Landscape.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+        return Landscape.model_validate_json(read_text(path))
+    except (OSError, ValueError, ValidationError) as error:
         raise RecordError(
             f"a landscape at {path}",
             f"{type(error).__name__}: {str(error).splitlines()[0]}",
             "Make one with: slipstream landscape FOLDER.",
+            code="SLP-629",
         ) from None

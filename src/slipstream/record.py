@@ -19,7 +19,7 @@ from pydantic import (
 
 from slipstream.better import Mode, meets
 from slipstream.errors import RecordError
-from slipstream.files import write_text
+from slipstream.files import read_json, read_text, write_text
 
 SCHEMA_VERSION = 2
 # Version 1 has no checkpoints; all else is the same.
@@ -27,6 +27,8 @@ READABLE_VERSIONS = (1, 2)
 RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
 WEIGHTS_FILE = "best.weights.h5"
+# A million evaluations are shorter.
+MOST_METRICS_BYTES = 64 << 20
 
 # "stopped_early" by the plan or an observer; "limit_reached" where whoever measures ended it.
 Outcome = Literal[
@@ -89,13 +91,17 @@ class Point(JsonModel):
 
 
 class Signal(JsonModel):
-    """Something that a run showed: when, of which kind, what was seen, and what may help."""
+    """Something that a run showed: when, of which kind, what was seen, and what may help.
+
+    `examples` are the rows of the training split that it is about, where it is about some.
+    """
 
     epoch: float
     step: int
     kind: str
     seen: str
     advice: str
+    examples: list[int] = []
 
 
 class Bound(JsonModel):
@@ -212,7 +218,7 @@ def write_json(path: Path, value: Any) -> Path:
 def read_record(folder: Path) -> Record:
     """Read a run folder; raises RecordError when it is not one."""
     try:
-        values = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        values = read_json(folder / RECORD_FILE)
         version = values.get("schema_version") if isinstance(values, Mapping) else None
         if version not in READABLE_VERSIONS:
             known = " or ".join(map(str, READABLE_VERSIONS))
@@ -220,6 +226,7 @@ def read_record(folder: Path) -> Record:
                 f"a record of schema version {known} in {folder}",
                 f"version {version}",
                 "Read it with the version of Slipstream that wrote it.",
+                code="SLP-624",
             )
         return Record.model_validate({**values, "points": list(_read_points(folder))})
     except (OSError, ValueError, ValidationError) as error:
@@ -227,6 +234,7 @@ def read_record(folder: Path) -> Record:
             f"a run folder with {RECORD_FILE} at {folder}",
             _first_of(error),
             "Name a folder that 'slipstream fit' or 'slipstream optimize' wrote.",
+            code="SLP-625",
         ) from None
 
 
@@ -245,7 +253,7 @@ def _read_points(folder: Path) -> Iterator[Point]:
     file = folder / METRICS_FILE
     if not file.exists():
         return
-    *lines, rest = file.read_text(encoding="utf-8").split("\n")
+    *lines, rest = read_text(file, MOST_METRICS_BYTES).split("\n")
     for line in lines:
         yield Point.model_validate_json(line)
     # A run that was killed while it wrote leaves half a line, and that line alone, behind.
@@ -256,5 +264,5 @@ def _read_points(folder: Path) -> Iterator[Point]:
 def _first_of(error: OSError | ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return f"{'.'.join(map(str, first['loc'])):.200}: {first['msg']:.200}"
+    return f"{type(error).__name__}: {str(error).splitlines()[0]:.200}"

@@ -62,7 +62,7 @@ def _read_forgeries(folder: str, count: int, seed: int, sender: Connection) -> N
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     for _ in range(count):
         content = _forged(manifest, draw)
-        path = _renamed(path, content)
+        path = renamed(path, content)
         start = time.perf_counter()
         told = _told(Path(folder))
         took = time.perf_counter() - start
@@ -105,7 +105,7 @@ def _places(values: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(values[key])
 
 
-def _renamed(path: Path, content: bytes) -> Path:
+def renamed(path: Path, content: bytes) -> Path:
     """Return the checkpoint with other content, under the name that its manifest asks for."""
     (path / "manifest.json").write_bytes(content)
     number, update, _ = path.name.split("-")

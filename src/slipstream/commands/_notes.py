@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from slipstream.errors import InputError, RecordError
+from slipstream.files import read_json
 from slipstream.record import RECORD_FILE, Environment, JsonModel, Record, write_json
 from slipstream.verdict import AblationRow, Verdict
 
@@ -96,7 +96,7 @@ def read_notes(folder: Path) -> Notes | None:
     file = folder / COMMAND_FILE
 
     def read() -> Notes:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json(file)
         return KINDS[values["command"]].model_validate(values)
 
     return readable(file, read) if file.exists() else None
@@ -111,6 +111,7 @@ def readable(file: Path, read: Callable[[], Any]) -> Any:
             f"{file} to be readable",
             f"{type(error).__name__}: {error}".splitlines()[0],
             "Delete that file to get a report of the records alone.",
+            code="SLP-621",
         ) from None
 
 
@@ -131,6 +132,7 @@ def refuse_others(folder: Path, mine: CompareNotes | AblationNotes) -> None:
         f"what 'slipstream {kept.command}' wrote on {kept.reference}"
         + (", with other plans" if same else ""),
         "Name another folder with --out.",
+        code="SLP-605",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from slipstream.commands._optimize_values import Ablation, Confirmation
 from slipstream.commands._writing import command_line, crash_notice, described, labelled
 from slipstream.commands.look import describe
 from slipstream.doctor import Finding
+from slipstream.files import read_json
 from slipstream.plan import Plan, to_toml
 from slipstream.record import RECORD_FILE, Record, read_record
 from slipstream.task import TaskFacts
@@ -202,7 +202,7 @@ def _reproduce(
 
 
 def _options(study: Study, notes: OptimizeNotes | None) -> list[object]:
-    identity = json.loads((study.folder / STUDY_FILE).read_text(encoding="utf-8"))["identity"]
+    identity = read_json(study.folder / STUDY_FILE)["identity"]
     options: list[object] = ["--seeds", identity["num_seeds"]]
     if notes is not None:
         options += ["--budget", f"{math.ceil(notes.budget_seconds)}s"]

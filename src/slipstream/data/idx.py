@@ -11,15 +11,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from slipstream.data.bounds import MAX_DEFLATE_RATIO, why_too_large
 from slipstream.data.nests import Array
 from slipstream.data.splits import Split
 from slipstream.errors import DataError
+from slipstream.files import is_other_than_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 32
 CHUNK_BYTES = 1 << 20
-# Deflate cannot pack more than 1,032 bytes into one: two bits for 258 bytes.
-MAX_DEFLATE_RATIO = 1032
 
 
 def idx_files(examples: str | Path, labels: str | Path) -> Split:
@@ -34,8 +34,8 @@ def idx_files(examples: str | Path, labels: str | Path) -> Split:
 def read_idx(path: Path) -> Array:
     """Read an idx file into an array.
 
-    The header's sizes are held against the file's size before anything of that size is
-    allocated; a file that has less or more data than its header says is refused.
+    The header's sizes are held against the file's size, and against memory, before anything of
+    that size is allocated; a file that has less or more data than its header says is refused.
 
     Args:
         path: The file; it is taken as gzipped when it begins as gzip files do.
@@ -56,6 +56,8 @@ def read_idx(path: Path) -> Array:
     Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
     """
     try:
+        if is_other_than_file(path):
+            raise _broken(path, "something else than a file")
         with path.open("rb") as raw:
             num_bytes = path.stat().st_size
             is_gzipped = raw.read(2) == b"\x1f\x8b"
@@ -64,15 +66,17 @@ def read_idx(path: Path) -> Array:
                 return _read(raw, path, num_bytes)
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 return _read(unpacked, path, num_bytes * MAX_DEFLATE_RATIO)
-    except (OSError, EOFError, zlib.error) as error:
+    # NumPy finds shapes without a value too large that a file could hold.
+    except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise _broken(path, f"{type(error).__name__}: {error}") from None
 
 
 def _read(file: IO[bytes] | gzip.GzipFile, path: Path, most_bytes: int) -> Array:
     dtype, shape = _read_header(file, path)
     declared = math.prod(shape) * dtype.itemsize
-    if declared > most_bytes:
-        raise _broken(path, f"a header that declares {declared} bytes, more than the file can hold")
+    why = why_too_large(shape, dtype.itemsize, most_bytes)
+    if why:
+        raise _broken(path, why)
     buffer = bytearray()
     while len(buffer) < declared:
         chunk = file.read(min(CHUNK_BYTES, declared - len(buffer)))
@@ -81,7 +85,7 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: Path, most_bytes: int) -> Array
         buffer += chunk
     if file.read(1):
         raise _broken(path, f"more than the {declared} bytes that its header declares")
-    return np.frombuffer(buffer, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(buffer, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_header(
@@ -100,4 +104,6 @@ def _read_header(
 
 
 def _broken(path: Path, came: str) -> DataError:
-    return DataError(f"an idx file at {path}", came, "Delete the file and fetch it again.")
+    return DataError(
+        f"an idx file at {path}", came, "Delete the file and fetch it again.", code="SLP-306"
+    )

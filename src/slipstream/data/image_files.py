@@ -15,6 +15,7 @@ import numpy as np
 
 from slipstream.data.row_keys import Keys
 from slipstream.errors import DataError
+from slipstream.files import is_other_than_file
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 # What systems leave behind in folders of images; names with a dot at the beginning are passed over
@@ -26,6 +27,8 @@ SIGNATURES = ((b"\xff\xd8\xff", b"\xff\xd9"), (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB
 PIECE_BYTES = 64
 MOST_LOOKED_INTO = 512
 MOST_NAMED = 5
+# Where Pillow begins to warn: a quarter of a gibibyte in three channels, from a file of any size.
+MOST_PIXELS = 2**30 // 4 // 3
 # Kinds of pixels, by the names that Pillow gives them.
 GRAY, COLOR, ALPHA, DEEP = "grey", "colour", "transparent", "16-bit"
 KINDS: Mapping[str, str] = {
@@ -55,6 +58,7 @@ def listed(folder: Path) -> tuple[list[str], list[Unreadable]]:
             f"a folder of images at {folder.absolute()}",
             "nothing",
             "Mend its name in classes=[...], or make it.",
+            code="SLP-307",
         )
     images: list[str] = []
     others: list[Unreadable] = []
@@ -101,11 +105,31 @@ def why_not(file: str) -> str:
     try:
         if not os.path.getsize(file):  # noqa: PTH202
             return "an empty file"
+        if is_other_than_file(file):
+            return "a pipe, a device or a folder"
         with Image.open(file, formats=FORMATS) as image:
-            image.load()
-            return refused_kind(image.mode)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            why = refused(image)
+            if not why:
+                image.load()
+            return why
+    except errors() as error:
         return in_words(file, error)
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Return what Pillow raises for files that are no whole images; large ones are told apart."""
+    from PIL import Image
+
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    return (OSError, SyntaxError, ValueError, MemoryError, *bombs)
+
+
+def refused(image: Any) -> str:
+    """Return why an image that was opened is not decoded; "" where it is."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        return f"an image of {width} by {height} pixels, more than {MOST_PIXELS:,} in all"
+    return refused_kind(image.mode)
 
 
 def refused_kind(mode: str) -> str:
@@ -142,7 +166,7 @@ def kinds_among(files: Sequence[str]) -> tuple[Counter[str], dict[str, str]]:
         try:
             with Image.open(file, formats=FORMATS) as image:
                 kind = _kind(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except errors():
             # Whoever decodes it says so, with its name.
             continue
         counts[kind] += 1
@@ -171,6 +195,8 @@ def _kind(image: Any) -> str:
 def _pieces(file: str) -> tuple[tuple[bytes, bytes], int]:
     """Return first and last bytes of a file, and a key of its content."""
     digest = hashlib.blake2b(digest_size=8)
+    if is_other_than_file(file):
+        return (b"", b""), 0
     try:
         with open(file, "rb") as opened:  # noqa: PTH123
             head = opened.read(PIECE_BYTES)

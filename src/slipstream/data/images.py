@@ -22,6 +22,8 @@ from slipstream.errors import DataError
 
 MODES = {"rgb": ("RGB", 3), "gray": ("L", 1)}
 MOST_IDENTIFYING = 64
+# Far above what an image of that many pixels takes.
+MOST_READ_BYTES = 1 << 28
 
 
 def image_folder(
@@ -134,7 +136,8 @@ class ImageFiles(Column):
             yield f"{os.path.relpath(file, root)} {Path(file).stat().st_size}\n".encode()
         step = -(-len(self.files) // MOST_IDENTIFYING)
         for file in self.files[::step]:
-            yield Path(file).read_bytes()
+            with open(file, "rb") as opened:  # noqa: PTH123
+                yield opened.read(MOST_READ_BYTES)
 
     def _decoded(self, file: str) -> Array:
         from PIL import Image
@@ -143,7 +146,7 @@ class ImageFiles(Column):
         try:
             with Image.open(file, formats=FORMATS) as opened:
                 image: Image.Image = opened
-                why = image_files.refused_kind(image.mode)
+                why = image_files.refused(image)
                 if why:
                     raise _broken(file, why)
                 if image.mode != self._mode:
@@ -151,7 +154,7 @@ class ImageFiles(Column):
                 if image.size != (width, height):
                     image = image.resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(image).reshape(self.shape[1:])
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except image_files.errors() as error:
             raise _broken(file, image_files.in_words(file, error)) from None
 
 
@@ -161,6 +164,7 @@ def _class_names(root: Path) -> list[str]:
             f"a folder of images at {root.absolute()}",
             "a file" if root.exists() else "nothing",
             "Name the folder that holds one sub-folder for each class.",
+            code="SLP-308",
         )
     names = sorted(e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith("."))
     if not names:
@@ -168,6 +172,7 @@ def _class_names(root: Path) -> list[str]:
             f"one sub-folder for each class in {root}",
             "no sub-folder",
             "Sort the images into folders that are named as their classes.",
+            code="SLP-309",
         )
     strays = list(image_files.stray(root))
     if strays:
@@ -175,6 +180,7 @@ def _class_names(root: Path) -> list[str]:
             f"every image below {root} in the folder of its class",
             f"{len(strays)} beside these folders, like {strays[0]}",
             "Move them into the folders of their classes, or out of this one.",
+            code="SLP-312",
         )
     return names
 
@@ -185,6 +191,7 @@ def _unreadable(root: Path, unreadable: Sequence[Unreadable]) -> DataError:
         f"{len(unreadable)} other file{'s' if len(unreadable) > 1 else ''}:"
         f" {image_files.named(unreadable)}",
         "Convert, fetch again or move them, or have them left out: skip_unreadable=True.",
+        code="SLP-310",
     )
 
 
@@ -199,6 +206,7 @@ def _refuse_empty(
         f"JPEG or PNG images in {root / empty[0]}, a class of its own",
         image_files.named(others) if others else "none",
         "Put images there, delete the folder, or name the classes with classes=[...].",
+        code="SLP-311",
     )
 
 
@@ -207,4 +215,5 @@ def _broken(file: str, why: str) -> DataError:
         f"a whole JPEG or PNG image at {file}",
         why,
         "Delete the file, fetch it again, or have such files left out: skip_unreadable=True.",
+        code="SLP-310",
     )

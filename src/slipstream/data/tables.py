@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from slipstream.data.bounds import first_line
 from slipstream.data.extras import needed
 from slipstream.data.nests import Array
 from slipstream.data.splits import Split
+from slipstream.data.table_bounds import why_no_csv, why_no_parquet
 from slipstream.errors import DataError
 
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -44,38 +46,79 @@ def table_file(path: str | Path, label: str, *, features: Sequence[str] | None =
         ([[4.0, 4.0], [0.029999999329447746, 2.0]], [1, 0])
     """
     path = Path(path)
-    table = _read(path)
-    names = list(table.column_names)
-    wanted = [name for name in names if name != label] if features is None else list(features)
-    for name in (label, *wanted):
-        _refuse_missing(name, names, path)
+    table = _read(path, label, features)
+    wanted = _wanted(list(table.column_names), label, features, path)
     if not wanted or not table.num_rows:
         came = "no row" if wanted else f"none but '{label}'"
-        raise DataError(f"rows with columns of inputs in {path}", came, "Give another file.")
+        raise DataError(
+            f"rows with columns of inputs in {path}", came, "Give another file.", code="SLP-323"
+        )
     inputs = np.empty((table.num_rows, len(wanted)), np.float32)
     for place, name in enumerate(wanted):
         inputs[:, place] = _numbers(table.column(name), name, path)
     return Split(inputs, _targets(table.column(label), label, path))
 
 
-def _read(path: Path) -> Any:
+def _wanted(
+    names: Sequence[str], label: str, features: Sequence[str] | None, path: Path
+) -> list[str]:
+    wanted = [name for name in names if name != label] if features is None else list(features)
+    for name in (label, *wanted):
+        _refuse_missing(name, names, path)
+    return wanted
+
+
+def _read(path: Path, label: str, features: Sequence[str] | None) -> Any:
     arrow = needed("pyarrow")
     if not path.is_file():
         raise DataError(
-            f"a CSV or Parquet file at {path.absolute()}", "nothing", "Mend the path, or make it."
+            f"a CSV or Parquet file at {path.absolute()}",
+            "something else" if path.exists() else "nothing",
+            "Mend the path, or make it.",
+            code="SLP-324",
         )
     try:
         if path.suffix in PARQUET_ENDINGS:
-            return needed("pyarrow.parquet").read_table(path)
-        return needed("pyarrow.csv").read_csv(path)
-    except (arrow.ArrowException, OSError) as error:
+            return _read_parquet(path, label, features)
+        return _read_csv(path)
+    # Names of columns that are no text are errors of their own.
+    except (arrow.ArrowException, OSError, UnicodeError, MemoryError) as error:
         ragged = [] if path.suffix in PARQUET_ENDINGS else _ragged_rows(path)
         if ragged:
             raise _ragged(path, ragged) from None
-        kind = "Parquet" if path.suffix in PARQUET_ENDINGS else "CSV"
-        raise DataError(
-            f"a {kind} file at {path}", str(error).splitlines()[0], "Mend the file."
-        ) from None
+        raise _broken(path, first_line(error)) from None
+
+
+def _read_csv(path: Path) -> Any:
+    why = why_no_csv(path)
+    if why:
+        raise _broken(path, why)
+    table = needed("pyarrow.csv").read_csv(path)
+    # Here, where what is no text is told.
+    list(table.column_names)
+    return table
+
+
+def _read_parquet(path: Path, label: str, features: Sequence[str] | None) -> Any:
+    """Read the columns that are asked for, once their types and sizes are known."""
+    parquet = needed("pyarrow.parquet")
+    with parquet.ParquetFile(path) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+    wanted = _wanted(schema.names, label, features, path)
+    for name in wanted:
+        _refuse_words(schema.field(name).type, name, path)
+    kind = schema.field(label).type
+    why = why_no_parquet(metadata, schema, wanted)
+    if why or needed("pyarrow").types.is_nested(kind):
+        raise _broken(path, why or f"a column '{label}' of {kind}")
+    # Each word is kept once: a long one times many rows would fill any memory.
+    with parquet.ParquetFile(path, metadata=metadata, read_dictionary=[label]) as file:
+        return file.read(columns=[label, *wanted])
+
+
+def _broken(path: Path, came: str) -> DataError:
+    kind = "Parquet" if path.suffix in PARQUET_ENDINGS else "CSV"
+    return DataError(f"a {kind} file at {path}", came, "Mend the file.", code="SLP-325")
 
 
 def _ragged_rows(path: Path) -> list[Any]:
@@ -88,8 +131,8 @@ def _ragged_rows(path: Path) -> list[Any]:
         return "skip"
 
     try:
-        # Rows have numbers where one thread reads them.
-        reading = csv.ReadOptions(use_threads=False)
+        # Rows have numbers where one thread reads them; any byte is a letter of Latin-1.
+        reading = csv.ReadOptions(use_threads=False, encoding="latin1")
         csv.read_csv(path, reading, csv.ParseOptions(invalid_row_handler=skip))
     except (arrow.ArrowException, OSError):
         # What else is wrong with it was said before.
@@ -106,42 +149,73 @@ def _ragged(path: Path, rows: Sequence[Any]) -> DataError:
         f"another number of them in {len(rows)} row{'s' if len(rows) > 1 else ''} (lines {shown}"
         f"{more}), {first.actual_columns} in the first of these",
         "Mend these lines, or quote values that hold a comma.",
+        code="SLP-313",
     )
 
 
 def _refuse_missing(name: str, names: Sequence[str], path: Path) -> None:
     if names.count(name) == 1:
         return
-    shown = ", ".join(f"'{other}'" for other in names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(f"'{other:.40}'" for other in names[:12]) + (
+        ", ..." if len(names) > 12 else ""
+    )
     near = get_close_matches(name, names, 1)
     raise DataError(
         f"one column '{name}' in {path}",
         f"{names.count(name) or 'none'}; its columns are {shown}",
         f"Did you mean '{near[0]}'?" if near else "Name one of these.",
+        code="SLP-326",
     )
 
 
 def _numbers(column: Any, name: str, path: Path) -> Array:
     _refuse_gaps(column, name, path)
-    types = needed("pyarrow").types
-    if types.is_boolean(column.type) or _is_number(column.type):
-        return np.asarray(column.to_numpy(), np.float32)
-    raise DataError(
-        f"numbers in column '{name}' of {path}",
-        f"values of type {column.type}, like {str(column[0])[:20]!r}",
-        "Leave it out with features=[...], or write it as numbers.",
-    )
+    _refuse_words(column.type, name, path, f", like {str(column[0])[:20]!r}")
+    if needed("pyarrow").types.is_decimal(column.type):
+        column = column.cast("float64")
+    return np.asarray(column.to_numpy(), np.float32)
+
+
+def _refuse_words(kind: Any, name: str, path: Path, example: str = "") -> None:
+    if not (needed("pyarrow").types.is_boolean(kind) or _is_number(kind)):
+        raise DataError(
+            f"numbers in column '{name}' of {path}",
+            f"values of type {kind}{example}",
+            "Leave it out with features=[...], or write it as numbers.",
+            code="SLP-315",
+        )
 
 
 def _targets(column: Any, name: str, path: Path) -> Array:
     _refuse_gaps(column, name, path)
     types = needed("pyarrow").types
     if types.is_floating(column.type) or types.is_decimal(column.type):
-        return np.asarray(column.to_numpy(), np.float32)
+        return np.asarray(column.cast("float64").to_numpy(), np.float32)
     if types.is_integer(column.type):
         return np.asarray(column.to_numpy(), np.int64)
-    values = np.asarray(column.to_pylist())
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+    try:
+        return _numbered(column)
+    except (needed("pyarrow").ArrowException, UnicodeError, TypeError, IndexError) as error:
+        raise DataError(
+            f"numbers or words in column '{name}' of {path}",
+            f"values of type {column.type} ({first_line(error)})",
+            "Name another column of targets, or write this one as words.",
+            code="SLP-315",
+        ) from None
+
+
+def _numbered(column: Any) -> Array:
+    """Return the places of values in their sorted order; each is looked at once."""
+    if not needed("pyarrow").types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    words = column.unify_dictionaries().combine_chunks()
+    # A single chunk stays one of several.
+    words = words.chunk(0) if hasattr(words, "chunk") else words
+    values, codes = words.dictionary.to_pylist(), words.indices.to_numpy()
+    used = sorted({values[code] for code in np.unique(codes)})
+    order = {value: place for place, value in enumerate(used)}
+    places = np.array([order.get(value, -1) for value in values], np.int64)
+    return places[codes]
 
 
 def _refuse_gaps(column: Any, name: str, path: Path) -> None:
@@ -154,6 +228,7 @@ def _refuse_gaps(column: Any, name: str, path: Path) -> None:
             f"a value in every row of column '{name}' of {path}",
             f"{column.null_count} of {len(column)} rows without one ({shown})",
             "Fill them in, or leave these rows out.",
+            code="SLP-314",
         )
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from slipstream.data.npz import read_npz
 from slipstream.data.splits import Array, Data, Split, to_data
 from slipstream.errors import TaskError
+from slipstream.files import read_text
 from slipstream.record import write_json
 from slipstream.tasks._arrays import unpack
 from slipstream.tasks._compiled import WRITE_A_FILE, as_in_a_fresh_process
@@ -70,16 +72,17 @@ def write_folder(
             f"a folder that can be written to at {folder}",
             f"{type(error).__name__}: {error}",
             "Give another folder, or make room on the disk.",
+            code="SLP-230",
         ) from None
 
 
 def read_folder(folder: Path) -> TaskFile:
     """Read task.json; raises TaskError when the folder has none that can be read."""
     try:
-        task_file = TaskFile.model_validate_json((folder / TASK_FILE).read_bytes())
+        task_file = TaskFile.model_validate_json(read_text(folder / TASK_FILE))
     except FileNotFoundError:
         came = f"a folder without {TASK_FILE}"
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, ValidationError) as error:
         came = f"one whose {TASK_FILE} cannot be read ({type(error).__name__})"
     else:
         if task_file.version == VERSION:
@@ -89,22 +92,44 @@ def read_folder(folder: Path) -> TaskFile:
         f"a folder that a task was handed over to at {folder}",
         came,
         "Name a Python file with a task, or hand the model and the arrays over again.",
+        code="SLP-231",
     )
 
 
 def load_model(folder: Path, digest: str) -> Any:
-    """Return the model with the weights it was handed over with, uncompiled."""
+    """Return the model with the weights it was handed over with, uncompiled.
+
+    Raises:
+        TaskError: The file is another one, or none that Keras' safe mode loads.
+    """
     import keras
 
     _check_digest(folder / MODEL_FILE, digest)
-    return keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+    try:
+        return keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+    except Exception as error:  # What a model's file can make Keras raise has no common class.
+        raise TaskError(
+            f"a model that Keras loads in safe mode in {folder / MODEL_FILE}",
+            _what_is_missing(error),
+            "Load no model that you do not trust; hand your own over again.",
+            code="SLP-243",
+        ) from None
 
 
 def load_data(folder: Path, digest: str, packed: dict[str, Any]) -> Data:
     """Return the arrays as data; a validation split that is missing is set apart."""
     _check_digest(folder / ARRAYS_FILE, digest)
-    with np.load(folder / ARRAYS_FILE, allow_pickle=False) as arrays:
-        return to_data(unpack_splits(packed, dict(arrays)))
+    arrays = read_npz(folder / ARRAYS_FILE)
+    try:
+        splits = unpack_splits(packed, arrays)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise TaskError(
+            f"splits in {folder / TASK_FILE} that name its arrays",
+            f"{type(error).__name__}: {error}",
+            "Hand the model and the arrays over again.",
+            code="SLP-244",
+        ) from None
+    return to_data(splits)
 
 
 def unpack_splits(packed: dict[str, Any], arrays: dict[str, Array]) -> dict[str, Split]:
@@ -132,6 +157,7 @@ def _save_model(model: Any, path: Path) -> None:
             "a model that a fresh process can rebuild: Keras' own layers, no lambdas",
             _what_is_missing(error),
             WRITE_A_FILE,
+            code="SLP-229",
         ) from None
 
 
@@ -169,6 +195,7 @@ def _check_digest(path: Path, digest: str) -> None:
         f"the file that was handed over at {path}",
         came,
         "Hand the model and the arrays over again.",
+        code="SLP-232",
     )
 
 
