@@ -84,7 +84,7 @@ def test_the_package_is_the_command_too() -> None:
         (["fit", "digits", "--plan", "nowhere.toml"], ["nowhere.toml"]),
         (["fit", "digits", "--set", "schedule.peek=1"], ["'schedule.peek'", "'schedule.peak'"]),
         (["fit", "digits", "--set", "batch.size"], ["--set schedule.peak=3e-3"]),
-        (["fit", "digits", "--set", "runtime.backend=caffe"], ["'caffe'", "tensorflow, jax"]),
+        (["fit", "digits", "--set", "runtime.backend=caffe"], ["'caffe'", "'tensorflow', 'jax'"]),
         (["optimize", "digits", "--backends", "jx"], ["'jx'", "Did you mean 'jax'?"]),
         (["optimize", "digits", "--budget", "10"], ["'10'", "Did you mean '10m'?"]),
         (["optimize", "digits", "--budget", "soon"], ["'soon'", "1m30s"]),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, from_toml, read_plan, to_toml, write_plan
+from slipstream.plan.lines import line_of
 from strategies import plans
 
 
@@ -103,3 +104,27 @@ def test_missing_and_unreadable_files_are_told(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PlanError, match=r"binary\.toml"):
         read_plan(tmp_path / "binary.toml")
+    (tmp_path / "latin.toml").write_bytes(b"# a\n[batch]\nsize = 3 # gr\xf6\xdfe\n")
+    with pytest.raises(PlanError, match=r"no UTF-8, line 3"):
+        read_plan(tmp_path / "latin.toml")
+
+
+def test_a_mark_of_utf_8_and_any_ends_of_lines_are_read(tmp_path):
+    (tmp_path / "plan.toml").write_bytes(b"\xef\xbb\xbf[batch]\r\nsize = 3\r\n")
+    assert read_plan(tmp_path / "plan.toml").batch.size == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a.x = 1\n[b]\nc = 2", {"a": 1, "a.x": 1, "b": 2, "b.c": 3, "c": None, "b.x": None}),
+        ("[a.x]\ny = 1", {"a.x": 1, "a": 1}),
+        ("\n'a' . \"x\" = 1", {"a.x": 2}),
+        ('["a"]\n"\\u0078" = 1', {"a.x": 2}),
+        ("a = {x = 1,\ny = 2}", {"a.y": 1}),
+        ("# \u2028 a = 1\n[ a ] # x = 1\n x=1", {"a": 2, "a.x": 3}),
+        ("[[a]]\nx = 1", {"a": 1, "a.x": 2}),
+    ],
+)
+def test_the_line_of_a_key_is_found_however_it_is_written(text, line):
+    assert {key: line_of(text, key.split(".")) for key in line} == line

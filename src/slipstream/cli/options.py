@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,13 +51,14 @@ def parse_changes(texts: Sequence[str] | None) -> dict[str, Value]:
     A word needs no quotes.
 
     Raises:
-        PlanError: There is no "=", or no such key.
+        PlanError: There is no "=", no such key, or a value that the key cannot have.
 
     Example:
         >>> parse_changes(["schedule.peak=3e-3", "optimizer.name=adamw", "batch.size=64"])
         {'schedule.peak': 0.003, 'optimizer.name': 'adamw', 'batch.size': 64}
     """
-    from slipstream.plan import all_keys
+    from slipstream.plan import all_keys, check_values
+    from slipstream.plan.spelling import nearest_key, shown
 
     changes: dict[str, Value] = {}
     for text in texts or ():
@@ -66,17 +66,17 @@ def parse_changes(texts: Sequence[str] | None) -> dict[str, Value]:
         key = key.strip()
         if not equals:
             raise PlanError(
-                "--set KEY=VALUE", f"'{text}'", "Write --set schedule.peak=3e-3.", code="SLP-010"
+                "--set KEY=VALUE", shown(text), "Write --set schedule.peak=3e-3.", code="SLP-010"
             )
         if key not in all_keys():
-            nearest = difflib.get_close_matches(key, all_keys(), n=1, cutoff=0.0)[0]
             raise PlanError(
                 "a key of a plan, like schedule.peak",
-                f"'{key}'",
-                f"Did you mean '{nearest}'?",
+                shown(key),
+                f"Did you mean '{nearest_key(key, all_keys())}'?",
                 code="SLP-101",
             )
         changes[key] = _value(value.strip())
+    check_values(changes)
     return changes
 
 

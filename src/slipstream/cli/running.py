@@ -109,9 +109,17 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
             exit_code=error.exit_code,
         )
     name = f"Error {error.code}".rstrip()
-    typer.echo(f"{_red(f'{name}:')} expected {error.expected}", err=True)
-    typer.echo(f"  got: {error.came}", err=True)
-    typer.echo(f"  to mend: {error.mend}", err=True)
+    typer.echo(f"{_red(f'{name}:')} expected {_plain(error.expected)}", err=True)
+    typer.echo(f"  got: {_plain(error.came)}", err=True)
+    # Further findings stand below, a line each.
+    mend = "\n".join(map(_plain, error.mend.split("\n")))
+    typer.echo(f"  to mend: {mend}", err=True)
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line, without what a terminal would obey."""
+    line = text.replace("\n", " ")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str], code: int) -> None:

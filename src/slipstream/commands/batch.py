@@ -103,11 +103,11 @@ def find_batch_sizes(
     listener: Listener = silent,
 ) -> BatchSizes:
     """Do what `batch_sizes` does, telling a listener."""
+    limit = _bytes_of(memory) if memory is not None else _nearly_all()
     launch = launch_for(reference)
     facts, _ = look(launch, plan=plan, listener=listener, changes=changes)
     chosen = (on_installed(plan) if plan is not None else as_given(facts)).edit(changes)
     start = time.monotonic()
-    limit = _bytes_of(memory) if memory is not None else _nearly_all()
     backend = chosen.runtime.backend
     what = f"Measuring batch sizes on {backend}, within {_amount(limit)}"
     listener(StageStarted("batch", what, seconds))

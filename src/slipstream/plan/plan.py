@@ -108,6 +108,7 @@ class Plan(parts.Section):
                     "a key of a plan, like schedule.peak",
                     f"'{dotted}'",
                     f"Did you mean '{nearest_key(dotted, all_keys())}'?",
+                    code="SLP-101",
                 )
             values[section][key] = value
         return values
@@ -148,6 +149,27 @@ def settled(values: Mapping[str, Any], keep: Collection[str] = ()) -> Plan:
             values[section][key] = use.default
         plan = _read(values, _KEY_BY_KEY)
     return Plan.from_dict(plan.to_dict())
+
+
+def check_values(changes: Mapping[str, Value]) -> None:
+    """Refuse values that their keys cannot have, whatever the rest of the plan is.
+
+    Raises:
+        PlanError: A key is unknown, or a value of another type or out of range.
+
+    Example:
+        >>> check_values({"batch.size": 64, "schedule.peak": 3e-3})
+    """
+    nested: dict[str, dict[str, Value]] = {}
+    for dotted, value in changes.items():
+        section, _, key = dotted.partition(".")
+        nested.setdefault(section, {})[key] = value
+    try:
+        Plan.model_validate(nested, context=_KEY_BY_KEY)
+    except ValidationError as error:
+        # What keys of a section say together, the keys that are not changed may put right.
+        if error.errors()[0]["type"] != "value_error":
+            raise explain_validation_error(error, all_keys()) from None
 
 
 def _read(values: Mapping[str, Any], context: str | None = None) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -11,6 +12,10 @@ from pydantic_core import ErrorDetails
 
 from slipstream.errors import PlanError
 from slipstream.plan.clashes import ClashError
+
+MOST_BITS = 256
+# A key or word of thousands of letters is compared by its beginning.
+MOST_COMPARED = 100
 
 
 def nearest_key(given: str, keys: Sequence[str]) -> str:
@@ -20,7 +25,7 @@ def nearest_key(given: str, keys: Sequence[str]) -> str:
         >>> nearest_key("schedule.peek", ["batch.size", "schedule.peak"])
         'schedule.peak'
     """
-    close = difflib.get_close_matches(given.lower(), keys, n=1, cutoff=0.0)
+    close = difflib.get_close_matches(given.lower()[:MOST_COMPARED], keys, n=1, cutoff=0.0)
     return close[0]
 
 
@@ -34,7 +39,7 @@ def explain_validation_error(
     if first["type"] == "extra_forbidden":
         return PlanError(
             "a key that plans have",
-            f"'{dotted}'{where}",
+            f"{shown(dotted)}{where}",
             f"Did you mean '{_nearest_of_any_form(dotted, keys)}'?",
             code="SLP-101",
         )
@@ -51,10 +56,29 @@ def explain_validation_error(
     allowed = " or ".join(_allowed(member) for member in same_key)
     return PlanError(
         f"'{dotted}' to be {allowed}",
-        f"{first['input']!r}{where}",
+        f"{shown(first['input'])}{where}",
         _advice(first["input"], allowed),
         code="SLP-102",
     )
+
+
+def shown(value: object) -> str:
+    """Return a value as text, cut where it is long.
+
+    Example:
+        >>> shown("sgd"), shown(0x10**100)
+        ("'sgd'", 'a number of 401 bits')
+    """
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        # Python refuses to write out numbers of thousands of digits.
+        return f"a number of {value.bit_length()} bits"
+    return _SHORT.repr(value)
+
+
+def _short_repr() -> reprlib.Repr:
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 3, 80, 80
+    return short
 
 
 def _reason_and_mend(sentence: str, mend: str = "") -> tuple[str, str]:
@@ -97,6 +121,9 @@ def _advice(given: object, allowed: str) -> str:
         return "Change that value."
     if "text like" in allowed:
         return f"Write it like '{words[0]}'."
-    if not difflib.get_close_matches(given.lower(), words, n=1, cutoff=0.6):
+    if not difflib.get_close_matches(given.lower()[:MOST_COMPARED], words, n=1, cutoff=0.6):
         return "Take one of these; 'slipstream techniques' says which keys each technique has."
     return f"Did you mean '{nearest_key(given, words)}'?"
+
+
+_SHORT = _short_repr()

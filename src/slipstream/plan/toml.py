@@ -11,10 +11,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipstream.errors import PlanError
-from slipstream.files import write_text
+from slipstream.files import read_text, write_text
 from slipstream.plan.clashes import ClashError
+from slipstream.plan.lines import line_of, with_line
 from slipstream.plan.plan import Plan, Value, all_keys
-from slipstream.plan.spelling import explain_validation_error
+from slipstream.plan.spelling import explain_validation_error, shown
+
+# A plan with all of its comments is some twenty kilobytes long.
+MOST_BYTES = 1 << 18
+# The parser keeps each beginning of a dotted key: the square of its length.
+_ENDLESS_KEY = re.compile(
+    r"""(?<![\w-])(?>(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}"""
+)
 
 
 def to_toml(plan: Plan) -> str:
@@ -36,17 +44,23 @@ def to_toml(plan: Plan) -> str:
 def from_toml(text: str, source: str = "the plan") -> Plan:
     """Read a plan; raises PlanError with the key, the line and the nearest valid key."""
     try:
+        _refuse_endless_keys(text)
         values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # Numbers of thousands of digits, and brackets without end, are errors of Python's own.
+    except (ValueError, RecursionError) as error:
         raise PlanError(
-            f"{source} to be TOML", str(error), "Mend that line; strings need quotes."
+            f"{source} to be TOML",
+            with_line(text, error),
+            "Mend that line; strings need quotes.",
+            code="SLP-105",
         ) from None
     for name, section in values.items():
         if name in Plan.model_fields and not isinstance(section, dict):
             raise PlanError(
                 f"[{name}] in {source} to be a section",
-                f"the value {section!r}",
+                f"the value {shown(section)}, line {line_of(text, [name])}",
                 f"Write [{name}] on a line of its own, and its keys below.",
+                code="SLP-106",
             )
     try:
         return Plan.model_validate(values)
@@ -55,17 +69,33 @@ def from_toml(text: str, source: str = "the plan") -> Plan:
         raise explain_validation_error(error, all_keys(), where) from None
 
 
+def _refuse_endless_keys(text: str) -> None:
+    found = _ENDLESS_KEY.search(text)
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"a key of more than 32 parts, line {line}")
+
+
 def read_plan(path: Path) -> Plan:
     """Read a plan from a file; raises PlanError when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_BYTES, pipes=True)
+    except (OSError, ValueError) as error:
         raise PlanError(
             f"a plan in {path}",
-            f"{type(error).__name__}: {error}",
+            _why_unread(error),
             "Name a TOML file; 'slipstream optimize' and 'slipstream plan' write one.",
+            code="SLP-107",
         ) from None
-    return from_toml(text, str(path))
+    # Some editors begin a text in UTF-8 with a mark of their own.
+    return from_toml(text.removeprefix("\ufeff"), str(path))
+
+
+def _why_unread(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        line = bytes(error.object).count(b"\n", 0, error.start) + 1
+        return f"a byte that is no UTF-8, line {line}"
+    return f"{type(error).__name__}: {error}"
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -88,24 +118,7 @@ def _lines_in_words(text: str, error: ValidationError) -> str:
     locations = [[str(part) for part in problem["loc"][:2]]]
     if isinstance(cause, ClashError):
         locations = [key.split(".") for key in cause.clash.keys]
-    lines = sorted({line for location in locations if (line := _line_of(text, location))})
+    lines = sorted({line for location in locations if (line := line_of(text, location))})
     if len(lines) < 2:
         return f", line {lines[0]}" if lines else ""
     return f", lines {', '.join(map(str, lines[:-1]))} and {lines[-1]}"
-
-
-def _line_of(text: str, location: list[str]) -> int | None:
-    """Return the line (from 1) on which a section or one of its keys stands."""
-    section = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
-        if header:
-            section = header.group(1)
-            if location == [section]:
-                return number
-        key = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line)
-        if key:
-            dotted = f"{section}.{key.group(1)}" if section else key.group(1)
-            if dotted == ".".join(location):
-                return number
-    return None

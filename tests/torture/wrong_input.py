@@ -1,0 +1,420 @@
+"""Plans and command lines with something wrong in them, made up by a seed, with what must be said.
+
+What is expected is known from how a case was made, never asked of what is tested.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from slipstream.plan import Plan, all_keys
+
+REFUSED, ANY = (2,), (0, 2)
+LETTERS = string.ascii_lowercase + "_"
+# Values that few keys take; each stands alone on its line.
+ODD_VALUES = (
+    "-1", "0", "1e400", "nan", "inf", "-inf", "1" + "0" * 40, "9" * 5000, "0x" + "f" * 6000, "true",
+    "''", "'no such word'", "'\\u202e'", '"\\u0000"', "[]", "[1, [2, [3]]]", "{}", "{a = {b = 1}}",
+    "1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "[" * 3000 + "]" * 3000,
+    "'" + "x" * 20_000 + "'",
+    "'1 step'", "'-3 epochs'", "'99999999999999999999 steps'", "'0.5: 0.1'", "''''''", "'a=b, c'",
+)  # fmt: skip
+WORDS = (
+    "", " ", "-", "--", "=", "a", "0", "-1", "1e9", "nan", "digit", "digits.py", "/", ".", "..",
+    "\x00", "\x1b[31mred", "\udcff", "ünï", "a b", "'", '"', "$(touch x)", "a" * 5000, "[" * 500,
+    "plan.toml", "no/such/file", "9" * 400, "1h1h", "5 parsecs", "SLP-999", "*", "~", "%s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command line, what must come of it, and what its message must hold.
+
+    Args:
+        what: How it was made.
+        arguments: The command line.
+        codes: The exit codes that are right.
+        says: What the message must hold.
+        identifier: The message's identifier, or "" for any.
+        typo: What was misspelt, and all that it could have been; the message must offer one that
+            no other is nearer to.
+    """
+
+    what: str
+    arguments: tuple[str, ...]
+    codes: tuple[int, ...] = REFUSED
+    says: tuple[str, ...] = ()
+    identifier: str = ""
+    typo: tuple[str, tuple[str, ...]] | None = None
+
+
+def cases(count: int, folder: Path, seed: int = 0) -> Iterator[Case]:
+    """Yield so many cases; a plan's file is written to the folder just before its case comes."""
+    draw = random.Random(seed)
+    (folder / "good.toml").write_text("[batch]\nsize = 32\n", encoding="utf-8")
+    (folder / "folder.toml").mkdir(exist_ok=True)
+    for number in range(count):
+        # Plans and command lines by turns, each kind of either as often as the others.
+        group = PLANS if number % 2 else COMMAND_LINES
+        yield group[draw.randrange(len(group))](draw, folder)
+
+
+def nearness(given: str, name: str) -> float:
+    """Return how alike two names are, from 0 to 1."""
+    return SequenceMatcher(None, name, given).ratio()
+
+
+def misspelt(word: str, draw: random.Random) -> str:
+    """Return a word with one or two letters gone, doubled, swapped or exchanged."""
+    letters = list(word)
+    for _ in range(draw.choice((1, 1, 2))):
+        at = draw.randrange(len(letters))
+        how = draw.randrange(4)
+        if how == 0 and len(letters) > 2:
+            del letters[at]
+        elif how == 1:
+            letters.insert(at, letters[at])
+        elif how == 2 and at + 1 < len(letters):
+            letters[at], letters[at + 1] = letters[at + 1], letters[at]
+        else:
+            letters[at] = draw.choice(LETTERS)
+    return "".join(letters)
+
+
+def _reading(file: Path, draw: random.Random, sure: bool = True) -> tuple[str, ...]:
+    """Return a command that reads a plan; one that would train with it only if it is refused."""
+    path = str(file)
+    if not sure:
+        return ("schedule", path, "--updates", str(draw.choice((1, 7, 100))))
+    return draw.choice(
+        [
+            ("schedule", path),
+            ("fit", "digits", "--plan", path),
+            ("compare", "digits", path, path),
+            ("ablate", "digits", "--plan", path),
+            ("batch", "digits", "--plan", path),
+            ("eject", path, "digits"),
+        ]
+    )
+
+
+def _lines(draw: random.Random) -> list[tuple[str, str, str]]:
+    """Return (section, key, value) of some keys of a plan, at their defaults, in its order."""
+    keys = set(draw.sample(all_keys(), draw.randint(1, 30)))
+    flat = Plan().flat()
+    return [(*key.split(".", 1), _toml(flat[key])) for key in all_keys() if key in keys]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _written(lines: list[tuple[str, str, str]], draw: random.Random) -> tuple[list[str], list[int]]:
+    """Return the lines of a text, with comments between, and where each key stands, from 1."""
+    text, places, section = [], [], ""
+    for name, key, value in lines:
+        if name != section:
+            text += ["", f"[{name}]"] if draw.random() < 0.7 else [f"[ {name} ] # begins"]
+            section = name
+        text += ["# ünï \u2028 size = 3"] * (draw.random() < 0.2)
+        space = " " * draw.randint(0, 2)
+        quote = draw.choice(("", "", '"', "'"))
+        text.append(f"{space}{quote}{key}{quote}{space}={space}{value}")
+        places.append(len(text))
+    return text, places
+
+
+def _put(text: list[str], folder: Path, draw: random.Random) -> Path:
+    file = folder / f"plan{draw.randrange(4)}.toml"
+    end = draw.choice(("\n", "\r\n"))
+    mark = b"\xef\xbb\xbf" if draw.random() < 0.1 else b""
+    file.write_bytes(mark + end.join(text).encode())
+    return file
+
+
+def misspelt_key(draw: random.Random, folder: Path) -> Case:
+    """A key of a file that no plan has."""
+    lines = _lines(draw)
+    at = draw.randrange(len(lines))
+    section, key, value = lines[at]
+    wrong = misspelt(key, draw)
+    if f"{section}.{wrong}" in all_keys() or not wrong.strip("_") or "__" in wrong[:2]:
+        wrong = f"{key}x"
+    lines[at] = (section, wrong, value)
+    text, places = _written(lines, draw)
+    file = _put(text, folder, draw)
+    given = f"{section}.{wrong}"
+    return Case(
+        f"key {given}",
+        _reading(file, draw),
+        says=(given, str(file), f"line {places[at]}"),
+        identifier="SLP-101",
+        typo=(given, tuple(all_keys())),
+    )
+
+
+def misspelt_section(draw: random.Random, folder: Path) -> Case:
+    """A section of a file that no plan has."""
+    lines = _lines(draw)
+    section = draw.choice(lines)[0]
+    wrong = misspelt(section, draw)
+    if wrong in Plan.model_fields:
+        wrong = f"{section}z"
+    lines = [(wrong if name == section else name, key, value) for name, key, value in lines]
+    text, _ = _written(lines, draw)
+    line = next(
+        n for n, one in enumerate(text, 1) if one.startswith((f"[{wrong}]", f"[ {wrong} ]"))
+    )
+    file = _put(text, folder, draw)
+    says = (f"'{wrong}'", f"line {line}", "Did you mean")
+    return Case(f"section {wrong}", _reading(file, draw), says=says, identifier="SLP-101")
+
+
+def odd_value(draw: random.Random, folder: Path) -> Case:
+    """A value that its key most often cannot have."""
+    lines = _lines(draw)
+    at = draw.randrange(len(lines))
+    section, key, _ = lines[at]
+    lines[at] = (section, key, draw.choice(ODD_VALUES))
+    text, places = _written(lines, draw)
+    file = _put(text, folder, draw)
+    what = f"{section}.{key} = {lines[at][2][:30]}"
+    # A value that is allowed may contradict another key: both are named then, with their lines.
+    return Case(what, _reading(file, draw, sure=False), ANY, says=(f"{places[at]}",))
+
+
+def wrong_type(draw: random.Random, folder: Path) -> Case:
+    """A list, a table or a date, which no key of a plan takes."""
+    lines = _lines(draw)
+    at = draw.randrange(len(lines))
+    section, key, _ = lines[at]
+    value = draw.choice(("[]", "[1, 2]", "{}", "{a = 1}", "1979-05-27", "07:32:00"))
+    lines[at] = (section, key, value)
+    text, places = _written(lines, draw)
+    file = _put(text, folder, draw)
+    says = (f"{section}", str(file), f"line {places[at]}")
+    return Case(f"{section}.{key} = {value}", _reading(file, draw), says=says)
+
+
+def no_section(draw: random.Random, folder: Path) -> Case:
+    """A section that is a value, or a list of tables."""
+    section = draw.choice(list(Plan.model_fields))
+    line = draw.choice(
+        (f"{section} = 3", f"[[{section}]]", f'"{section}" = "x"', f"{section} = []")
+    )
+    before = ["# a plan"] * draw.randint(0, 3)
+    file = _put([*before, line], folder, draw)
+    says = (f"[{section}]", f"line {len(before) + 1}")
+    return Case(line, _reading(file, draw), says=says, identifier="SLP-106")
+
+
+def within_a_line(draw: random.Random, folder: Path) -> Case:
+    """A misspelt key in an inline table or behind a dot."""
+    section, key = draw.choice(all_keys()).split(".")
+    wrong = f"{key}_{draw.choice(string.ascii_lowercase)}q"
+    line = draw.choice((f"{section} = {{{wrong} = 1}}", f"{section}.{wrong} = 1",
+                        f'"{section}" . \'{wrong}\' = 1', f"[{section}.{wrong}]"))  # fmt: skip
+    before = ["# a plan"] * draw.randint(0, 3)
+    file = _put([*before, line], folder, draw)
+    says = (f"{section}.{wrong}", f"line {len(before) + 1}")
+    return Case(line, _reading(file, draw), says=says, identifier="SLP-101",
+                typo=(f"{section}.{wrong}", tuple(all_keys())))  # fmt: skip
+
+
+def broken_toml(draw: random.Random, folder: Path) -> Case:
+    """A text that is no TOML any more: letters gone, put in, or a key twice."""
+    text, places = _written(_lines(draw), draw)
+    for _ in range(50):
+        spoilt = list(text)
+        at = draw.choice(places) - 1
+        line = spoilt[at]
+        cut = draw.randrange(len(line))
+        spoilt[at] = draw.choice(
+            (line[:cut], line[:cut] + draw.choice("\"'[]{}=#,.\\\x01\x7f") + line[cut:],
+             f"{line}\n{line}", line.replace("=", " ", 1), line.replace("=", "==", 1))
+        )  # fmt: skip
+        try:
+            tomllib.loads("\n".join(spoilt))
+        except tomllib.TOMLDecodeError:
+            file = folder / "broken.toml"
+            file.write_text("\n".join(spoilt), encoding="utf-8")
+            says = (str(file),)
+            return Case("no TOML", _reading(file, draw), says=says, identifier="SLP-105")
+    return misspelt_key(draw, folder)
+
+
+def endless(draw: random.Random, folder: Path) -> Case:
+    """Brackets without end, numbers of thousands of digits, keys of hundreds of parts."""
+    line = draw.choice(("x = " + "[" * 5000, "x = " + "{a=" * 3000, "x = " + "7" * 9000,
+                        "a." * 200 + "b = 1", "x = [" + "1," * 30_000))  # fmt: skip
+    before = ["# a plan"] * draw.randint(0, 3)
+    file = folder / "endless.toml"
+    file.write_text("\n".join([*before, line]), encoding="utf-8")
+    says = (
+        () if line.endswith("1,") else ("line" if line[4] in "[{" else f"line {len(before) + 1}",)
+    )
+    return Case(line[:20], _reading(file, draw), says=says, identifier="SLP-105")
+
+
+def no_text(draw: random.Random, folder: Path) -> Case:
+    """Bytes that are no UTF-8, a folder, nothing, or far too much."""
+    file = folder / "bytes.toml"
+    which = draw.randrange(5)
+    says: tuple[str, ...] = ()
+    if which == 0:
+        before = draw.randint(0, 5)
+        file.write_bytes(b"# a\n" * before + b"[batch]\nsize = \xff\n")
+        says = (f"line {before + 2}",)
+    elif which == 1:
+        file.write_bytes("[batch]\nsize = 3\n".encode("utf-16"))
+    elif which == 2:
+        file.write_bytes(b"#" * (1 << 20))
+    else:
+        file = folder / draw.choice(("folder.toml", "nowhere.toml", "", "good.toml/x"))
+    return Case("no text", _reading(file, draw), says=says, identifier="SLP-107")
+
+
+def good_plan(draw: random.Random, folder: Path) -> Case:
+    """A plan with nothing wrong, with any ends of lines and a mark of UTF-8: it must be read."""
+    text, _ = _written(_lines(draw), draw)
+    return Case("good", ("schedule", str(_put(text, folder, draw))), codes=(0,))
+
+
+PLANS: tuple[Callable[[random.Random, Path], Case], ...] = (
+    misspelt_key, misspelt_key, misspelt_section, odd_value, odd_value, wrong_type, no_section,
+    within_a_line, broken_toml, endless, no_text, good_plan,
+)  # fmt: skip
+
+# Commands with all that they cannot do without, each refused for something else than its form.
+REFUSED_LINES = (
+    ("fit", "digit"), ("optimize", "digit"), ("compare", "digit", "good.toml", "good.toml"),
+    ("ablate", "digits", "--plan", "nowhere.toml"), ("report", "nowhere"), ("landscape", "nowhere"),
+    ("eject", "nowhere.toml", "digits"), ("schedule", "nowhere.toml"), ("batch", "digit"),
+    ("techniques", "warmpu"), ("explain", "SLP-9999"), ("run", "nowhere.py"),
+)  # fmt: skip
+NAMES = tuple(sorted({line[0] for line in REFUSED_LINES} | {"plan", "tasks"}))
+# Options that take a text, and commands that read it before anything is started.
+TEXTS = (
+    ("optimize", "digits", "--budget"), ("optimize", "digits", "--backends"),
+    ("optimize", "digits", "--techniques"), ("fit", "digits", "--checkpoint-every"),
+    ("fit", "digits", "--set"), ("fit", "digits", "--data-dir"), ("plan", "--set"),
+    ("plan", "--recipe"), ("plan", "--technique"), ("batch", "digits", "--budget"),
+    ("batch", "digits", "--set"), ("batch", "digits", "--memory"), ("batch", "digits", "--largest"),
+    ("schedule", "--set"), ("schedule", "--updates"), ("schedule", "--updates-per-epoch"),
+    ("schedule", "--at"), ("schedule", "--html"), ("landscape", "nowhere", "--points"),
+    ("landscape", "nowhere", "--span"), ("landscape", "nowhere", "--seed"),
+    ("compare", "digits", "nowhere.toml", "good.toml", "--target"),
+    ("optimize", "digit", "--seeds"), ("fit", "digit", "--out"), ("fit", "digits", "--plan"),
+    ("techniques",), ("explain",), ("report",), ("run",), ("landscape",), ("schedule",),
+)  # fmt: skip
+# What these words would be right for, here or there; with them a command may do its work.
+MAY_WORK = {("schedule", "--at"), ("schedule", "--html"), ("schedule", "--updates"),
+            ("schedule", "--updates-per-epoch")}  # fmt: skip
+
+
+def misspelt_command(draw: random.Random, folder: Path) -> Case:
+    """A command that there is not."""
+    name = draw.choice(NAMES)
+    wrong = misspelt(name, draw)
+    if wrong in NAMES or wrong.startswith("-"):
+        wrong = f"{name}s{name}"
+    return Case(wrong, (wrong, "digits"), identifier="SLP-001", says=(f"'{wrong}'", "Did you mean"))
+
+
+def misspelt_option(draw: random.Random, folder: Path) -> Case:
+    """An option that the command does not have."""
+    line = draw.choice(REFUSED_LINES)
+    wrong = f"--{misspelt(draw.choice(('resume', 'seeds', 'budget', 'plan', 'json')), draw)}q"
+    arguments = (line[0], wrong, *line[1:])
+    says = (f"'{wrong}'", "Did you mean '--")
+    return Case(" ".join(arguments), arguments, identifier="SLP-002", says=says)
+
+
+def too_few(draw: random.Random, folder: Path) -> Case:
+    """A command without something that it needs."""
+    short = [("fit",), ("optimize",), ("compare", "digits"), ("compare",), ("ablate", "digits"),
+             ("report",), ("landscape",), ("eject", "good.toml"), ("batch",), ("run",)]  # fmt: skip
+    line = draw.choice(short)
+    return Case(" ".join(line), line, identifier="SLP-003", says=(f"slipstream {line[0]}",))
+
+
+def too_many(draw: random.Random, folder: Path) -> Case:
+    """An argument more than the command takes."""
+    line = draw.choice([line for line in REFUSED_LINES if line[0] != "run"])
+    extra = draw.choice(("extra", "two words", "ünï", "x" * 3000))
+    return Case(f"{line} {extra[:9]}", (*line, extra), identifier="SLP-004", says=(extra[:100],))
+
+
+def wrong_form(draw: random.Random, folder: Path) -> Case:
+    """An option without its value, or a switch with one."""
+    line = draw.choice(
+        [line for line in REFUSED_LINES if line[0] in ("fit", "optimize", "compare")]
+    )
+    last = draw.choice(
+        ("--out", "--seeds" if line[0] != "fit" else "--set", "--resume=1", "--quiet=x")
+    )
+    return Case(f"{line} {last}", (*line, last), identifier="SLP-006", says=(last.split("=")[0],))
+
+
+def wrong_number(draw: random.Random, folder: Path) -> Case:
+    """An option's value that is no number, or out of range."""
+    line, option = draw.choice(
+        [(("optimize", "digits"), "--seeds"), (("ablate", "digits", "--plan", "x"), "--seeds"),
+         (("landscape", "nowhere"), "--points"), (("schedule",), "--updates"),
+         (("batch", "digits"), "--largest"), (("landscape", "nowhere"), "--span")]
+    )  # fmt: skip
+    value = draw.choice(("-1", "0", "x", "", "1e99999999999", "٣٤x", "--", "0x10", "1,5"))
+    arguments = (*line, f"{option}={value}")
+    return Case(" ".join(arguments), arguments, identifier="SLP-005", says=(option,))
+
+
+def refused_line(draw: random.Random, folder: Path) -> Case:
+    """What is well formed, and names something that is not there."""
+    line = draw.choice(REFUSED_LINES)
+    return Case(" ".join(line), line)
+
+
+def misspelt_setting(draw: random.Random, folder: Path) -> Case:
+    """--set with a key that plans do not have."""
+    section, key = draw.choice(all_keys()).split(".")
+    given = f"{misspelt(section, draw)}.{misspelt(key, draw)}q".replace("=", "")
+    line = draw.choice((("plan",), ("fit", "digits"), ("batch", "digits"), ("schedule",)))
+    typo = (given, tuple(all_keys()))
+    arguments = (*line, "--set", f"{given}=1")
+    return Case(f"--set {given}", arguments, identifier="SLP-101", says=(f"'{given}'",), typo=typo)
+
+
+def wrong_setting(draw: random.Random, folder: Path) -> Case:
+    """--set with a value that no key takes."""
+    numbers = [key for key, value in Plan().flat().items() if type(value) in (int, float)]
+    key = draw.choice(numbers)
+    value = draw.choice(("[1]", "{}", "1979-05-27", "true", "-1e30", "nan", "0x" + "f" * 5000))
+    line = draw.choice((("plan",), ("fit", "digits"), ("batch", "digits")))
+    arguments = (*line, "--set", f"{key}={value}")
+    return Case(f"--set {key}={value[:9]}", arguments, says=(key.partition(".")[0],))
+
+
+def any_text(draw: random.Random, folder: Path) -> Case:
+    """Any word where a text is read."""
+    line = draw.choice(TEXTS)
+    word = draw.choice(WORDS)
+    codes = ANY if line in MAY_WORK or word in ("", "a", ".") or line[0] in NAMES else REFUSED
+    glued = line[-1].startswith("--")
+    arguments = (*line[:-1], f"{line[-1]}={word}") if glued else (*line, "--", word)
+    if line[-1] in ("--out", "--html") and word in WORDS[:3]:
+        codes = ANY
+    return Case(f"{line} {word[:20]!r}", arguments, codes)
+
+
+COMMAND_LINES: tuple[Callable[[random.Random, Path], Case], ...] = (
+    misspelt_command, misspelt_option, too_few, too_many, wrong_form, wrong_number, refused_line,
+    misspelt_setting, wrong_setting, any_text, any_text, any_text,
+)  # fmt: skip
