@@ -171,4 +171,5 @@ def _refuse_others(group: str, variables: Sequence[Any], values: Values) -> None
         f"the state of a training of this model as this plan says: {expected}",
         got,
         "Go on with the task and the plan that the state was handed out with.",
+        code="SLP-619",
     )
