@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from slipstream._version import __version__
-from slipstream.cli import batch, usage
-from slipstream.cli.explain import EXAMPLE as EXPLAIN_EXAMPLE
-from slipstream.cli.explain import explain
+from slipstream.cli import batch, explain, usage
 from slipstream.cli.options import (
     DataOption,
     JsonOption,
@@ -27,14 +25,7 @@ from slipstream.cli.options import (
     parse_techniques,
 )
 from slipstream.cli.run import CONTEXT, EXAMPLE, run
-from slipstream.cli.running import (
-    BAD_INPUT,
-    FAILED,
-    Manner,
-    running,
-    tell_error,
-    use_data_folder,
-)
+from slipstream.cli.running import FAILED, Manner, running, use_data_folder
 
 EXIT_CODES = (
     "Exit codes: 0 done (also when no gain was found), 1 a training or Slipstream itself failed, "
@@ -60,23 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Without the program's name; those of this process if None.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    group = typer.main.get_command(app)
-    try:
-        code = group.main(given, prog_name="slipstream", obj=given, standalone_mode=False)
-    except typer.Abort:
-        code = FAILED
-    except Exception as error:
-        # Typer has had a hierarchy of errors of its own, and Click's.
-        if not hasattr(error, "format_message") or not hasattr(error, "ctx"):
-            raise
-        if not given:
-            typer.echo(error.format_message())
-            sys.exit(BAD_INPUT)
-        tell_error(
-            usage.explained(error, tuple(group.commands), given), Manner(json="--json" in given)
-        )
-        code = BAD_INPUT
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(usage.called(typer.main.get_command(app), given))
 
 
 def _version(wanted: bool) -> None:
@@ -361,7 +336,7 @@ def landscape(
     *,
     points: Annotated[int, typer.Option(min=3, max=201, help="Points each way.")] = 15,
     span: Annotated[
-        float, typer.Option(min=1e-6, help="How far; 1 is as long as each filter.")
+        float, typer.Option(min=1e-6, max=1e6, help="How far; 1 is as long as each filter.")
     ] = 1.0,
     examples: Annotated[int, typer.Option(min=1, help="Training examples, at most.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="For directions and examples.")] = 0,
@@ -396,7 +371,7 @@ def tasks(json: JsonOption = False) -> None:
         summaries.table([(name, tasks.describe(name)) for name in tasks.names()], manner)
 
 
-app.command(epilog=EXPLAIN_EXAMPLE)(explain)
+app.command(epilog=explain.EXAMPLE)(explain.explain)
 
 
 @app.command(epilog="Example: slipstream techniques warmup")

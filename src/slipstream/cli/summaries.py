@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
+from rich import box, markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from slipstream.cli.running import Manner, tell_error
@@ -242,6 +241,17 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=not sys.stdout.isatty())
     return table
+
+
+def escape(text: str) -> str:
+    """Return text that is shown as it is: no markup, nothing that a terminal would obey.
+
+    Example:
+        >>> escape("[bold]a\x1b[2J")
+        '\\\\[bold]a\\\\x1b[2J'
+    """
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return markup.escape("".join(shown))
 
 
 def _headline(console: Console, text: str, *, good: bool) -> None:

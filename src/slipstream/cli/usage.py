@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
+
+from slipstream.cli.running import BAD_INPUT, FAILED, Manner, tell_error
 from slipstream.errors import InputError
 
 # An option of thousands of characters is told by its beginning.
@@ -33,6 +36,31 @@ class _Usage:
     @property
     def text(self) -> str:
         return _short(" ".join(str(self.error.message).split()).removesuffix("."))
+
+
+def called(group: Any, given: Sequence[str]) -> int:
+    """Run a command, and return its exit code; what cannot be parsed is told.
+
+    Args:
+        group: What holds all commands.
+        given: The arguments, without the program's name.
+    """
+    try:
+        code = group.main(given, prog_name="slipstream", obj=given, standalone_mode=False)
+    except typer.Abort:
+        return FAILED
+    except Exception as error:
+        # Typer has had a hierarchy of errors of its own, and Click's.
+        if not hasattr(error, "format_message") or not hasattr(error, "ctx"):
+            raise
+        if given:
+            told = explained(error, tuple(group.commands), given)
+            tell_error(told, Manner(json="--json" in given))
+        else:
+            # Help was asked for by asking for nothing.
+            typer.echo(error.format_message())
+        return BAD_INPUT
+    return code if isinstance(code, int) else 0
 
 
 def explained(error: Any, names: Sequence[str], given: Sequence[str]) -> InputError:
