@@ -23,7 +23,7 @@ SPIKE, SPIKE_SHARE = 1.5, 0.25
 ABOVE_START = 0.5
 
 # What may be told again of one run: it is about a moment, not about the run.
-MOMENTARY = ("validation_spike",)
+MOMENTARY = ("validation_spike", "non_finite", "loss_spike")
 
 
 def found_at_the_end(points: Sequence[Point], monitor: str, mode: Mode) -> list[Signal]:
