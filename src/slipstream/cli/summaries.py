@@ -244,11 +244,11 @@ def _table(*columns: str) -> Table:
 
 
 def escape(text: str) -> str:
-    """Return text that is shown as it is: no markup, nothing that a terminal would obey.
+    r"""Return text that is shown as it is: no markup, nothing that a terminal would obey.
 
     Example:
         >>> escape("[bold]a\x1b[2J")
-        '\\\\[bold]a\\\\x1b[2J'
+        '\\[bold]a\\x1b[2J'
     """
     shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
     return markup.escape("".join(shown))
