@@ -9,7 +9,7 @@ import pytest
 from slipstream import doctor, errors
 from slipstream.errors import InputError, SlipstreamError
 from slipstream.messages import _page, all_entries, code_of_signal, get
-from slipstream.messages._sentences import PACKAGE, codes_of, in_words
+from slipstream.messages._sentences import PACKAGE, codes_of, in_words, sentences
 from slipstream.messages.explain import explain, table
 from slipstream.plan import Plan, all_keys
 
@@ -134,15 +134,17 @@ def test_an_entry_is_found_and_explained():
     assert get("slp-101") == get("[SLP-101]") == get("SLP101") == all_entries()["SLP-101"]
     text = explain("SLP-101")
     assert text.startswith("SLP-101: ") and "says:" in text and "cure:" in text
-    assert "Expected a key of a plan, like schedule.peak; got '{key}'." in " ".join(text.split())
+    assert "Expected a key of a plan, like schedule.peak; got '{dotted}'." in " ".join(text.split())
     assert [code for code, _ in table()] == list(all_entries())
     with pytest.raises(InputError, match=r"Did you mean 'SLP-1\d\d'"):
         get("SLP-199")
 
 
 def test_sentences_are_read_from_the_source():
-    made = ast.parse("f'a {x.folder} {1 + n:,}' + ('b' if c else f'{D}')").body[0].value
-    assert in_words(made) == "a {folder} {...}b / {d}"
+    made = ast.parse("f'a {x.folder} {1 + n:,} {len(y)}' + ('b' if c else f'{_D}')").body[0].value
+    assert in_words(made) == "a {folder} {...} {y}b / {d}"
+    assert sentences("SLP-302") == ["Expected training data; got none. Return it under 'train'."]
+    assert sentences("SLP-428")[0].startswith("Expected examples in ")
 
 
 def test_the_page_in_the_documentation_is_the_generated_one(tmp_path: Path):

@@ -137,5 +137,5 @@ def test_a_backend_that_does_not_exist(tmp_path: Path) -> None:
     assert "Traceback (most recent call last):" in done.stderr
     assert lines_of_ours(done) == [
         "slipstream: KERAS_BACKEND (or ~/.keras/keras.json) names no backend: tensorflow, jax or"
-        " torch."
+        " torch. [SLP-865]"
     ]

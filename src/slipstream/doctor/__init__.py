@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import cache
 
 from slipstream.doctor._case import Case, Check, Finding
-from slipstream.doctor._catalogue import CHECKS, SOURCES, Entry
+from slipstream.doctor._catalogue import CHECKS, CODES, SOURCES, Entry
 from slipstream.doctor._losses import with_class_names
 from slipstream.doctor._planned import as_planned
 from slipstream.errors import DataError, InputError, PlanError, TaskError
 
-__all__ = ["Case", "Finding", "all_checks", "catalogue", "examine", "refuse"]
+__all__ = ["CODES", "Case", "Finding", "all_checks", "catalogue", "examine", "refuse"]
 
 MOST_LISTED = 5
 LEAVE_LOSS = "Set loss.name = 'as_task' for the task's own loss. To keep the plan's:"

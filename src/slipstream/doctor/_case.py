@@ -64,7 +64,8 @@ class Finding:
 
     def __str__(self) -> str:
         """Return it as text: what was expected, what came, how to mend it."""
-        return f"Expected {self.what}; got {self.where}. {self.mend}"
+        sentence = f"Expected {self.what}; got {self.where}. {self.mend}"
+        return f"{sentence} [{self.code}]" if self.code else sentence
 
 
 Check = Callable[[Case], Iterator[Finding]]

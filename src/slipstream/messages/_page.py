@@ -28,7 +28,7 @@ PARTS = {
     "5": "Trainings, and what a run shows",
     "6": "Folders, checkpoints, records, studies and comparisons",
     "7": "Changes to models",
-    "8": "Plain Keras scripts",
+    "8": "Keras scripts: written by `eject`, and run as they are",
 }
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from slipstream.doctor import CODES
+
 PACKAGE = Path(__file__).parents[1]
 UNNAMED = "{...}"
 
@@ -18,7 +20,10 @@ def sentences(code: str) -> list[str]:
         >>> print(sentences("SLP-010")[0])
         Expected --set KEY=VALUE; got '{text}'. Write --set schedule.peak=3e-3.
     """
-    return sentences_in(PACKAGE, f'"{code}"').get(code, [])
+    names = {code: name for name, code in CODES.items()}
+    # A check names itself, and not its identifier.
+    found = [sentences_in(PACKAGE, f'"{name}"') for name in (code, names.get(code)) if name]
+    return [sentence for of_name in found for sentence in of_name.get(code, [])]
 
 
 def sentences_in(folder: Path, holding: str = "SLP-") -> dict[str, list[str]]:
@@ -36,9 +41,16 @@ def _raised(tree: ast.AST) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
+        called = getattr(node.func, "id", "")
         parts = [in_words(argument) for argument in node.args]
+        if called == "Finding" and len(parts) >= 5 and parts[0] in CODES:
+            # The name of the check and how grave it is stand before.
+            yield CODES[parts[0]], f"Expected {parts[2]}; got {parts[3]}. {parts[4]}"
         for code in codes_of(node):
-            if len(parts) >= 3:
+            if called == "Row":
+                # Advice on what Keras said: kinds of errors, a pattern, the advice.
+                yield code, parts[2]
+            elif len(parts) >= 3:
                 yield code, f"Expected {parts[0]}; got {parts[1]}. {parts[2]}"
             elif parts:
                 yield code, parts[0]
@@ -79,8 +91,19 @@ def _joined(parts: Iterable[ast.expr]) -> str:
 
 
 def _placeholder(node: ast.expr) -> str:
+    """Return what stands for a part that varies: the name of what it is made of."""
     if isinstance(node, ast.Constant | ast.JoinedStr):
         return in_words(node)
+    if isinstance(node, ast.IfExp):
+        one, other = in_words(node.body), in_words(node.orelse)
+        return f"{one} / {other}" if one and other else f"({one}{other})"
+    if isinstance(node, ast.Call) and node.args:
+        # What is nearest to a name is another one.
+        is_other = "nearest" in ast.unparse(node.func)
+        return "{nearest}" if is_other else _placeholder(node.args[0])
     if isinstance(node, ast.Name):
-        return f"{{{node.id.lower()}}}"
-    return f"{{{node.attr}}}" if isinstance(node, ast.Attribute) else UNNAMED
+        return f"{{{node.id.strip('_').lower()}}}"
+    if isinstance(node, ast.Attribute):
+        # type(x).__name__
+        return f"{{{node.attr}}}" if not node.attr.startswith("__") else "{type}"
+    return UNNAMED
