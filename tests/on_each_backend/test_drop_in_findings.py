@@ -39,7 +39,7 @@ def test_nan_is_told_before_the_first_step_and_kept(caplog: pytest.LogCaptureFix
         history = slipstream.fit(model(), x, LABELS, epochs=1, verbose=0, callbacks=[begin])
     said = (
         "Expected finite numbers in the inputs of the training split; got NaN in 1 of 60 examples"
-        " (row 7). Leave these examples out, or fill in the missing values."
+        " (row 7). Leave these examples out, or fill in the missing values. [SLP-408]"
     )
     assert history.slipstream.findings == (said,)
     assert seen == [1]
