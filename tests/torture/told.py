@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import re
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from unittest import mock
 from slipstream.cli import main
 from slipstream.messages import all_entries
 from torture.outcome import Outcome
-from torture.wrong_input import Case, cases, nearness
+from torture.wrong_input import Case, nearness
+from torture.wrong_lines import COMMAND_LINES
+from torture.wrong_plans import PLANS
 
 MOST_SECONDS = 1.0
 MOST_LETTERS = 4000
@@ -30,6 +33,7 @@ def tell(count: int, folder: Path, seed: int = 0) -> Outcome:
     of processor time, without a traceback, without starting a process and without importing Keras.
     """
     outcome = Outcome("plans and command lines made up")
+    had_keras = "keras" in sys.modules
     with _alone(folder):
         for case in cases(count, folder, seed):
             outcome.tries += 1
@@ -41,8 +45,19 @@ def tell(count: int, folder: Path, seed: int = 0) -> Outcome:
             for wrong in _wrong(case, code, said):
                 outcome.expect(False, f"{case.what}: {wrong}: {said[:600]}")
             outcome.expect(took < MOST_SECONDS, f"{case.what} took {took:.2f} s")
-    outcome.expect("keras" not in sys.modules, "Keras was imported")
+    outcome.expect(had_keras or "keras" not in sys.modules, "Keras was imported")
     return outcome
+
+
+def cases(count: int, folder: Path, seed: int = 0) -> Iterator[Case]:
+    """Yield so many cases; a plan's file is written to the folder just before its case comes."""
+    draw = random.Random(seed)
+    (folder / "good.toml").write_text("[batch]\nsize = 32\n", encoding="utf-8")
+    (folder / "folder.toml").mkdir(exist_ok=True)
+    for number in range(count):
+        # Plans and command lines by turns, each kind of either as often as the others.
+        group = PLANS if number % 2 else COMMAND_LINES
+        yield group[draw.randrange(len(group))](draw, folder)
 
 
 def _wrong(case: Case, code: object, said: str) -> Iterator[str]:

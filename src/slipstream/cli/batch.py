@@ -29,7 +29,8 @@ def batch(
     ] = None,
     changes: SetOption = None,
     largest: Annotated[
-        int | None, typer.Option(min=1, help="Largest size. Default: the training split.")
+        int | None,
+        typer.Option(min=1, max=1 << 31, help="Largest size. Default: the training split."),
     ] = None,
     memory: Annotated[
         str | None,
