@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipstream.export._copied import copied
+from slipstream.export._objects import in_comments
 from slipstream.export._penalty_part import penalises, penalty_call, penalty_definitions
 from slipstream.export._phases_part import fits_in_parts
 from slipstream.export._plateau_part import lowers_on_plateau, plateau_definitions
@@ -189,7 +190,7 @@ def _keep_best(task: Task, plan: Plan) -> str:
     stop = f"\n        self.done = {' or '.join(conditions)}" if conditions else ""
     is_min = task.better == "min"
     return KEEP_BEST.format(
-        monitor=task.monitor,
+        monitor=in_comments(task.monitor),
         worst="np.inf" if is_min else "-np.inf",
         better="<" if is_min else ">",
         keep=keep,

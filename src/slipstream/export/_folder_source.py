@@ -18,12 +18,12 @@ FOLDER = Path({folder})
 
 def load_model() -> keras.Model:
     """Return the model, uncompiled."""
-    return keras.saving.load_model(FOLDER / "{model_file}", compile=False)
+    return keras.saving.load_model(FOLDER / "{model_file}", compile=False, safe_mode=True)
 
 
 def load_data():
     """Return inputs, targets and perhaps weights of each split."""
-    with np.load(FOLDER / "{arrays_file}") as arrays:
+    with np.load(FOLDER / "{arrays_file}", allow_pickle=False) as arrays:
         return {{
 {splits}
         }}
@@ -38,7 +38,7 @@ def folder_source(folder: Path, task: Task) -> TaskSource:
     """
     packed = read_folder(folder).description.splits
     splits = "\n".join(
-        f'            "{name}": ({", ".join(_source(nest) for nest in _present(nests))}),'
+        f"            {literal(name)}: ({', '.join(_source(nest) for nest in _present(nests))}),"
         for name, nests in packed.items()
     )
     definitions = DEFINITIONS.format(

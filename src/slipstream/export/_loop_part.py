@@ -23,6 +23,7 @@ from slipstream.export._data_part import Loading
 from slipstream.export._learned_part import first_look_lines
 from slipstream.export._loss_part import TASK_LOSS, watches_task_loss
 from slipstream.export._model_part import build_calls
+from slipstream.export._objects import literal
 from slipstream.export._penalty_part import KERNELS, penalises, penalty_call
 from slipstream.export._phases_part import fits_in_parts, phase_constants, thaw_lines
 from slipstream.export._plateau_part import lowers_on_plateau
@@ -75,7 +76,7 @@ def loop_constants(task: Task, plan: Plan, load: Loading) -> list[str]:
         if watches_task_loss(task, plan):
             lines.append("# val_loss has smoothed labels in it; this is the task's own loss.")
         name = f"val_{TASK_LOSS}" if watches_task_loss(task, plan) else task.monitor
-        lines.append(f'MONITOR = "{name}"')
+        lines.append(f"MONITOR = {literal(name)}")
     if penalises(plan):
         lines.append(KERNELS)
     return lines

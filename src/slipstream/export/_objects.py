@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import keyword
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from slipstream.errors import TaskError
 
 PLACES = {"loss": "keras.losses", "metrics": "keras.metrics"}
 # Classes that Keras lacks: their names as Keras serialises them, and those of their instances.
@@ -25,6 +28,8 @@ OWN = {
         "f1_micro": 'F1("micro", name="f1_micro")',
     },
 }
+
+OWN_CLASSES = {made.partition("(")[0] for kind in OWN.values() for made in kind.values()}
 
 
 def is_plain(value: Any) -> bool:
@@ -54,10 +59,13 @@ def to_source(value: Any, kind: str, **extra: Any) -> str:
         if any(isinstance(part, Mapping) for part in settings.values()):
             whole = {**value, "config": settings}
             return f"{PLACES[kind]}.get({literal(whole)})"
-        arguments = ", ".join(f"{key}={literal(part)}" for key, part in settings.items())
         name = str(value["class_name"])
         is_own = name.startswith(OWN_PREFIX)
-        place = name.removeprefix(OWN_PREFIX) if is_own else f"{PLACES[kind]}.{name}"
+        own = name.removeprefix(OWN_PREFIX)
+        # Without the prefix it would be any name that the script knows.
+        _refuse_code((own if own in OWN_CLASSES or not is_own else name, *map(str, settings)))
+        arguments = ", ".join(f"{key}={literal(part)}" for key, part in settings.items())
+        place = own if is_own else f"{PLACES[kind]}.{name}"
         return f"{place}({arguments})"
     if isinstance(value, Mapping):
         parts = (f"{literal(key)}: {to_source(part, kind, **extra)}" for key, part in value.items())
@@ -104,6 +112,28 @@ def _own(name: str, kind: str) -> str:
     return f"{head}{'' if head.endswith('(') else ', '}from_logits=True)"
 
 
+def _refuse_code(names: Iterable[str]) -> None:
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise TaskError(
+                "a loss or metric that is called by a name",
+                repr(name)[:100],
+                "Name a class of Keras and its arguments.",
+                code="SLP-820",
+            )
+
+
+def in_comments(text: str) -> str:
+    """Return what somebody named as it can stand in a docstring or a comment: words alone.
+
+    Example:
+        >>> in_comments('my "own"')
+        "my 'own'"
+    """
+    plain = text.replace('"', "'").replace("\\", "/").replace("@", " ")
+    return "".join(letter if letter.isprintable() else " " for letter in plain)
+
+
 def literal(value: Any) -> str:
     """Return a plain value as Python source, with strings in double quotes.
 
@@ -116,4 +146,7 @@ def literal(value: Any) -> str:
         return "{" + ", ".join(parts) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(literal(part) for part in value) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    # Marks of this room's own stand between "@": what somebody named must hold none.
+    return json.dumps(value, ensure_ascii=False).replace("@", "\\x40")

@@ -9,6 +9,7 @@ from typing import Any
 
 from slipstream.errors import PlanError
 from slipstream.export._copied import copied
+from slipstream.export._objects import literal
 from slipstream.plan import Plan
 
 # ops.clipping says why; it cannot be read from there without Keras.
@@ -113,7 +114,7 @@ def _extras(plan: Plan) -> list[str]:
     arguments = {}
     lines = []
     if _has_groups(plan):
-        values = f"{groups.layer_decay!r}, {groups.pattern!r}, {groups.rate!r}"
+        values = f"{groups.layer_decay!r}, {literal(groups.pattern)}, {groups.rate!r}"
         arguments["factors"] = f"rate_factors(model, {values})"
     if settings.lookahead:
         arguments["lookahead"] = str(settings.lookahead)

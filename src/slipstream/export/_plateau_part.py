@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipstream.export._copied import copied
+from slipstream.export._objects import in_comments
 from slipstream.export._rates_part import has_schedule
 from slipstream.plan import Plan
 from slipstream.task import Task
@@ -53,7 +54,7 @@ def plateau_definitions(task: Task, plan: Plan) -> list[str]:
     settings = [f"plateau_{key}={getattr(plan.schedule, f'plateau_{key}')!r}," for key in KEYS]
     varies = has_schedule(plan)
     callback = LOWER.format(
-        monitor=task.monitor,
+        monitor=in_comments(task.monitor),
         settings="\n                ".join(settings),
         mode=task.better,
         table=KEEP_TABLE.format(optimizer=optimizer) if varies else "",

@@ -22,7 +22,7 @@ from slipstream.export._learned_part import learned_imports
 from slipstream.export._loop_part import loop_constants, loop_definitions, main_function
 from slipstream.export._loss_part import changes_in_words
 from slipstream.export._model_part import build_function, model_definitions
-from slipstream.export._objects import literal
+from slipstream.export._objects import in_comments, literal
 from slipstream.export._penalty_part import PENALTY_NAMES
 from slipstream.export._precision_part import format_imports
 from slipstream.export._rates_part import rates_part
@@ -215,8 +215,9 @@ def _with_expressions(text: str, expressions: Mapping[str, str]) -> str:
 
 
 def _head(task: Task, plan: Plan, digest: str) -> list[str]:
+    name = in_comments(task.name)
     lines = [
-        f'"""Trains the task {task.name} with plain Keras, as Slipstream\'s plan {digest} says.',
+        f'"""Trains the task {name} with plain Keras, as Slipstream\'s plan {digest} says.',
         "",
         "It writes model.keras and history.csv into the current folder.",
     ]
