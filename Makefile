@@ -2,6 +2,8 @@
 # make test   set everything up and run the whole test suite
 # make lint   ruff and mypy
 # make torture  kill, damage and starve what keeps runs, by the thousand; a table of what came of it
+#               (some parts alone, as often as it says: make torture TORTURE="train=10 ask_jax damage")
+# make audit  known holes in the libraries that are installed, by the package index
 # make clean  remove the virtual environment and the caches; results under runs/ stay
 
 BACKENDS := tensorflow jax torch
@@ -26,7 +28,7 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 test-core $(BACKENDS:%=test-%): export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-core test-backends torture lint clean $(BACKENDS:%=test-%)
+.PHONY: demo test test-core test-backends torture audit lint clean $(BACKENDS:%=test-%)
 
 demo: $(VENV)/.installed
 	$(BIN)/slipstream optimize digits --out $(OUT) --budget $(BUDGET)
@@ -49,7 +51,15 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/.installed-dev
 	KERAS_BACKEND=$* $(PYTEST) tests/on_each_backend $(wildcard tests/on_$*) src $(PYTEST_ARGS)
 
 torture: $(VENV)/.installed-dev
-	cd tests && env -u KERAS_BACKEND $(abspath $(BIN))/python -m torture
+	cd tests && env -u KERAS_BACKEND $(abspath $(BIN))/python -m torture $(TORTURE)
+
+# In an environment of its own: what audits is no part of what is audited.
+audit: $(VENV)/.installed
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install --quiet pip-audit || \
+	  { echo "Nothing was audited: pip-audit cannot be installed from the package index."; exit 1; }
+	@$(VENV)/audit/bin/pip-audit --progress-spinner off --skip-editable --path \
+	  $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") || \
+	  { echo "Not clean, or not audited: the lines above say which."; exit 1; }
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
