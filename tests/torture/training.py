@@ -63,7 +63,7 @@ def train(backend: str, count: int, folder: Path, seed: int = 0) -> Outcome:
             parts = [path for path in run.glob("checkpoints/*") if path.suffix == ".part"]
             outcome.count("while a checkpoint was written", bool(parts))
         outcome.count("trainings compared")
-        for difference in _differences(whole, run):
+        for difference in differences(whole, run):
             outcome.expect(False, difference)
     return outcome
 
@@ -100,7 +100,8 @@ def _sit(backend: str, folder: Path, seconds: float | None) -> Sitting:
     return Sitting(code, said["resumed"], said["made"], "".join(errors[-3:]))
 
 
-def _differences(whole: Path, run: Path) -> list[str]:
+def differences(whole: Path, run: Path) -> list[str]:
+    """Say in what the last checkpoints of two runs differ, seconds aside."""
     one, two = (CheckpointStore(folder).latest() for folder in (whole, run))
     if one is None or two is None:
         return ["nothing is kept"]
