@@ -57,9 +57,9 @@ torture: $(VENV)/.installed-dev
 audit: $(VENV)/.installed
 	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install --quiet pip-audit || \
 	  { echo "Nothing was audited: pip-audit cannot be installed from the package index."; exit 1; }
-	@$(VENV)/audit/bin/pip-audit --progress-spinner off --skip-editable --path \
-	  $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") || \
-	  { echo "Not clean, or not audited: the lines above say which."; exit 1; }
+	@$(VENV)/audit/bin/pip-audit --progress-spinner off --skip-editable --format json --path \
+	  $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") | \
+	  $(BIN)/python .ci/audit.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

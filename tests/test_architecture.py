@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, str] = {
     "task": "errors plan better",
     "record": "errors files better",
     "environment": "record errors",
-    "loss_surface": "record errors",
+    "loss_surface": "record errors files",
     "checkpoint": "errors files",
     "signals": "record better",
     "progress": "errors",

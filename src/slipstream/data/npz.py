@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -126,7 +127,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Arr
         return array
 
 
-def _header(file: zipfile.ZipExtFile) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     version = npy.read_magic(file)
     if version not in VERSIONS:
         raise ValueError(f"version {version} of the format")

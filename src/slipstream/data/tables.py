@@ -215,7 +215,8 @@ def _numbered(column: Any) -> Array:
     used = sorted({values[code] for code in np.unique(codes)})
     order = {value: place for place, value in enumerate(used)}
     places = np.array([order.get(value, -1) for value in values], np.int64)
-    return places[codes]
+    numbers: Array = places[codes]
+    return numbers
 
 
 def _refuse_gaps(column: Any, name: str, path: Path) -> None:
