@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from slipstream.record import Failure, Point, Record
+from slipstream.record import Failure, Point, Record, Signal
 from slipstream.report import ReportInput
 
 MARK = "window.xss=1"
@@ -58,6 +58,14 @@ PAYLOADS = (
     f"%{{x}}%{{customdata.constructor}}<img src=x onerror={MARK}>",
     f"$\\href{{javascript:{MARK}}}{{x}}$",
     f"\x00<scr\x00ipt>{MARK}</script>",
+    f"<script src=data:text/javascript,{MARK}></script>",
+    f"<script type=module>{MARK}</script>",
+    f"<form action=javascript:{MARK}><button autofocus>x</button></form>",
+    f"<marquee onstart={MARK}>x</marquee>",
+    f"<template><script>{MARK}</script></template><xmp><img src=x onerror={MARK}></xmp>",
+    f"<link rel=stylesheet href=x onerror={MARK}>",
+    f"[x](javascript:{MARK}) ![y](x) <javascript:{MARK}>",
+    f"<select autofocus onfocus={MARK}><keygen></select>",
 )
 
 # What the program itself chooses among; a user cannot name these.
@@ -95,6 +103,10 @@ def _poison_record(record: Record, payload: str) -> Record:
     failure = record.failure
     changes: dict[str, Any] = {
         "task": payload + record.task,
+        "reference": payload + record.reference,
+        "applied": {key: payload + text for key, text in record.applied.items()},
+        "notes": [payload + note for note in (*record.notes, "a note")],
+        "events": [Signal(epoch=1.0, step=1, kind=payload, seen=payload, advice=payload)],
         "monitor": payload + record.monitor,
         "test_values": tests,
         "points": points,

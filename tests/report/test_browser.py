@@ -8,7 +8,9 @@ import pytest
 from payloads import MARK, PAYLOADS, crowd, poison
 from sample import record, sample, small_sample
 
+from slipstream.loss_surface import Landscape
 from slipstream.report import ReportInput, Side, render
+from slipstream.report.landscape import write_picture
 
 WHOLE = render(sample())
 
@@ -203,3 +205,32 @@ def test_labels_of_charts_are_shown_as_they_are_written(page):
     assert label[:50] in shown
     assert browser.find_elements("css selector", "#chart-curves a") == []
     assert errors_of(browser) == []
+
+
+@pytest.mark.parametrize("policy", [True, False], ids=["with the policy", "without"])
+def test_a_landscape_runs_its_own_scripts_alone(page, tmp_path, policy):
+    first, second, third = PAYLOADS[1], PAYLOADS[11], PAYLOADS[33]
+    landscape = Landscape(
+        task=first,
+        backend=second,
+        method=third,
+        steps=(-1.0, 0.0, 1.0),
+        losses=((2.0, 1.0, 2.0),) * 3,
+        loss=1.0,
+        sharpness=2.0,
+        examples=8,
+        seed=0,
+    )
+    html = write_picture(landscape, tmp_path / "landscape.html").read_text("utf-8")
+    browser = page(html, policy=policy)
+    assert browser.execute_script(FOREIGN) == []
+    title = browser.find_element("css selector", ".gtitle").get_attribute("textContent")
+    assert first in title
+    assert browser.find_elements("css selector", ".contourlayer path")
+    assert requests_of(browser) == []
+    assert not any("Content Security Policy" in message for message in errors_of(browser))
+    if policy:
+        inline = f"<img src=data:, onerror={MARK}><script>{MARK}</script></body>"
+        browser = page(html.replace("</body>", inline, 1), policy=True)
+        assert browser.execute_async_script("setTimeout(arguments[0], 100)") is None
+        assert browser.execute_script("return window.xss === undefined")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from functools import cache
@@ -23,6 +21,7 @@ from slipstream.report import _ran as ran
 from slipstream.report import _still as still
 from slipstream.report._content import AblationRow, Comparison, ReportInput
 from slipstream.report._plan_text import plan_lines
+from slipstream.report._policy import hashes_of
 
 FOLDER = Path(__file__).parent
 GOOD_WORDS = ("faster", "better")
@@ -68,7 +67,7 @@ def render(content: ReportInput) -> str:
         "plotly": Markup(plotly),
         "script": Markup(script),
         "style": Markup(_text("report.css")),
-        "script_hashes": " ".join(_hash(text) for text in (plotly, script) if text),
+        "script_hashes": hashes_of(text for text in (plotly, script) if text),
         "sections": _sections(content, drawn["curves"] or stills),
         "num_warnings": sum(notice.warning for notice in content.notices),
         **_evidence(content, question),
@@ -152,11 +151,6 @@ def _standing(outcome: str) -> str:
 def _json(value: Any) -> Markup:
     """Return JSON that can neither end its script element nor open a comment."""
     return htmlsafe_json_dumps(value, dumps=json.dumps, allow_nan=False, separators=(",", ":"))
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 @cache

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from slipstream.files import write_text
 from slipstream.loss_surface import Landscape
+from slipstream.report import _charts as charts
+from slipstream.report._policy import with_policy
 
 # The loss far away would flatten what is near: it is cut off at so many times the range near by.
 CUT = 20.0
@@ -36,7 +38,8 @@ def write_picture(landscape: Landscape, path: Path) -> Path:
         1,
         2,
     )
-    title = f"{_escaped(landscape.task)} on {landscape.backend}: {landscape.sentence()}"
+    names = (landscape.task, landscape.backend, landscape.sentence())
+    title = "{} on {}: {}".format(*map(charts.plot_text, names))
     axes = {"xaxis_title": "first direction", "yaxis_title": "second direction"}
     figure.update_layout(
         title={"text": title},
@@ -44,7 +47,10 @@ def write_picture(landscape: Landscape, path: Path) -> Path:
         **axes,
         template="plotly_white",
     )
-    return write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
+    # Without links to Plotly's own pages, whose address is no part of the file.
+    settings = {"displaylogo": False}
+    html = figure.to_html(config=settings, include_plotlyjs=True, full_html=True)
+    return write_text(path, with_policy(html))
 
 
 def _shown(landscape: Landscape) -> list[list[float | None]]:
@@ -56,7 +62,3 @@ def _shown(landscape: Landscape) -> list[list[float | None]]:
         [min(value, limit) if math.isfinite(value) else None for value in row]
         for row in landscape.losses
     ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
