@@ -166,7 +166,8 @@ def _what_is_missing(error: Exception) -> str:
     missing = re.search(r"Could not locate (class|function) '([^']+)'", str(error))
     if missing:
         return f"the {missing[1]} '{missing[2]}' of your own"
-    return str(error).strip().splitlines()[0].removesuffix(".")
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0].removesuffix(".")[:300]
 
 
 def _replace_file(path: Path, write: Callable[[Path], None]) -> str:

@@ -81,7 +81,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         kept = pickle.loads(file.read_bytes())
         version, python = kept["version"], kept["python"]
-    except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+    except Exception as error:  # What is no pickle can make it raise anything.
         raise TaskError(
             f"a task written by value in {file}",
             type(error).__name__,
