@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import slipstream
-from slipstream.checkpoint import CheckpointStore
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.record import read_record
+from torture.asking import Case, ask
 
 LONG_TASK = """
 import numpy as np
@@ -113,46 +111,12 @@ def test_in_this_process_it_trains_the_same(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")
 def test_what_is_asked_to_end_keeps_what_there_is(backend: str, tmp_path: Path) -> None:
-    number, code = (signal.SIGTERM, 143) if backend == "torch" else (signal.SIGINT, 130)
-    (tmp_path / "long.py").write_text(LONG_TASK)
-    arguments = ["fit", "long.py", "--out", "run"]
-    for change in (
-        f"runtime.backend={backend}", "duration.epochs=1000000", "runtime.loop=slipstream"
-    ):  # fmt: skip
-        arguments += ["--set", change]
-    program = "from slipstream.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    try:
-        deadline = time.monotonic() + 120
-        while not (metrics.exists() and metrics.stat().st_size > 200):
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(number)
-        # A second one changes nothing.
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    assert "Interrupted. What was finished is kept in run." in err
-    assert "Stopping after the update that runs" in err
-    assert "to go on: slipstream fit long.py --out run" in err
-    record = read_record(tmp_path / "run")
-    assert record.outcome == "interrupted"
-    assert record.best_value is not None
-    assert record.points
-    found = CheckpointStore(tmp_path / "run").latest()
-    assert found is not None and found.snapshot.update == record.updates
-    assert (tmp_path / "run" / "best.weights.h5").exists()
-    assert (tmp_path / "run" / "report.html").exists()
+    case = {
+        "tensorflow": Case("checkpoint", signal.SIGINT),
+        "jax": Case("evaluation", signal.SIGTERM),
+        "torch": Case("step", signal.SIGTERM, everybody=True),
+    }[backend]
+    assert ask(backend, [case], tmp_path, to_the_end=False).failures == []
 
 
 def test_tasks_without_source_are_told_apart_by_what_they_compile_to() -> None:
