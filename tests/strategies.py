@@ -58,6 +58,7 @@ def plans(draw: st.DrawFn) -> Plan:
         },
         "seeds": {"seed": draw(st.integers(0, 2**31 - 1))},
         "monitoring": {"landscape": draw(st.booleans())},
+        "guard": {"spike": draw(st.sampled_from((0.0, 30.0))), "retries": draw(st.integers(0, 9))},
     }
     if sections["runtime"]["loop"] == "slipstream":
         sections["monitoring"] |= {

@@ -79,7 +79,7 @@ def test_they_multiply_the_weights_of_the_data_in_training_alone(changes):
     other = Run(task(), plan(changes), Data(weighted, data_.validation))
     if "regularization.adaptive_gap" in changes:
         # What training is judged by, beside validation, has no weights of classes.
-        other.loop._steering._examples = ours.loop._steering._examples
+        other.loop._judge._steering._examples = ours.loop._judge._steering._examples
     other.go()
     assert_same_weights(ours.model.get_weights(), other.model.get_weights())
     for mine, theirs in zip(ours.values, other.values, strict=True):

@@ -160,7 +160,7 @@ def test_divergence_is_a_failure_with_advice(tmp_path):
     record = train(task_, plan(changes), data=Data(part, part), folder=tmp_path)
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
     assert "Lower schedule.peak" in record.failure.message
-    assert record.updates == 5
+    assert record.updates == 4
     assert record.best_value is None
     assert read_record(tmp_path).outcome == "failed"
 

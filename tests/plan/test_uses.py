@@ -61,6 +61,10 @@ EXAMPLES = {
     "augmentation.erase_area": (0.2, {"augmentation.erase": 0.5}),
     "augmentation.place": ("device", {"augmentation.mixup": 0.2}),
     "monitoring.histograms": (True, {"monitoring.layers_every": 1}),
+    "guard.window": (50, {"guard.spike": 20.0}),
+    "guard.lower_after": (2, {"guard.spike": 20.0}),
+    "guard.rate_factor": (0.25, {"guard.lower_after": 2}),
+    "guard.retries": (9, {"guard.spike": 20.0}),
     "data.memory_budget": ("64MiB", {"data.cache": "hybrid"}),
     "data.prefetch": (3, {"data.cache": "disk"}),
     "data.threads": (2, {"data.prefetch": 4}),
@@ -72,6 +76,10 @@ OF_DATA = {
     "data.memory_budget": {"data.cache": "device"},
     "data.prefetch": {"data.cache": "device"},
     "data.threads": {"data.prefetch": 0},
+    **{
+        f"guard.{key}": {"guard.non_finite": False}
+        for key in ("window", "lower_after", "rate_factor", "retries")
+    },
 }
 
 

@@ -15,7 +15,7 @@ from slipstream.techniques import apply_all, found_in, get_recipe, recipes, take
 from strategies import facts, plans
 
 CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"} | {
-    key for key in Plan().flat() if key.startswith("monitoring.")
+    key for key in Plan().flat() if key.startswith(("monitoring.", "guard."))
 }
 KINDS = st.sampled_from(
     [

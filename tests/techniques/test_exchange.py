@@ -13,7 +13,7 @@ from slipstream.techniques import found_in, get, put_in, take_out
 from slipstream.techniques._base import examples_per_update
 from strategies import plans
 
-MONITORING = {key for key in Plan().flat() if key.startswith("monitoring.")}
+MONITORING = {key for key in Plan().flat() if key.startswith(("monitoring.", "guard."))}
 CONDITIONS = {"seeds.seed", "duration.epochs", "duration.stop_at_target"} | MONITORING
 
 

@@ -14,7 +14,7 @@ from slipstream.backends._overrides import overrides
 from slipstream.backends._protocol import Program, scalars
 from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import shares_of
-from slipstream.backends._state import TrainingState, restore_state, state_of
+from slipstream.backends._state import TrainingState, not_finite, restore_state, state_of
 from slipstream.backends._tensor_float import set_tensor_float32
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Program",
     "StepSettings",
     "TrainingState",
+    "not_finite",
     "open_looker",
     "open_program",
     "overrides",

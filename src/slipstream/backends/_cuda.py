@@ -105,6 +105,9 @@ class RecordedSteps:
         gather: From what a block holds of a micro-batch to the examples.
         recorder: What records; None makes every update step by step.
         note: Told once why steps are not recorded.
+
+    Attributes:
+        after: Called after each update of a block.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class RecordedSteps:
         self._gather = gather
         self._recorder = recorder
         self._note = note
+        self.after: Step = lambda: None
         self._signature: Hashable = None
         self._recordings: dict[str, _Recording] = {}
 
@@ -132,6 +136,7 @@ class RecordedSteps:
         try:
             for _ in range(count):
                 self._make(recording)
+                self.after()
                 made += 1
         finally:
             self._host.made(rates, made)

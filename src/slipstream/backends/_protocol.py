@@ -58,6 +58,15 @@ class Program(Protocol):
         """Return the training loss and metrics since the last reset, and reset them."""
         ...
 
+    def read_losses(self) -> NDArray[np.float64]:
+        """Return the loss of each update since the last call, shape (updates, 2).
+
+        The first column is the sum of the losses of an update's examples, the second the number
+        of its examples; both are 0 where nothing was measured. Without
+        `StepSettings.tells_losses` there are none.
+        """
+        ...
+
     def is_idle(self) -> bool:
         """Whether the device has done all it was given, as far as that can be told at once."""
         ...
@@ -92,6 +101,29 @@ def step_values(logs: Any) -> dict[str, Any] | None:
         isinstance(value, int | float) or hasattr(value, "dtype") for value in logs.values()
     )
     return logs if is_logs else None
+
+
+def loss_rows(told: Sequence[Any]) -> NDArray[np.float64]:
+    """Return what each update adds to the loss tracker, given its state around updates.
+
+    Args:
+        told: For each call its states, shape (updates + 1, 2): before the first update and after
+            each; sums of losses and numbers of examples.
+
+    Example:
+        >>> loss_rows([np.array([[0.0, 0.0], [8.0, 4.0], [9.0, 8.0]])]).tolist()
+        [[8.0, 4.0], [1.0, 4.0]]
+    """
+    with np.errstate(invalid="ignore"):
+        parts = [np.diff(np.asarray(states, np.float64), axis=0) for states in told]
+    return np.concatenate(parts) if parts else np.zeros((0, 2))
+
+
+def loss_tracker(model: Any) -> tuple[Any, Any] | None:
+    """Return the variables of Keras' loss tracker: sum and number; None where there is none."""
+    tracker = getattr(model, "_loss_tracker", None)
+    total, count = getattr(tracker, "total", None), getattr(tracker, "count", None)
+    return None if total is None or count is None else (total, count)
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, float]:

@@ -17,12 +17,14 @@ class StepSettings:
         shares: What micro-batches count, where that is not their share of the examples.
         overflows: Whether what is measured of a batch is left out where it is not finite.
         preparation: What is done to examples in the step.
+        tells_losses: Whether the loss of each update is kept until `read_losses` asks for it.
     """
 
     sharpness: float = 0.0
     shares: Shares | None = None
     overflows: bool = False
     preparation: Preparation | None = None
+    tells_losses: bool = False
 
     @property
     def mixes(self) -> bool:

@@ -127,6 +127,30 @@ def restore_state(model: Any, state: TrainingState) -> None:
     restore_random_sources(state.sources)
 
 
+def not_finite(model: Any) -> set[str]:
+    """Return which variables of a model and its optimizer hold a NaN or an infinity.
+
+    Args:
+        model: A compiled, built model; its program has been synchronized.
+
+    Returns:
+        Their groups and places, as in `TrainingState`.
+    """
+    groups = _variables(model)
+    return {
+        f"{group}/{place}"
+        for group in ("weights", "optimizer")
+        for place, variable in enumerate(groups[group])
+        if "float" in str(variable.dtype) and not _is_finite(variable)
+    }
+
+
+def _is_finite(variable: Any) -> bool:
+    # Keras hands out what lies in memory, without a copy where that can be.
+    value = np.asarray(keras.ops.convert_to_numpy(variable.value))
+    return bool(np.isfinite(value).all())
+
+
 def _variables(model: Any) -> dict[str, list[Any]]:
     """Return all variables that a training changes, each once."""
     weights = list(model.weights)

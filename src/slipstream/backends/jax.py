@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, final
@@ -13,14 +13,21 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from slipstream.backends._jax_arrays import (
+    KerasState,
+    assign,
+    convolves,
+    copied,
+    distinct,
+    fetched,
+    place_of,
+    values_of,
+)
 from slipstream.backends._preparation import batches_of, judged, prepared
-from slipstream.backends._protocol import scalars, step_values
+from slipstream.backends._protocol import loss_rows, loss_tracker, scalars, step_values
 from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
-
-# What Keras' JAX trainer calls a state: trainable, non-trainable, optimizer and metric variables.
-KerasState = tuple[list[Any], list[Any], list[Any], list[Any]]
 
 
 def open_program(model: Any, *, jit: bool, settings: StepSettings = PLAIN) -> JaxProgram:
@@ -59,7 +66,7 @@ class JaxProgram:
         self._rate_index = next(
             (i for i, variable in enumerate(model.optimizer.variables) if variable is rate), None
         )
-        self._one = jax.jit(self._one_update, donate_argnums=0)
+        self._one = jax.jit(self._update_alone, donate_argnums=0)
         self._many = jax.jit(self._many_updates, donate_argnums=0)
         self._loops_well: bool | None = None
         self._test = jax.jit(model.test_step, donate_argnums=())
@@ -75,8 +82,14 @@ class JaxProgram:
             model.metrics_variables,
         )
         self._metrics_variables = model.metrics_variables
+        # Where the loss tracker's sum and number stand among them, if updates tell their losses.
+        tracker = loss_tracker(model) if settings.tells_losses else None
+        self._tracked = tracker and [place_of(self._metrics_variables, one) for one in tracker]
+        # States of the tracker around the updates of each call, and how many are meant.
+        self._told: list[tuple[Any, int]] = []
+        self._tell = jax.jit(self._losses)
         model.reset_metrics()
-        self._fresh_metrics = _copied(_values(self._metrics_variables))
+        self._fresh_metrics = copied(values_of(self._metrics_variables))
         # What the last update returned, where it was made alone.
         self._logs: dict[str, Any] | None = None
         # None while the state is in Keras' variables.
@@ -89,13 +102,15 @@ class JaxProgram:
         state = self._taken_state()
         self._logs = None
         if len(next(leaves(block))) > 1 and self._can_loop(state, block, rates):
-            self._state = self._many(state, block, rates, np.int32(count), self._placed)
+            self._state, told = self._many(state, block, rates, np.int32(count), self._placed)
+            self._note(told, count)
             return
         for index in range(count):
             update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
             rate = None if rates is None else rates[index]
-            state, self._logs = self._one(state, update, rate, self._placed)
+            state, self._logs, told = self._one(state, update, rate, self._placed)
             self._state = state
+            self._note(told, 1)
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         state = self._taken_state()
@@ -103,8 +118,15 @@ class JaxProgram:
         if len(batches) == 1 and not self._sharpness:
             # Through the model's own train_step, like any other update.
             update = map_arrays(lambda array: array[None], batches[0])
-            self._state, self._logs = self._one(state, update, at, None)
+            self._state, self._logs, told = self._one(state, update, at, None)
+            self._note(told, 1)
             return
+        before = self._tell(state) if self._tracked else None
+        self._train_parts(state, batches, at)
+        if before is not None:
+            self._note(np.stack([before, self._tell(self._state)]), 1)
+
+    def _train_parts(self, state: KerasState, batches: Sequence[Arrays], at: Any) -> None:
         self._logs = None
         if self._preparation is not None:
             batches = [self._prepared(batch) for batch in batches]
@@ -123,7 +145,7 @@ class JaxProgram:
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self.synchronize()
-        trainable, others, _, _ = map(_values, self._variables)
+        trainable, others, _, _ = map(values_of, self._variables)
         metrics = self._fresh_metrics
         logs: dict[str, Any] = {}
         for batch in batches:
@@ -131,21 +153,29 @@ class JaxProgram:
         return scalars(logs)
 
     def peek_metrics(self) -> dict[str, float]:
-        metrics = _values(self._metrics_variables) if self._state is None else self._state[3]
-        return scalars(_fetched(self._results(metrics)))
+        metrics = values_of(self._metrics_variables) if self._state is None else self._state[3]
+        return scalars(fetched(self._results(metrics)))
 
     def step_logs(self) -> dict[str, float]:
-        return self.peek_metrics() if self._logs is None else scalars(_fetched(self._logs))
+        return self.peek_metrics() if self._logs is None else scalars(fetched(self._logs))
 
     def read_metrics(self) -> dict[str, float]:
         values = self.peek_metrics()
         self._logs = None
-        fresh = _copied(self._fresh_metrics)
+        fresh = copied(self._fresh_metrics)
         if self._state is None:
-            _assign(self._metrics_variables, fresh)
+            assign(self._metrics_variables, fresh)
         else:
             self._state = (*self._state[:3], fresh)
         return values
+
+    def read_losses(self) -> NDArray[np.float64]:
+        told, self._told = self._told, []
+        return loss_rows([np.asarray(states)[: count + 1] for states, count in told])
+
+    def _note(self, told: Any, count: int) -> None:
+        if told is not None:
+            self._told.append((told, count))
 
     def is_idle(self) -> bool:
         values = [value for group in self._state or () for value in group]
@@ -161,7 +191,7 @@ class JaxProgram:
         groups = jax.block_until_ready(self._state)
         self._state = None
         for variables, values in zip(self._variables, groups, strict=True):
-            _assign(variables, values)
+            assign(variables, values)
 
     def resume(self) -> None:
         self._state = None
@@ -170,8 +200,8 @@ class JaxProgram:
         """Return the state, taken from Keras' variables where it is there."""
         if self._state is not None:
             return self._state
-        trainable, others, optimizer, metrics = map(_values, self._variables)
-        return _distinct((trainable, others, optimizer, metrics))
+        trainable, others, optimizer, metrics = map(values_of, self._variables)
+        return distinct((trainable, others, optimizer, metrics))
 
     def _can_loop(self, state: KerasState, block: Arrays, rates: Any) -> bool:
         """Whether updates are made in a loop that is compiled, not one call each.
@@ -182,20 +212,39 @@ class JaxProgram:
         if self._loops_well is None:
             traced = self._many.trace(state, block, rates, np.int32(1), self._placed)
             on_processor = jax.default_backend() == "cpu"
-            self._loops_well = not (on_processor and _convolves(traced.jaxpr.jaxpr))
+            self._loops_well = not (on_processor and convolves(traced.jaxpr.jaxpr))
         return self._loops_well
 
     def _many_updates(
         self, state: KerasState, block: Arrays, rates: Any, count: Any, placed: Arrays
-    ) -> KerasState:
-        def one_update(index: Any, state: KerasState) -> KerasState:
+    ) -> tuple[KerasState, Any]:
+        def one_update(index: Any, carried: tuple[KerasState, Any]) -> tuple[KerasState, Any]:
+            state, told = carried
             update = map_arrays(lambda array: array[index], block)
             rate = None if rates is None else rates[index]
             state, _ = self._one_update(state, update, rate, placed)
-            return state
+            return state, told if told is None else told.at[index + 1].set(self._losses(state))
 
+        told = None
+        if self._tracked:
+            first = self._losses(state)
+            told = jnp.zeros((len(next(leaves(block))) + 1, 2), first.dtype).at[0].set(first)
         # A loop with a dynamic end runs short blocks too, without compiling anew.
-        return jax.lax.fori_loop(0, count, one_update, state)  # type: ignore[no-any-return]
+        return jax.lax.fori_loop(  # type: ignore[no-any-return]
+            0, count, one_update, (state, told)
+        )
+
+    def _update_alone(
+        self, state: KerasState, update: Arrays, rate: Any, placed: Arrays
+    ) -> tuple[KerasState, dict[str, Any] | None, Any]:
+        new, logs = self._one_update(state, update, rate, placed)
+        told = jnp.stack([self._losses(state), self._losses(new)]) if self._tracked else None
+        return new, logs, told
+
+    def _losses(self, state: KerasState) -> Any:
+        """Return the loss tracker's sum and number, shape (2,)."""
+        assert self._tracked is not None
+        return jnp.stack([state[3][place] for place in self._tracked])
 
     def _one_update(
         self, state: KerasState, update: Arrays, rate: Any, placed: Arrays
@@ -326,56 +375,3 @@ def _gather(chosen: Arrays, placed: Arrays) -> Arrays:
 
 def _num_examples(batch: Arrays) -> int:
     return len(next(leaves(batch)))
-
-
-def _values(variables: Sequence[Any]) -> list[Any]:
-    return [variable.value for variable in variables]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _fetched(values: Mapping[str, Any]) -> dict[str, Any]:
-    # Through NumPy's view of the buffer: half the time of float() or jax.device_get.
-    return {name: np.asarray(value) for name, value in values.items()}
-
-
-def _copied(values: Sequence[Any]) -> list[Any]:
-    # What is given away must not be what somebody else holds.
-    return [jnp.array(value) for value in values]
-
-
-def _distinct(state: KerasState) -> KerasState:
-    """Return the state with copies in place of arrays that stand in it twice.
-
-    An array can be given away once only.
-    """
-    seen: set[int] = set()
-
-    def once(value: Any) -> Any:
-        if id(value) in seen:
-            return jnp.array(value)
-        seen.add(id(value))
-        return value
-
-    trainable, others, optimizer, metrics = ([once(value) for value in group] for group in state)
-    return trainable, others, optimizer, metrics
-
-
-def _convolves(jaxpr: Any) -> bool:
-    """Whether there is a convolution in a program, or in the programs within it."""
-    return any(
-        equation.primitive.name == "conv_general_dilated"
-        or any(_convolves(inner) for inner in _programs_within(equation))
-        for equation in jaxpr.eqns
-    )
-
-
-def _programs_within(equation: Any) -> Iterator[Any]:
-    for parameter in equation.params.values():
-        for part in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            jaxpr = getattr(part, "jaxpr", part)
-            if hasattr(jaxpr, "eqns"):
-                yield jaxpr

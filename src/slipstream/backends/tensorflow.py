@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, final
@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from slipstream.backends._preparation import batches_of, judged, prepared
-from slipstream.backends._protocol import scalars, step_values
+from slipstream.backends._protocol import loss_rows, loss_tracker, scalars, step_values
 from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
@@ -48,6 +48,9 @@ class TensorflowProgram:
         self._placed: Arrays = None
         # What the last update returned, where it was made alone.
         self._logs: dict[str, Any] | None = None
+        self._tracked = loss_tracker(model) if settings.tells_losses else None
+        # States of the loss tracker around the updates of each call, and how many are meant.
+        self._told: list[tuple[Any, int]] = []
         # Shapes are kept as they are: a batch axis of unknown size makes Keras average the losses
         # of several outputs over batches instead of examples.
         self._run = tf.function(self._run_block, jit_compile=jit)
@@ -62,11 +65,14 @@ class TensorflowProgram:
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
         at = None if rates is None else tf.constant(rates, tf.float32)
         tensors = map_arrays(tf.convert_to_tensor, block)
-        self._logs = self._run(tensors, at, tf.constant(count), self._placed)
+        self._logs, told = self._run(tensors, at, tf.constant(count), self._placed)
+        self._note(told, count)
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
         tensors = [map_arrays(tf.convert_to_tensor, batch) for batch in batches]
-        self._logs = self._ragged(tensors, None if rate is None else tf.constant(rate, tf.float32))
+        at = None if rate is None else tf.constant(rate, tf.float32)
+        self._logs, told = self._ragged(tensors, at)
+        self._note(told, 1)
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -86,6 +92,14 @@ class TensorflowProgram:
         self._model.reset_metrics()
         return values
 
+    def read_losses(self) -> NDArray[np.float64]:
+        told, self._told = self._told, []
+        return loss_rows([states.numpy()[: count + 1] for states, count in told])
+
+    def _note(self, told: Any, count: int) -> None:
+        if told is not None:
+            self._told.append((told, count))
+
     def is_idle(self) -> bool:
         # On a processor calls return when they are done; on a GPU there is no way to ask.
         return True
@@ -103,7 +117,7 @@ class TensorflowProgram:
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def _run_block(
         self, block: Arrays, rates: Any, count: Any, placed: Arrays
-    ) -> dict[str, Any] | None:
+    ) -> tuple[dict[str, Any] | None, Any]:
         num_updates = next(leaves(block)).shape[0]
 
         def one_update(index: Any) -> dict[str, Any] | None:
@@ -112,19 +126,41 @@ class TensorflowProgram:
             gather = partial(_gather, placed=placed)
             return self._update(batches_of(update, gather, self._preparation))
 
-        def go_on(index: Any) -> list[Any]:
+        def go_on(index: Any, *told: Any) -> list[Any]:
             one_update(index)
-            return [index + 1]
+            return [index + 1, *(self._added(states, index + 1) for states in told)]
 
         if num_updates == 1:
-            return one_update(0)
-        tf.while_loop(lambda index: index < count, go_on, [tf.constant(0)])
-        return None
+            return self._told_of(lambda: one_update(0))
+        told = [self._added(tf.zeros([num_updates + 1, 2]), 0)] if self._tracked else []
+        start = [tf.constant(0), *told]
+        _, *told = tf.while_loop(lambda index, *_: index < count, go_on, start)
+        return None, told[0] if told else None
+
+    def _told_of(
+        self, update: Callable[[], dict[str, Any] | None]
+    ) -> tuple[dict[str, Any] | None, Any]:
+        """Make an update; return what it logs, and the loss tracker before and after it."""
+        if self._tracked is None:
+            return update(), None
+        before = self._losses()
+        return update(), tf.stack([before, self._losses()])
+
+    def _added(self, told: Any, index: Any) -> Any:
+        return tf.tensor_scatter_nd_update(told, [[index]], [self._losses()])
+
+    def _losses(self) -> Any:
+        """Return the loss tracker's sum and number, shape (2,)."""
+        assert self._tracked is not None
+        return tf.stack([tf.cast(one.value, tf.float32) for one in self._tracked])
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def _one_ragged_update(self, batches: Sequence[Arrays], rate: Any) -> dict[str, Any] | None:
+    def _one_ragged_update(
+        self, batches: Sequence[Arrays], rate: Any
+    ) -> tuple[dict[str, Any] | None, Any]:
         self._set_rate(rate)
-        return self._update([prepared(batch, self._preparation) for batch in batches])
+        parts = [prepared(batch, self._preparation) for batch in batches]
+        return self._told_of(lambda: self._update(parts))
 
     def _update(self, batches: list[Arrays]) -> dict[str, Any] | None:
         """Make one update and return what it logs, if it is a train_step."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from slipstream.backends._cuda import CudaRecorder, Host, RecordedSteps, Recorder
 from slipstream.backends._overrides import overrides
 from slipstream.backends._preparation import batches_of, judged, prepared
-from slipstream.backends._protocol import scalars
+from slipstream.backends._protocol import loss_rows, loss_tracker, scalars
 from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import factors_of
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
@@ -153,9 +153,13 @@ class TorchProgram:
         self._overflows = settings.overflows
         self._preparation = settings.preparation
         self._placed: Arrays = None
+        self._tracked = loss_tracker(model) if settings.tells_losses else None
+        # States of the loss tracker around the updates of each call.
+        self._told: list[list[torch.Tensor]] = []
         self._recorded: RecordedSteps | None = None
         if parts.host is not None:
             self._recorded = RecordedSteps(parts.host, self._update, self._gather, recorder, note)
+            self._recorded.after = self._tell
         self._variables: list[Any] = list(model.trainable_variables)
         self._has_own_step = overrides(model, "train_step")
         self._has_own_test_step = overrides(model, "test_step")
@@ -166,6 +170,7 @@ class TorchProgram:
             self._recorded.forget()
 
     def train(self, block: Arrays, rates: NDArray[np.float32] | None, count: int) -> None:
+        self._begin_to_tell()
         if self._recorded is not None:
             self._recorded.train(map_arrays(_on_host, block), rates, count)
             return
@@ -174,13 +179,16 @@ class TorchProgram:
             update = map_arrays(lambda array, i=index: array[i], block)  # type: ignore[misc]
             batches = batches_of(update, self._gather, self._preparation)
             self._update(batches, None if rates is None else float(rates[index]))
+            self._tell()
 
     def train_ragged(self, batches: Sequence[Arrays], rate: float | None) -> None:
+        self._begin_to_tell()
         tensors = [map_arrays(_to_tensor, batch) for batch in batches]
         if self._recorded is not None:
             self._recorded.train_ragged(tensors, rate)
         else:
             self._update([prepared(batch, self._preparation) for batch in tensors], rate)
+        self._tell()
 
     def evaluate(self, batches: Sequence[Arrays]) -> dict[str, float]:
         self._model.reset_metrics()
@@ -200,6 +208,21 @@ class TorchProgram:
         values = self.peek_metrics()
         self._model.reset_metrics()
         return values
+
+    def read_losses(self) -> NDArray[np.float64]:
+        told, self._told = self._told, []
+        return loss_rows([torch.stack(states).cpu().numpy() for states in told])
+
+    def _begin_to_tell(self) -> None:
+        if self._tracked is not None:
+            self._told.append([])
+            self._tell()
+
+    def _tell(self) -> None:
+        """Keep the loss tracker's sum and number as they are now."""
+        if self._tracked is not None:
+            with torch.no_grad():
+                self._told[-1].append(torch.stack([one.value for one in self._tracked]))
 
     def is_idle(self) -> bool:
         return not torch.cuda.is_available() or bool(torch.cuda.current_stream().query())

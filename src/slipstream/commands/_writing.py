@@ -107,6 +107,9 @@ def signalled(sides: Sequence[report.Side]) -> tuple[report.Notice, ...]:
             label = f"{side.label}: " if len(sides) > 1 else ""
             title = f"{label}{_kind(first)} at epoch {first.epoch:g}{where}"
             text = f"{first.seen[:1].upper()}{first.seen[1:]}. {first.advice}"
+            most = max(map(len, of_kind))
+            if most > 1:
+                text += f" It was told {most} times in a run: its record has each (events)."
             notices.append(report.Notice(title=title, text=text, warning=True))
     return tuple(notices)
 

@@ -162,6 +162,22 @@ def _loop(seen: _Seen) -> str:
     return "Keras' fit" if seen.plan.runtime.loop == "keras" else "Slipstream's"
 
 
+def _guarded(seen: _Seen) -> str:
+    return "looked for" if seen.plan.guard.non_finite else "updates that are not finite are made"
+
+
+def _of_guard(key: str) -> _Statement:
+    def statement(seen: _Seen) -> str:
+        value = str(getattr(seen.plan.guard, key))
+        return f"{value}: not in Keras' loop" if seen.plan.runtime.loop == "keras" else value
+
+    return statement
+
+
+def _of_guards(*keys: str) -> dict[str, _Statement]:
+    return {f"guard.{key}": _of_guard(key) for key in keys}
+
+
 def _backend(seen: _Seen) -> str | None:
     name = keras.backend.backend()
     return name if name == seen.plan.runtime.backend else None
@@ -227,6 +243,8 @@ _STATEMENTS: Mapping[str, _Statement] = {
         f"ends after {seen.plan.duration.patience} evaluations without a better {seen.task.monitor}"
     ),
     "duration.stop_at_target": _stop_at_target,
+    "guard.non_finite": _guarded,
+    **_of_guards("spike", "window", "lower_after", "rate_factor", "retries"),
     "duration.restore_best": _said("ends with the weights of the last update"),
     "seeds.seed": lambda seen: str(seen.plan.seeds.seed),
 }

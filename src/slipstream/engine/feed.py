@@ -125,6 +125,12 @@ class Feed:
         """Whether blocks are indices into a training set that rests on the device."""
         return self._plan.data.cache == "device"
 
+    def examples_of(self, update: int) -> NDArray[np.int64]:
+        """Return the rows of the training split that make an update, which is counted from 0."""
+        epoch, place = divmod(update, self.updates_per_epoch)
+        order = epoch_order(self._train.num_examples, self._plan.seeds.seed, epoch)
+        return order[place * self._effective : (place + 1) * self._effective]
+
     def evaluation_points(self) -> list[int]:
         """Return the update of the epoch after which each validation takes place."""
         updates = self.updates_per_epoch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,17 +109,20 @@ class Keeper:
         self._before = before.model_copy(update={"resumed_at": resumed_at})
         self._last = snapshot.update
 
-    def offer(self, update: int, evaluated: bool) -> None:
+    def offer(self, update: int, evaluated: bool, check: Callable[[], None] | None = None) -> None:
         """Save the run if it is time.
 
         Args:
             update: Updates made so far.
             evaluated: Whether it has just been evaluated.
+            check: Called before it is saved; what it raises leaves the run unsaved.
 
         Raises:
             StorageError: An earlier save failed.
         """
         if self._run is not None and self._every and self._is_due(self._every, update, evaluated):
+            if check is not None:
+                check()
             self._save(self._run, update)
 
     def last(self, update: int) -> None:

@@ -19,7 +19,7 @@ from slipstream.data.splits import Data
 from slipstream.engine.build import Built, build_state
 from slipstream.engine.class_weights import class_weighted
 from slipstream.engine.clipping import read_clipping
-from slipstream.engine.events import Progress
+from slipstream.engine.guard import ADVICE, refuse_divergence
 from slipstream.engine.keeping import Keeper
 from slipstream.engine.keras_feed import FileBatches
 from slipstream.engine.limits import Limits
@@ -27,6 +27,8 @@ from slipstream.engine.recorder import Recorder
 from slipstream.engine.replay import Replay, Sources, read_back, written_out
 from slipstream.plan import Plan
 from slipstream.record import Point
+
+OWN_LOOP = "runtime.loop = 'slipstream' names the batch and leaves it out."
 
 
 @final
@@ -198,6 +200,11 @@ class KerasLoop:
             self.replay.sources = self._sources
 
     @property
+    def total_updates(self) -> int:
+        """How many updates the run has in all."""
+        return len(self._rates)
+
+    @property
     def epochs(self) -> float:
         """How many epochs the updates made so far are."""
         return self.update * self._plan.duration.epochs / len(self._rates)
@@ -208,16 +215,7 @@ class KerasLoop:
         # With several steps per execution the last batch may be counted past the epoch's end.
         self.update = epoch * updates + min(batch + 1, updates)
         self.examples = epoch * num_train + min((batch + 1) * self._plan.batch.size, num_train)
-        seconds = self._recorder.clock.seconds
-        self._recorder.tell(
-            Progress(
-                update=self.update,
-                total_updates=len(self._rates),
-                epoch=self.epochs,
-                seconds=seconds,
-                examples_per_second=self.examples / max(seconds, 1e-9),
-            )
-        )
+        self._recorder.progressed(self, self.epochs)
 
     def epoch_done(self, logs: dict[str, Any]) -> None:
         """Note what Keras logged at the end of an epoch, be it cut short."""
@@ -229,6 +227,8 @@ class KerasLoop:
         )
         rate = float(self._rates[min(self.update, len(self._rates)) - 1])
         self._recorder.evaluated(point, self._built.model, rate)
+        if self._plan.guard.non_finite:
+            refuse_divergence(point, self._plan, self._recorder, f"{ADVICE} {OWN_LOOP}")
 
     def should_stop(self, limits: Limits) -> bool:
         """Whether a limit is met."""

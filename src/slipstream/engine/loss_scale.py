@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,19 @@ class LossScaleWatch:
         plan: The plan; nothing is counted unless its policy is mixed_float16.
         optimizer: The model's optimizer, a LossScaleOptimizer under that policy.
         begun_at: How many updates the training had made when that optimizer began.
+        left_out: Returns how many updates between two are not made at all; none if None.
     """
 
-    def __init__(self, plan: Plan, optimizer: Any, begun_at: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        optimizer: Any,
+        begun_at: int = 0,
+        left_out: Callable[[int, int], int] | None = None,
+    ) -> None:
         self._optimizer = optimizer
         self._begun_at = begun_at
+        self._left_out = left_out or (lambda *_: 0)
         self._is_on = plan.precision.policy == "mixed_float16" and hasattr(
             optimizer, "inner_optimizer"
         )
@@ -50,7 +59,8 @@ class LossScaleWatch:
         if not self._is_on:
             return 0
         made = int(np.asarray(self._optimizer.inner_optimizer.iterations))
-        return updates - self._begun_at - made
+        left_out = self._left_out(self._begun_at, updates)
+        return updates - self._begun_at - left_out - made
 
     def read(self, updates: int, values: dict[str, float]) -> dict[str, float]:
         """Return `skipped_updates` since the last time, and no loss where nothing was measured.

@@ -97,6 +97,7 @@ def open_for(built: Built, plan: Plan, feed: Feed) -> Program:
             shares=shares_of(built.model, _few(feed.train)) if feed.is_in_parts else None,
             overflows=plan.precision.policy == "mixed_float16",
             preparation=Prepared(augmenter, built.labels) if augmenter.is_in_step else None,
+            tells_losses=plan.guard.spike > 0,
         ),
         note=built.notes.append,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +15,9 @@ from slipstream.data.order import Position
 from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
-from slipstream.engine.evaluation import named, norm_renewal, weights_for_evaluation
-from slipstream.engine.events import Progress
-from slipstream.engine.feed import Block, Feed, Ragged, evaluation_batch_size, evaluation_batches
+from slipstream.engine.feed import Block, Feed, Ragged
+from slipstream.engine.guard import ADVICE, Guard, TroubleError, refuse_divergence
+from slipstream.engine.judging import Judge
 from slipstream.engine.keeping import Keeper
 from slipstream.engine.limits import Limits
 from slipstream.engine.loss_scale import LossScaleWatch
@@ -26,15 +25,12 @@ from slipstream.engine.memory import is_out_of_memory, note_of_split, signal_of_
 from slipstream.engine.open_program import open_for
 from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
-from slipstream.engine.steering import Steering
+from slipstream.engine.snapshot import unresumable
 from slipstream.engine.waiting import waited_for
 from slipstream.engine.watch import Watch
-from slipstream.errors import RecordError, TrainingError
+from slipstream.errors import RecordError
 from slipstream.ops.plateau import Plateau
 from slipstream.plan import Plan
-from slipstream.record import Point, Signal
-
-ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
 
 
 class OwnLoop:
@@ -69,24 +65,22 @@ class OwnLoop:
         self._plateau = Plateau(plan.schedule, recorder.mode) if watches else None
         self._plan = plan
         self._recorder = recorder
-        self._scaling = LossScaleWatch(plan, built.model.optimizer)
-        self._at_most = evaluation_batch_size(plan.batch.size)
-        self._validation = evaluation_batches(data.validation, self._at_most)
-        # Where the training goes on from when memory runs out; None where it cannot.
+        self._guard = Guard(plan, feed, recorder)
+        self._scaling = self._scaling_of(begun_at=0)
+        # Where the training goes on from when something goes wrong; None where it cannot.
         self._kept: TrainingState | None = None
-        self._renew = norm_renewal(plan, data.train)
-        scaled = built.penalty.factor
-        self._steering = Steering(scaled, plan, data) if scaled is not None else None
         self._watch = Watch(built, program, data, plan, recorder)
+        self._judge = Judge(built, data, plan, recorder, self._watch)
         self.keeper: Keeper | None = None
+        self.total_updates = len(rates)
         self.update = 0
         self.examples = 0
 
     def run(self, limits: Limits) -> str:
         """Train from where it stands until the plan, an observer or a limit ends it.
 
-        Where memory runs out, it goes on from its last evaluation: with the same updates, made of
-        smaller batches.
+        Where memory runs out, or an update goes wrong, it goes on from the last state that was
+        kept: with the same updates, made of smaller batches or without the one.
 
         Args:
             limits: What may end it early.
@@ -96,7 +90,7 @@ class OwnLoop:
         """
         try:
             self._keep()
-            outcome = self._train_with_what_fits(limits)
+            outcome = self._train_whatever_happens(limits)
             self.synchronize()
             if self.keeper is not None:
                 self.keeper.last(self.update)
@@ -106,15 +100,21 @@ class OwnLoop:
             self._feed.close()
             self._watch.close(self.update)
 
-    def _train_with_what_fits(self, limits: Limits) -> str:
+    def _train_whatever_happens(self, limits: Limits) -> str:
         while True:
+            found: TroubleError | None = None
             try:
                 return self._train(limits)
+            except TroubleError as trouble:
+                found = trouble
             except Exception as error:
-                if not is_out_of_memory(error) or not self._can_split():
+                if not is_out_of_memory(error) or self._kept is None or not self._splits:
                     raise
             # Not within the handler: an error keeps alive what failed.
-            self._split()
+            if found is None:
+                self._split()
+            else:
+                self._undo(found)
 
     def _train(self, limits: Limits) -> str:
         if self._recorder.decided:
@@ -126,12 +126,16 @@ class OwnLoop:
             done = start.update if epoch == start.epoch else 0
             blocks = self._feed.epoch(epoch, done)
             for block in waited_for(blocks, lambda: self._program, self._recorder.clock, ahead):
-                for part in self._phased(block):
+                for part in self._parts(block):
                     self._step(part)
+                    self._look_if_due(points)
                 done += block.count
-                self._tell(epoch + done / self._feed.updates_per_epoch)
+                self._recorder.progressed(self, epoch + done / self._feed.updates_per_epoch)
                 if done in points:
+                    self._look()
                     self._evaluate(epoch + done / self._feed.updates_per_epoch)
+                if self._recorder.stop and done not in points:
+                    self._look()
                 ended = self._recorder.stop or self._ended_by(limits, done in points)
                 if ended:
                     return ended
@@ -139,12 +143,16 @@ class OwnLoop:
 
     def _ended_by(self, limits: Limits, evaluated: bool) -> str:
         """Offer the run to be kept, and return what it ends with here; "" where it goes on."""
+        look = None if evaluated else self._look
         if self.keeper is not None:
-            self.keeper.offer(self.update, evaluated)
-        if limits.interrupted():
-            return "interrupted"
-        if not limits.are_met(self.update, self._recorder.clock.seconds):
+            self.keeper.offer(self.update, evaluated, look)
+        ended = limits.interrupted()
+        if not ended and not limits.are_met(self.update, self._recorder.clock.seconds):
             return ""
+        if look is not None:
+            look()
+        if ended:
+            return "interrupted"
         if limits.seconds is not None and not self._recorder.points:
             # Whoever waited so long is told at least what came of it.
             self._evaluate(self.epochs)
@@ -209,23 +217,21 @@ class OwnLoop:
         return {
             "examples": self.examples,
             "at_a_time": self._feed.at_a_time,
-            "at_most": self._at_most,
+            "at_most": self._judge.validation.at_most,
             "counted": list(self._scaling.counted),
             "watch": self._watch.state(),
+            "guard": self._guard.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Know what `state` returned; the training's state is taken back already."""
         self.examples = state["examples"]
-        if state["at_most"] != self._at_most:
-            self._evaluate_at_most(state["at_most"])
+        if state["at_most"] != self._judge.validation.at_most:
+            self._judge.validation.cut(state["at_most"])
+        self._guard.restore(state["guard"], self.update)
         self._scaling.count_from(*state["counted"])
         self._watch.restore(state["watch"])
         self._kept = None
-
-    def _evaluate_at_most(self, num_examples: int) -> None:
-        self._at_most = num_examples
-        self._validation = evaluation_batches(self._data.validation, num_examples)
 
     def _step(self, block: Block | Ragged) -> None:
         self._watch.before_updates(self.update)
@@ -243,6 +249,17 @@ class OwnLoop:
         self.update += block.count
         self.examples += block.num_examples
         self._watch.after_updates(self.update)
+
+    def _parts(self, block: Block | Ragged) -> Iterator[Block | Ragged]:
+        """Yield of a block what is made, in parts; what is left out is passed by."""
+        for count, is_made in self._guard.runs(self.update, block.count):
+            part = block
+            if isinstance(block, Block) and count < block.count:
+                part, block = block.split(count)
+            if is_made:
+                yield from self._phased(part)
+            else:
+                self.update += count
 
     def _phased(self, block: Block | Ragged) -> Iterator[Block | Ragged]:
         """Yield a block in parts of one phase each, and go over to the phase of each part."""
@@ -268,19 +285,21 @@ class OwnLoop:
         self._program.synchronize()
         self._built.notes.extend(filter(None, [self._scaling.note(self.update)]))
         phases.change(self._feed, self._data.train)
+        self._guard.collect(self._program)
         self._program.place(None)
         with kept_metrics(model):
             self._program = open_for(self._built, self._plan, self._feed)
         self._watch.use(self._program)
         begun_at = phases.num_frozen(self._feed) if phases.is_second else 0
-        self._scaling = LossScaleWatch(self._plan, model.optimizer, begun_at)
+        self._scaling = self._scaling_of(begun_at)
         self._scaling.resume(update)
         self._recorder.clock.compile_anew()
         return True
 
-    def _rates_from(self, count: int) -> NDArray[np.float32]:
-        """Return the learning rates of the next updates."""
-        rates = self._rates[self.update : self.update + count]
+    def _rates_from(self, count: int, update: int | None = None) -> NDArray[np.float32]:
+        """Return the learning rates of the next updates, or of those after another update."""
+        start = self.update if update is None else update
+        rates = self._guard.lowered(start, self._rates[start : start + count])
         return rates if self._plateau is None else rates * np.float32(self._plateau.factor)
 
     def _evaluate(self, epoch: float) -> None:
@@ -290,52 +309,70 @@ class OwnLoop:
         training = self._program.read_metrics()
         training |= read_clipping(self._built.model.optimizer)
         training |= self._scaling.read(self.update, training)
+        before = self._recorder.points[-1].step if self._recorder.points else 0
+        if self._guard.left_out(before, self.update) == self.update - before:
+            # Metrics of nothing are 0 in Keras.
+            training = {}
         clock.add("train", time.perf_counter() - start)
-        start = time.perf_counter()
-        model = self._built.model
-        with self._built.judged_by_the_task(), weights_for_evaluation(model, self._renew):
-            values = {**training, **named(self._evaluated(), "val_")}
-            if self._steering is not None:
-                gap = self._steering.measure(self._program, self._at_most, values["val_loss"])
-                values |= gap
-            clock.add_call("evaluate", "evaluate", time.perf_counter() - start)
-            point = Point(step=self.update, epoch=epoch, seconds=clock.seconds, values=values)
-            factor = self._plateau.factor if self._plateau else 1.0
-            self._recorder.evaluated(point, model, factor * float(self._rates[self.update - 1]))
-            self._watch.judged(self.update, epoch)
-        self._watch.evaluated(self.update, epoch)
-        if self._steering is not None:
-            self._steering.follow(values)
+        rate = self._rates_from(1, self.update - 1)[0]
+        point = self._judge.judge(self._program, self.update, epoch, training, float(rate))
         self._program.resume()
-        self._watch_for_a_plateau(point)
-        self._refuse_divergence(values, epoch)
+        if self._plateau is not None and self._plateau.observe(self._recorder.watched(point)):
+            self._built.notes.append(self._plateau.note(self.update))
+        self._scaling.refuse_endless_overflow(self.update)
+        refuse_divergence(point, self._plan, self._recorder, self._advice)
         self._keep()
 
-    def _evaluated(self) -> dict[str, float]:
-        while True:
-            try:
-                return self._program.evaluate(self._validation)
-            except Exception as error:
-                if not is_out_of_memory(error) or self._at_most == 1:
-                    raise
-            largest = max(len(next(leaves(batch))) for batch in self._validation)
-            self._evaluate_at_most(largest // 2 or 1)
-            self._built.notes.append(
-                f"Out of memory in the evaluation after update {self.update}: from there on at "
-                f"most {self._at_most} examples are evaluated at a time."
-            )
+    @property
+    def _advice(self) -> str:
+        """What may help where the loss is not finite."""
+        return self._scaling.advice or ADVICE
 
     def _keep(self) -> None:
-        """Keep the state, to go on from where memory runs out."""
-        if self._feed.at_a_time == 1 or overrides(self._built.model, "train_step"):
+        """Keep the state, to go on from where something goes wrong; it is known to be well."""
+        model = self._built.model
+        if not (self._guard.is_on or self._splits) or unresumable(model):
             return
+        start = time.perf_counter()
         try:
             self._kept = self.hand_out()
         except MemoryError:
             self._kept = None
+        self._guard.kept(self.update, model, time.perf_counter() - start)
 
-    def _can_split(self) -> bool:
-        return self._kept is not None and self._feed.smaller_part() is not None
+    def _look_if_due(self, points: Collection[int]) -> None:
+        """Have the guard look between evaluations, and keep what it has looked at."""
+        if not self._guard.is_due():
+            return
+        self._look()
+        # Whoever goes on from an evaluation's update has made that evaluation.
+        per_epoch = self._feed.updates_per_epoch
+        if (self.update - 1) % per_epoch + 1 not in points and self._guard.wants_copy():
+            self._keep()
+
+    def _look(self) -> None:
+        self._guard.look(self._program, self._built.model, self.update)
+
+    def _undo(self, trouble: TroubleError) -> None:
+        """Stand at the last state that was kept; the guard decides what is made from there."""
+        self._guard.advice = self._advice
+        if self._kept is None:
+            raise self._guard.refusal(trouble)
+        self._guard.meet(trouble)
+        counted = self._scaling.counted
+        self.take_back(self._kept)
+        self._scaling.count_from(*counted)
+        self._guard.back(self._program)
+
+    @property
+    def _splits(self) -> bool:
+        """Whether updates can be made of smaller batches."""
+        is_plain = not overrides(self._built.model, "train_step")
+        return is_plain and self._feed.smaller_part() is not None
+
+    def _scaling_of(self, begun_at: int) -> LossScaleWatch:
+        optimizer, left_out = self._built.model.optimizer, self._guard.left_out
+        return LossScaleWatch(self._plan, optimizer, begun_at, left_out)
 
     def _split(self) -> None:
         """Stand at the last evaluation, with smaller batches."""
@@ -353,45 +390,9 @@ class OwnLoop:
         self._watch.use(self._program)
         self._recorder.clock.compile_anew()
         self.take_back(kept)
+        self._guard.back(self._program)
         parts = self._feed.num_micro_batches
         self._built.applied["batch.size"] = f"{at_a_time} examples at a time"
         self._built.notes.append(note_of_split(before, at_a_time, parts, update, self.update))
         told = signal_of_split(before, at_a_time, parts, self.update, self.epochs)
         self._recorder.signal(told)
-
-    def _watch_for_a_plateau(self, point: Point) -> None:
-        if self._plateau is not None and self._plateau.observe(self._recorder.watched(point)):
-            self._built.notes.append(self._plateau.note(self.update))
-
-    def _refuse_divergence(self, values: dict[str, float], epoch: float) -> None:
-        self._scaling.refuse_endless_overflow(self.update)
-        if math.isfinite(values.get("loss", 0.0)):
-            return
-        # Under float16 the loss scale skips a step that overflows, yet its loss is logged: the
-        # weights have suffered only if they fail on the validation split as well.
-        scaled = self._plan.precision.policy == "mixed_float16"
-        if scaled and math.isfinite(values.get("val_loss", 0.0)):
-            return
-        advice = self._scaling.advice or ADVICE
-        seen = f"a training loss of {values['loss']}"
-        self._recorder.signal(
-            Signal(epoch=epoch, step=self.update, kind="divergence", seen=seen, advice=advice)
-        )
-        raise TrainingError(
-            "a finite training loss",
-            f"{values['loss']} by update {self.update} (epoch {epoch:.2f})",
-            advice,
-            code="SLP-501",
-        )
-
-    def _tell(self, epoch: float) -> None:
-        seconds = self._recorder.clock.seconds
-        self._recorder.tell(
-            Progress(
-                update=self.update,
-                total_updates=len(self._rates),
-                epoch=epoch,
-                seconds=seconds,
-                examples_per_second=self.examples / max(seconds, 1e-9),
-            )
-        )

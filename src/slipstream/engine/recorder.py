@@ -8,14 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from slipstream.better import Mode, is_better, meets
-from slipstream.engine.events import Evaluated, Event, Looked, Observer, Signalled
+from slipstream.engine.events import Evaluated, Event, Looked, Observer, Progress, Signalled
 from slipstream.errors import TaskError
 from slipstream.files import write_text
 from slipstream.plan import Plan
@@ -66,6 +66,18 @@ class Clock:
         self._start -= seconds
         for what, before in spent.items():
             self.add(what, before)
+
+
+class Progressing(Protocol):
+    """A loop that trains: examples seen, updates made, and updates in all."""
+
+    examples: int
+    update: int
+
+    @property
+    def total_updates(self) -> int:
+        """How many updates the run has in all."""
+        ...
 
 
 class Recorder:
@@ -119,6 +131,12 @@ class Recorder:
         for observer in self.observers:
             if observer(event):
                 self._is_asked = True
+
+    def progressed(self, loop: Progressing, epoch: float) -> None:
+        """Tell how far a loop has come."""
+        seconds = self.clock.seconds
+        speed = loop.examples / max(seconds, 1e-9)
+        self.tell(Progress(loop.update, loop.total_updates, epoch, seconds, speed))
 
     def evaluated(self, point: Point, model: Any, learning_rate: float) -> None:
         """Note one evaluation; the model holds the weights that were evaluated."""

@@ -239,6 +239,8 @@ def _head(task: Task, plan: Plan, digest: str) -> list[str]:
             "The plan's [monitoring] looks at the training and leaves it as it is: this script",
             "trains the same, and looks at nothing.",
         ]
+    if plan.guard != Plan().guard:
+        lines += ["", "The plan's [guard] leaves out updates that go wrong: this script does not."]
     return [*lines, '"""', "", "from __future__ import annotations", ""]
 
 

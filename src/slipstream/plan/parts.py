@@ -362,6 +362,32 @@ class Monitoring(Section):
     )
 
 
+class Guard(Section):
+    """What becomes of updates that would ruin a training: undone, left out, and named."""
+
+    non_finite: bool = Field(
+        default=True, description="leave out updates whose loss or gradients are not finite"
+    )
+    spike: NonNegative = Field(
+        default=0.0,
+        description="leave out updates whose loss is this many deviations above the median of "
+        "those before; 0 is off",
+    )
+    window: Annotated[int, Field(ge=8, le=10_000)] = Field(
+        default=100,
+        description="updates whose losses a spike is compared with, and in which trouble repeats",
+    )
+    lower_after: Annotated[int, Field(ge=0)] = Field(
+        default=3, description="updates left out within the window that lower the rate; 0 is never"
+    )
+    rate_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.5, description="what the rate is multiplied by then, for the rest of the run"
+    )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        default=5, description="updates left out within the window; one more ends the run"
+    )
+
+
 class Seeds(Section):
     """What makes a run repeatable."""
 

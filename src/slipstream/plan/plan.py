@@ -50,6 +50,7 @@ class Plan(parts.Section):
     data: parts.DataPipeline = parts.DataPipeline()
     runtime: parts.Runtime = parts.Runtime()
     duration: parts.Duration = parts.Duration()
+    guard: parts.Guard = parts.Guard()
     monitoring: parts.Monitoring = parts.Monitoring()
     seeds: parts.Seeds = parts.Seeds()
 

@@ -33,6 +33,7 @@ _SECTIONS: Mapping[str, type[parts.Section]] = {
     "data": parts.DataPipeline,
     "runtime": parts.Runtime,
     "duration": parts.Duration,
+    "guard": parts.Guard,
     "monitoring": parts.Monitoring,
     "seeds": parts.Seeds,
 }
@@ -134,6 +135,17 @@ def _of_transfer(key: str, ending: bool) -> Use:
         return plan.transfer.is_on and not (ending and plan.transfer.frozen == 1.0)
 
     return Use(f"transfer.{key}", ("transfer.frozen",), when, holds)
+
+
+def _of_guard(key: str, lowering: bool = False) -> Use:
+    by = ("guard.non_finite", "guard.spike", *(["guard.lower_after"] if lowering else []))
+    when = "guard.non_finite = true or guard.spike above 0"
+
+    def holds(plan: Plan) -> bool:
+        guard = plan.guard
+        return (guard.non_finite or guard.spike > 0) and (guard.lower_after > 0 or not lowering)
+
+    return Use(f"guard.{key}", by, f"{when}, and guard.lower_after" if lowering else when, holds)
 
 
 def averages_weights(plan: Plan) -> bool:
@@ -239,6 +251,10 @@ USES: tuple[Use, ...] = (
         "monitoring.layers_every above 0",
         lambda p: p.monitoring.layers_every > 0,
     ),
+    _of_guard("window"),
+    _of_guard("lower_after"),
+    _of_guard("rate_factor", lowering=True),
+    _of_guard("retries"),
     Use(
         "data.memory_budget",
         ("data.cache",),

@@ -118,7 +118,7 @@ def found_in(plan: Plan, baseline: Plan) -> tuple[Technique, ...]:
 
     Every key in which the two differ belongs to exactly one of them, apart from seeds, epochs and
     stopping at the target, which are the conditions of a run, and from what is looked at
-    (monitoring).
+    (monitoring) and guarded against (guard).
 
     Example:
         >>> plan = Plan().edit({"schedule.name": "cosine", "schedule.warmup": 0.1})

@@ -1,0 +1,345 @@
+"""Updates that would ruin a training: found, undone, left out, and named."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slipstream.backends import Program, not_finite
+from slipstream.engine.feed import Feed
+from slipstream.engine.recorder import Recorder
+from slipstream.errors import TrainingError
+from slipstream.plan import Plan
+from slipstream.record import Point, Signal
+from slipstream.signals import Spikes
+
+ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
+# A look takes at most this share of the time, and a copy of the state that much again.
+SHARE, SELDOM_SECONDS = 0.003, 1.0
+# Where an update is looked for among many, the state is looked at after each such part of them.
+PARTS = 16
+# Where so many updates in a row go wrong it is no matter of the examples.
+IN_A_ROW = 3
+# How many examples are named in a sentence; an event has them all.
+NAMED = 8
+
+
+class TroubleError(Exception):
+    """Something is wrong: the run is to go back to the state that it has kept.
+
+    Args:
+        update: The update that did it, from 0, or the last one that may have done it.
+        kind: "non_finite" or "loss_spike".
+        seen: What was seen, in words.
+    """
+
+    def __init__(self, update: int, kind: str, seen: str) -> None:
+        super().__init__(seen)
+        self.update = update
+        self.kind = kind
+        self.seen = seen
+
+
+@final
+class Guard:
+    """Finds updates that go wrong, and decides what becomes of them.
+
+    It looks at the loss and at the state about once a second, before evaluations and before
+    checkpoints. Where a state is not finite it has the run made again from the last state that
+    was, looking more and more often, until one update is left: so it is named exactly though
+    nothing is looked at in each step. Updates are made again bit for bit, and what is found does
+    not depend on when it was looked at.
+
+    Args:
+        plan: The plan.
+        feed: The training split, cut into updates.
+        recorder: Where events go.
+
+    Attributes:
+        advice: What is said to whoever is given up on.
+    """
+
+    def __init__(self, plan: Plan, feed: Feed, recorder: Recorder) -> None:
+        self._settings = settings = plan.guard
+        self._feed = feed
+        self._recorder = recorder
+        self._spikes = Spikes(settings.spike, settings.window) if settings.spike > 0 else None
+        self._left_out: list[int] = []
+        self._lowered: list[int] = []
+        self._always: set[str] | None = None
+        # The state that the run can go back to.
+        self._kept_at = 0
+        self._kept_spikes = self._spikes.state() if self._spikes else {}
+        # After how many updates the state is looked at, and until which one; 0 is seldom.
+        self._stride, self._until = 0, 0
+        self._rows: list[NDArray[np.float64]] = []
+        self._told_to = 0
+        self._next_look = self._next_copy = 0.0
+        self.advice = ADVICE
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it looks at anything."""
+        return self._settings.non_finite or self._spikes is not None
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether it looks for one update among several that are made again."""
+        return self._stride > 0
+
+    def state(self) -> dict[str, Any]:
+        """Return what it knows, as plain values; right after a look."""
+        return {
+            "left_out": list(self._left_out),
+            "lowered": list(self._lowered),
+            "spikes": self._spikes.state() if self._spikes else {},
+        }
+
+    def restore(self, state: Mapping[str, Any], update: int) -> None:
+        """Know what `state` returned after so many updates."""
+        self._left_out = list(state["left_out"])
+        self._lowered = list(state["lowered"])
+        if self._spikes is not None:
+            self._spikes.restore(state["spikes"])
+        self._told_to = update
+
+    def runs(self, update: int, count: int) -> Iterator[tuple[int, bool]]:
+        """Cut the next updates where something is done between them.
+
+        Args:
+            update: Updates before them.
+            count: How many they are.
+
+        Returns:
+            Of each piece its length, and whether it is made; the others are left out.
+        """
+        end = update + count
+        while update < end:
+            if update in self._left_out:
+                yield 1, False
+                update += 1
+                continue
+            stop = min([end, *(one for one in self._left_out if update < one < end)])
+            if self._stride:
+                stop = min(stop, update + self._stride)
+            yield stop - update, True
+            update = stop
+
+    def left_out(self, start: int, end: int) -> int:
+        """Return how many of the updates from `start` up to `end` are left out."""
+        return sum(start <= update < end for update in self._left_out)
+
+    def lowered(self, update: int, rates: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the learning rates of the updates from `update` on, lowered where they are."""
+        if not self._lowered:
+            return rates
+        places = np.arange(update, update + len(rates))
+        times: NDArray[np.int64] = np.sum([places >= start for start in self._lowered], axis=0)
+        factors = np.power(self._settings.rate_factor, times)
+        return (rates * factors).astype(np.float32)
+
+    def collect(self, program: Program) -> None:
+        """Take over the losses that a program tells, before another one takes its place."""
+        if self._spikes is not None:
+            self._rows.append(program.read_losses())
+
+    def is_due(self) -> bool:
+        """Whether it is time for a look."""
+        return self.is_on and (self.is_searching or time.perf_counter() >= self._next_look)
+
+    def wants_copy(self) -> bool:
+        """Whether it is time to keep the state that was just looked at."""
+        return self.is_searching or time.perf_counter() >= self._next_copy
+
+    def kept(self, update: int, model: Any, seconds: float) -> None:
+        """Note that the run keeps its state, which is well, after so many updates.
+
+        Args:
+            update: How many.
+            model: The model; its variables hold the state.
+            seconds: What the copy took.
+        """
+        if self._always is None and self.is_on:
+            # What a model holds from the start is meant.
+            self._always = not_finite(model)
+        self._kept_at = update
+        self._kept_spikes = self._spikes.state() if self._spikes else {}
+        now = time.perf_counter()
+        self._next_look = max(self._next_look, now + SELDOM_SECONDS)
+        self._next_copy = now + max(SELDOM_SECONDS, seconds / SHARE)
+
+    def look(self, program: Program, model: Any, update: int) -> None:
+        """Look at the losses since the last look and at the state after so many updates.
+
+        Raises:
+            TroubleError: They are not well.
+        """
+        if not self.is_on:
+            return
+        start = time.perf_counter()
+        self._judge(program, model, update)
+        if self._stride and update >= self._until:
+            self._stride = 0
+            self._note_chance(update)
+        now = time.perf_counter()
+        self._next_look = now + max(SELDOM_SECONDS, (now - start) / SHARE)
+
+    def _note_chance(self, update: int) -> None:
+        seen = f"something that was not finite by update {self._until}, and not when made again"
+        epoch = update / self._feed.updates_per_epoch
+        advice = "It is no matter of the examples: look at the machine, its memory and its driver."
+        self._recorder.signal(
+            Signal(epoch=epoch, step=update, kind="non_finite", seen=seen, advice=advice)
+        )
+
+    def _judge(self, program: Program, model: Any, update: int) -> None:
+        if self._spikes is not None:
+            self._judge_losses(program, self._spikes, update)
+        if not self._settings.non_finite:
+            return
+        if not math.isfinite(program.peek_metrics().get("loss", 0.0)):
+            raise TroubleError(update - 1, "non_finite", "a loss that is not finite")
+        program.synchronize()
+        if not_finite(model) - (self._always or set()):
+            raise TroubleError(update - 1, "non_finite", "gradients that are not finite")
+
+    def _judge_losses(self, program: Program, spikes: Spikes, update: int) -> None:
+        self.collect(program)
+        rows = np.concatenate(self._rows)
+        places = [one for one in range(self._told_to, update) if one not in self._left_out]
+        self._rows, self._told_to = [], update
+        # Nothing is measured of what overflows, or by a step that does not track its loss.
+        told = [(at, row[0] / row[1]) for at, row in zip(places, rows, strict=False) if row[1] > 0]
+        finite = [loss for _, loss in told]
+        end = next((i for i, loss in enumerate(finite) if not math.isfinite(loss)), len(finite))
+        place = spikes.first(finite[:end])
+        if place is not None:
+            seen = (
+                f"a loss of {finite[place]:.4g}, more than {self._settings.spike:g} deviations "
+                f"above the {spikes.middle:.4g} that was usual before"
+            )
+            raise TroubleError(told[place][0], "loss_spike", seen)
+
+    def meet(self, trouble: TroubleError) -> None:
+        """Decide what is done about it; the run is to go back then.
+
+        Raises:
+            TrainingError: Too much went wrong lately.
+        """
+        start, end = self._kept_at, trouble.update + 1
+        made = end - start - self.left_out(start, end)
+        if trouble.kind == "non_finite" and made > 1:
+            self._stride, self._until = max(1, made // PARTS), end
+            return
+        self._stride = 0
+        update = max((one for one in range(start, end) if one not in self._left_out), default=start)
+        self._leave_out(update, trouble)
+
+    def back(self, program: Program) -> None:
+        """Note that the run stands at the state that was kept."""
+        if self._spikes is not None:
+            program.read_losses()
+            self._spikes.restore(self._kept_spikes)
+        self._rows, self._told_to = [], self._kept_at
+
+    def refusal(self, trouble: TroubleError) -> TrainingError:
+        """Return what a run ends with that has kept no state to go back to."""
+        came = f"{trouble.seen} by update {trouble.update + 1}, and no state to go back to"
+        return TrainingError("updates that are finite", came, self.advice, code="SLP-501")
+
+    def _leave_out(self, update: int, trouble: TroubleError) -> None:
+        settings, per_epoch = self._settings, self._feed.updates_per_epoch
+        examples = self._feed.examples_of(update).tolist()
+        lately = [one for one in self._left_out if abs(update - one) < settings.window]
+        seen = f"{trouble.seen}, at update {update + 1}, from {in_words(examples)}"
+        row = next(i for i in range(update + 1) if update - 1 - i not in self._left_out)
+        if len(lately) >= settings.retries or row + 1 >= IN_A_ROW:
+            self._give_up(update, seen, [*lately, update])
+        since = [one for one in lately if not self._lowered or one >= self._lowered[-1]]
+        done = "the update is left out"
+        if settings.lower_after and len(since) + 1 >= settings.lower_after:
+            self._lowered.append(update + 1)
+            done += f", and rates are times {settings.rate_factor:g} after it"
+        self._left_out.append(update)
+        shared = self._shared([*lately, update])
+        advice = f"{shared}Look at these examples (the event lists all). If they are right: "
+        self._recorder.signal(
+            Signal(
+                epoch=(update + 1) / per_epoch,
+                step=update + 1,
+                kind=trouble.kind,
+                seen=f"{seen}; {done}",
+                advice=advice + self.advice,
+                examples=examples,
+            )
+        )
+
+    def _give_up(self, update: int, seen: str, lately: list[int]) -> None:
+        settings, shared = self._settings, self._shared(lately)
+        epoch = (update + 1) / self._feed.updates_per_epoch
+        advice = f"{shared}{self.advice}"
+        self._recorder.signal(
+            Signal(epoch=epoch, step=update + 1, kind="divergence", seen=seen, advice=advice)
+        )
+        raise TrainingError(
+            f"at most {settings.retries} updates left out of {settings.window} (guard.retries), "
+            f"and never {IN_A_ROW} in a row",
+            f"one more: {seen}",
+            advice,
+            code="SLP-501",
+        )
+
+    def _shared(self, updates: list[int]) -> str:
+        """Return which examples are in all of several updates, as a sentence; "" for none."""
+        if len(updates) < 2:
+            return ""
+        common = set.intersection(*(set(self._feed.examples_of(one).tolist()) for one in updates))
+        if not common:
+            return ""
+        return f"All {len(updates)} updates left out lately have {in_words(sorted(common))}. "
+
+
+def in_words(examples: list[int]) -> str:
+    """Return rows of a training split in words.
+
+    Example:
+        >>> in_words([3])
+        'row 3 of the training split'
+        >>> in_words([3, 5])
+        'rows 3, 5 of the training split'
+    """
+    named = ", ".join(map(str, examples[:NAMED]))
+    more = f" and {len(examples) - NAMED} more" if len(examples) > NAMED else ""
+    return f"row{'s' if len(examples) > 1 else ''} {named}{more} of the training split"
+
+
+def refuse_divergence(point: Point, plan: Plan, recorder: Recorder, advice: str) -> None:
+    """End a run whose training loss is not finite, with an event.
+
+    Under float16 the loss scale skips a step that overflows, yet its loss may be logged: the
+    weights have suffered only if they fail on the validation split as well.
+
+    Args:
+        point: The last evaluation.
+        plan: The plan.
+        recorder: Where the event goes.
+        advice: What may help.
+
+    Raises:
+        TrainingError: It has diverged.
+    """
+    loss, judged = (point.values.get(name, 0.0) for name in ("loss", "val_loss"))
+    scaled = plan.precision.policy == "mixed_float16"
+    if math.isfinite(loss) or (scaled and math.isfinite(judged)):
+        return
+    seen, step = f"a training loss of {loss}", point.step
+    recorder.signal(
+        Signal(epoch=point.epoch, step=step, kind="divergence", seen=seen, advice=advice)
+    )
+    came = f"{loss} by update {step} (epoch {point.epoch:.2f})"
+    raise TrainingError("a finite training loss", came, advice, code="SLP-501")
