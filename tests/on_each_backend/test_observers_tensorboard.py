@@ -1,8 +1,11 @@
 """The events file of a run, read back record by record."""
 
+import html
 import io
+import re
 import struct
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -11,6 +14,7 @@ from engine_help import data, plan, task
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+from tests.report.payloads import PAYLOADS
 
 from slipstream.data.splits import Data, Split
 from slipstream.engine import Evaluated, Looked, Pictured, Signalled, train
@@ -215,3 +219,28 @@ def test_what_a_run_showed_stands_there_as_text(tmp_path):
         if value.tag.startswith("signals/dead_units")
     )
     assert b"half of a. Mend it." in text.tensor.string_val[0]
+
+
+def test_what_users_name_is_text_to_tensorboard(tmp_path):
+    words = (*PAYLOADS, "![a](https://example.org/b.png)", "**a** `b` # c", "a_b_c", "| a |\n|---|")
+    writer = TensorBoardWriter(tmp_path)
+    for step, word in enumerate(words):
+        writer(Signalled(Signal(epoch=1.0, step=step, kind="k", seen=word, advice=word)))
+    writer._writer.close()
+    texts = {
+        event.step: value.tensor.string_val[0].decode()
+        for event in read_events(tmp_path)
+        for value in event.summary.value
+        if value.tag.startswith("signals/k")
+    }
+    assert len(texts) == len(words)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorboard.plugin_util import markdown_to_safe_html
+    for step, word in enumerate(words):
+        # TensorBoard's own: what is left of Markdown and HTML is shown.
+        page = markdown_to_safe_html(texts[step])
+        assert set(re.findall("<(/?[a-z0-9]+)", page)) == {"p", "/p", "strong", "/strong"}
+        shown = html.unescape(re.sub("<[^>]*>", "", page)).split("1: ", 1)[1]
+        wanted = " ".join(word.replace("\0", "").split())
+        assert " ".join(shown.split()) == f"{wanted}. {wanted}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -10,12 +11,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.report.payloads import MARK, PAYLOADS
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 DRIVER = shutil.which("chromedriver") or "/usr/bin/chromedriver"
+
+needs_chromium = pytest.mark.skipif(
+    not (Path(CHROMIUM).exists() and Path(DRIVER).exists()), reason="chromium is not installed"
+)
 
 # As if it were not installed.
 WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None\n"
@@ -60,6 +67,46 @@ for name, rate in (("slow", 0.01), ("fast", 0.1)):
     folder = Path(sys.argv[1]) / name
     record = train(task, plan, data=data, folder=folder, observers=[TensorBoardWriter(folder)])
     assert record.failure is None, record.failure
+"""
+
+WRITE_NAMES = """
+import json
+from pathlib import Path
+
+from slipstream.engine import Evaluated, Signalled
+from slipstream.observers import TensorBoardWriter
+from slipstream.record import Point, Signal
+
+writer = TensorBoardWriter(Path(sys.argv[1]))
+for step, word in enumerate(json.loads(Path(sys.argv[2]).read_text()), 1):
+    values = {word: 1.0, f"val_{word}": 0.5}
+    writer(Evaluated(Point(step=step, epoch=1.0, seconds=1.0, values=values), True, 0.1))
+    writer(Signalled(Signal(epoch=1.0, step=step, kind=word, seen=word, advice=word)))
+writer._writer.close()
+"""
+
+# Text in the shadow of elements, too.
+ALL_TEXT = """
+const texts = [];
+const walk = (root) => {
+  texts.push(root.textContent || "");
+  for (const one of root.querySelectorAll("*")) if (one.shadowRoot) walk(one.shadowRoot);
+};
+walk(document.body);
+return texts.join(" ");
+"""
+
+HANDLERS = """
+const found = [];
+const walk = (root) => {
+  for (const one of root.querySelectorAll("*")) {
+    for (const {name, value} of one.attributes)
+      if (/^on|href|src/.test(name) && value.includes("xss")) found.push(`${name}=${value}`);
+    if (one.shadowRoot) walk(one.shadowRoot);
+  }
+};
+walk(document);
+return found;
 """
 
 READ = """
@@ -122,9 +169,9 @@ def test_tensorboards_reader_finds_everything(runs: Path) -> None:
     assert found["steps"] == [0, 2, 4, 6]
 
 
-@pytest.fixture
-def page(runs: Path) -> object:
-    """TensorBoard's address, while it serves the two runs."""
+@contextlib.contextmanager
+def served(runs: Path) -> Iterator[str]:
+    """TensorBoard's address, while it serves some runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -159,26 +206,33 @@ def asked(address: str, seconds: float = 60.0) -> object:
         time.sleep(0.3)
 
 
-@pytest.mark.skipif(
-    not (Path(CHROMIUM).exists() and Path(DRIVER).exists()), reason="chromium is not installed"
-)
-def test_its_page_shows_both_runs(page: str, tmp_path: Path) -> None:
-    from PIL import Image
+@contextlib.contextmanager
+def opened(profile: Path) -> Iterator[object]:
+    """A browser."""
     from selenium import webdriver
-
-    assert sorted(asked(f"{page}/data/runs")) == ["fast", "slow"]
-    active = asked(f"{page}/data/plugins_listing")
-    shown = {name for name, plugin in active.items() if plugin["enabled"]}
-    assert {"scalars", "histograms", "distributions", "images", "hparams"} <= shown
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1200")
-    for flag in (*flags, f"--user-data-dir={tmp_path / 'profile'}"):
+    for flag in (*flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     service = webdriver.ChromeService(executable_path=DRIVER)
     browser = webdriver.Chrome(service=service, options=options)
     try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+@needs_chromium
+def test_its_page_shows_both_runs(runs: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    with served(runs) as page, opened(tmp_path / "profile") as browser:
+        assert sorted(asked(f"{page}/data/runs")) == ["fast", "slow"]
+        active = asked(f"{page}/data/plugins_listing")
+        shown = {name for name, plugin in active.items() if plugin["enabled"]}
+        assert {"scalars", "histograms", "distributions", "images", "hparams"} <= shown
         browser.get(f"{page}/#timeseries")
         words = ("fast", "slow", "validation", "learning_rate", "wrong_predictions")
         end = time.monotonic() + 60
@@ -187,10 +241,29 @@ def test_its_page_shows_both_runs(page: str, tmp_path: Path) -> None:
             time.sleep(0.3)
         time.sleep(1.0)
         picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-    finally:
-        browser.quit()
     # Curves of two colours, axes and text: more than an empty page has.
     assert len(picture.getcolors(maxcolors=2**24)) > 200
+
+
+@needs_chromium
+def test_no_name_runs_as_a_script(tmp_path: Path) -> None:
+    words = tmp_path / "words.json"
+    words.write_text(json.dumps(PAYLOADS))
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    done = without_tensorflow(WRITE_NAMES, runs / f"run <img src=x onerror={MARK}>", words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with served(runs) as page, opened(tmp_path / "profile") as browser:
+        assert len(asked(f"{page}/data/runs")) == 1
+        for part, word in (("timeseries", "learning_rate"), ("text", "epoch 1")):
+            browser.get("about:blank")
+            browser.get(f"{page}/#{part}")
+            end = time.monotonic() + 30
+            while word not in browser.execute_script(ALL_TEXT):
+                assert time.monotonic() < end, f"{word} not in {part}"
+                time.sleep(0.3)
+            assert browser.execute_script("return window.xss === undefined"), part
+            assert browser.execute_script(HANDLERS) == [], part
 
 
 def text_of(browser: object) -> str:

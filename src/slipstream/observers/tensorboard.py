@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,8 @@ from slipstream.record import Record
 
 # How far what is on disk may lag behind, for those who watch the curves grow.
 FLUSH_SECONDS = 2
+# What Markdown takes for more than a letter; < and & are told as HTML tells them.
+_MARKS = re.compile(r"[\\`*_\[\]]")
 # Bars of a histogram; all are equally wide, which NumPy counts fastest.
 NUM_BARS = 64
 # Of more numbers than these an even sample is drawn: its bars are within a hundredth of all, and
@@ -76,7 +80,8 @@ class TensorBoardWriter:
             self._write_pictures(event)
         elif isinstance(event, Signalled):
             signal = event.signal
-            text = f"**{signal.kind}** at epoch {signal.epoch:g}: {signal.seen}. {signal.advice}"
+            kind, seen, advice = map(_as_text, (signal.kind, signal.seen, signal.advice))
+            text = f"**{kind}** at epoch {signal.epoch:g}: {seen}. {advice}"
             self._open().add_text(f"signals/{signal.kind}", text, signal.step)
         elif isinstance(event, Finished):
             self._finish(event.record)
@@ -135,6 +140,16 @@ class TensorBoardWriter:
             writer.file_writer.add_summary(summary, record.updates)
         writer.close()
         self._writer = None
+
+
+def _as_text(text: str) -> str:
+    r"""Return what users name as Markdown that shows it: TensorBoard would load its pictures.
+
+    Example:
+        >>> _as_text("![a](https://example.org/b_c) <b>")
+        '!\\[a\\](https://example.org/b\\_c) &lt;b&gt;'
+    """
+    return _MARKS.sub(r"\\\g<0>", html.escape(" ".join(text.split()), quote=False))
 
 
 def _tag(name: str) -> str:
