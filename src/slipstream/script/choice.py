@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from slipstream.commands.durations import seconds_in_words
 from slipstream.environment import environment
-from slipstream.files import cache_folder, write_text
+from slipstream.files import cache_folder, read_text, write_text
 from slipstream.measure import installed_backends
 from slipstream.measure.process import ChildProcess
 from slipstream.record import JsonModel
@@ -135,7 +135,7 @@ def _key(reading: Reading, installed: Sequence[str]) -> str:
 
 def _read(file: Path) -> Choice | None:
     try:
-        return Choice.model_validate_json(file.read_text(encoding="utf-8"))
+        return Choice.model_validate_json(read_text(file))
     except (OSError, ValueError, ValidationError):
         return None
 

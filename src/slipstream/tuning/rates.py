@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from slipstream.errors import InputError
+from slipstream.files import read_text
 from slipstream.measure import messages
 from slipstream.measure.again import once_more
 from slipstream.measure.manager import Failed
@@ -46,8 +48,9 @@ def find_range(context: Context, plan: Plan) -> RateRange | None:
     Source: L. N. Smith, 2017 (arXiv:1506.01186).
     """
     file = context.folder / "tuning" / f"{plan.digest()}-range.json"
-    if file.exists():
-        return Kept.model_validate_json(file.read_text(encoding="utf-8")).found
+    # What is not there, or not readable, is measured.
+    with contextlib.suppress(OSError, ValueError):
+        return Kept.model_validate_json(read_text(file)).found
     request = messages.RangeTest(plan=plan, lowest=LOWEST, highest=HIGHEST, updates=NUM_UPDATES)
 
     def ask() -> messages.Ranged | Failed:

@@ -8,9 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from slipstream.files import cache_folder, write_text
+from slipstream.files import cache_folder, read_text, write_text
 from slipstream.plan import Plan
 from slipstream.record import Environment
 from slipstream.task import TaskFacts
@@ -66,8 +64,8 @@ class RuntimeMemory:
         """Return what was found, its projections made for another number of epochs, or None."""
         try:
             age = time.time() - self._file.stat().st_mtime
-            found = RuntimeResult.model_validate_json(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+            found = RuntimeResult.model_validate_json(read_text(self._file))
+        except (OSError, ValueError):
             # None yet, or written by another version: it is measured anew.
             return None
         if not 0 <= age < OLDEST_SECONDS:
