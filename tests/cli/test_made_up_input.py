@@ -1,4 +1,4 @@
-"""A few hundred of the plans and command lines that `make torture` makes up by the ten thousand."""
+"""Two hundred of the plans and command lines that `make torture` makes up by the ten thousand."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from torture.told import tell
 
 
 def test_whatever_is_wrong_is_told_in_one_message(tmp_path: Path) -> None:
-    outcome = tell(300, tmp_path, seed=7)
+    outcome = tell(200, tmp_path, seed=7)
     assert outcome.failures == []
-    assert outcome.tries == 300
-    assert outcome.counts["refused"] > 200 and outcome.counts["fine"] > 5
+    assert outcome.tries == 200
+    assert outcome.counts["refused"] > 150 and outcome.counts["fine"] > 3

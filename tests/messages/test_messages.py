@@ -60,7 +60,7 @@ def test_every_warning_names_an_identifier():
 def test_every_finding_has_an_entry():
     of_checks = {entry.name: entry.code for entry, _ in doctor.catalogue()}
     found = [str(call.args[0].value) for _, call in calls({"Finding"}) if call.args]
-    assert len(found) > 40
+    assert len(found) > 30
     assert set(found) <= of_checks.keys()
     assert all(of_checks[name] in all_entries() for name in found)
 
@@ -94,7 +94,8 @@ def test_each_identifier_is_used():
     text = "\n".join(path.read_text("utf-8") for path in TREES if "messages" not in path.parts)
     used = set(re.findall(r'"(SLP-\d{3})"', text))
     kinds = {entry.code for entry in all_entries().values() if entry.kind}
-    assert used | kinds == all_entries().keys() | {"SLP-023"}
+    # The catalogue itself refuses one.
+    assert used | kinds | {"SLP-023"} == all_entries().keys()
 
 
 def test_entries_say_something_of_their_own():
@@ -125,6 +126,9 @@ def test_no_identifier_stands_twice():
 def test_keys_of_plans_in_entries_exist():
     sections = "|".join(Plan.model_fields)
     for entry in all_entries().values():
+        if entry.code > "SLP-850":
+            # Of Keras' own optimizers.
+            continue
         text = f"{entry.cause} {entry.cure}"
         for key in re.findall(rf"`((?:{sections})\.\w+)[` ]", text):
             assert key in all_keys(), (entry.code, key)
@@ -136,8 +140,9 @@ def test_an_entry_is_found_and_explained():
     assert text.startswith("SLP-101: ") and "says:" in text and "cure:" in text
     assert "Expected a key of a plan, like schedule.peak; got '{dotted}'." in " ".join(text.split())
     assert [code for code, _ in table()] == list(all_entries())
-    with pytest.raises(InputError, match=r"Did you mean 'SLP-1\d\d'"):
-        get("SLP-199")
+    for wrong, nearest in (("SLP-199", "SLP-201"), ("160", "SLP-159"), ("PLS-102", "SLP-102")):
+        with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
+            get(wrong)
 
 
 def test_sentences_are_read_from_the_source():

@@ -12,7 +12,8 @@ from torture.wrong_input import ANY, Case, misspelt
 WORDS = (
     "", " ", "-", "--", "=", "a", "0", "-1", "1e9", "nan", "digit", "digits.py", "/", ".", "..",
     "\x1b[31mred", "\udcff", "ünï", "a b", "'", '"', "$(touch x)", "a" * 5000, "[" * 500,
-    "plan.toml", "no/such/file", "9" * 400, "1h1h", "5 parsecs", "SLP-999", "*", "~", "%s",
+    "plan.toml", "no/such/file", "x.py:y", "9" * 400, "1h1h",
+    "5 parsecs", "SLP-999", "*", "~", "%s",
 )  # fmt: skip
 # Commands with all that they cannot do without, each refused for something else than its form.
 REFUSED_LINES = (
@@ -24,17 +25,19 @@ REFUSED_LINES = (
 NAMES = tuple(sorted({line[0] for line in REFUSED_LINES} | {"plan", "tasks"}))
 # Options that take a text, and commands that read it before anything is started.
 TEXTS = (
-    ("optimize", "digits", "--budget"), ("optimize", "digits", "--backends"),
+    ("optimize", "digits", "--budget"), ("optimize", "digit", "--backends"),
     ("optimize", "digits", "--techniques"), ("fit", "digits", "--checkpoint-every"),
-    ("fit", "digits", "--set"), ("fit", "digits", "--data-dir"), ("plan", "--set"),
+    ("fit", "digits", "--set"), ("fit", "digit", "--data-dir"), ("plan", "--set"),
     ("plan", "--recipe"), ("plan", "--technique"), ("batch", "digits", "--budget"),
     ("batch", "digits", "--set"), ("batch", "digits", "--memory"), ("batch", "digits", "--largest"),
     ("schedule", "--set"), ("schedule", "--updates"), ("schedule", "--updates-per-epoch"),
-    ("schedule", "--at"), ("schedule", "--html"), ("landscape", "nowhere", "--points"),
+    ("schedule", "--at"), ("eject", "nowhere.toml", "digits", "--out"),
+    ("landscape", "nowhere", "--points"),
     ("landscape", "nowhere", "--span"), ("landscape", "nowhere", "--seed"),
     ("compare", "digits", "nowhere.toml", "good.toml", "--target"),
     ("optimize", "digit", "--seeds"), ("fit", "digit", "--out"), ("fit", "digits", "--plan"),
-    ("techniques",), ("explain",), ("report",), ("run",), ("landscape",), ("schedule",),
+    ("fit",), ("optimize",), ("batch",), ("plan",), ("techniques",), ("explain",),
+    ("report",), ("run",), ("landscape",), ("schedule",),
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from slipstream.cli.early import INTERRUPTED, TERMINATED, interrupts_are_told
-from slipstream.errors import SlipstreamError, StorageError
+from slipstream.errors import InputError, SlipstreamError, StorageError
 
 if TYPE_CHECKING:
     from slipstream.progress import Listener
@@ -27,6 +27,8 @@ INTERNAL = "SLP-020"
 ISSUES = "the project's issue tracker"
 # What a disk says that is full, read-only or broken: nothing that a traceback would explain.
 NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# Of each part of a message: somebody's name of a file may be as long as they like.
+MOST_SHOWN = 1200
 DATA_FOLDER_VARIABLE = "SLIPSTREAM_DATA_DIR"
 
 
@@ -72,12 +74,31 @@ def running(
         raise typer.Exit(error.exit_code) from None
     except (typer.Exit, BrokenPipeError):
         raise
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise typer.Exit(_failed(error, manner, folder)) from None
+        tell_error(_too_long(error), manner)
+        raise typer.Exit(BAD_INPUT) from None
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_STORAGE:
-            tell_error(_storage_error(error, folder), manner)
-        else:
-            _tell_internal(error, manner, folder)
-        raise typer.Exit(FAILED) from None
+        raise typer.Exit(_failed(error, manner, folder)) from None
+
+
+def _failed(error: Exception, manner: Manner, folder: Path | None) -> int:
+    if isinstance(error, OSError) and error.errno in NO_STORAGE:
+        tell_error(_storage_error(error, folder), manner)
+    else:
+        _tell_internal(error, manner, folder)
+    return FAILED
+
+
+def _too_long(error: OSError) -> InputError:
+    name = str(error.filename or "")
+    return InputError(
+        "names of files and folders that the file system takes",
+        f"one of {len(name)} letters: {name}",
+        "Shorten it, or name another one.",
+        code="SLP-008",
+    )
 
 
 def _storage_error(error: OSError, folder: Path | None) -> StorageError:
@@ -117,8 +138,10 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text in one line, without what a terminal would obey."""
+    """Return a text in one line, cut where it is endless, without what a terminal would obey."""
     line = text.replace("\n", " ")
+    if len(line) > MOST_SHOWN:
+        line = f"{line[: MOST_SHOWN // 2]} ... {line[-MOST_SHOWN // 2 :]}"
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 

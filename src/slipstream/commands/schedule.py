@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from slipstream.commands.text import write_or_print
 from slipstream.errors import InputError
-from slipstream.files import write_text
 from slipstream.ops.curve import Curve, schedule
 from slipstream.plan import Plan, Value, read_plan
 from slipstream.plan.parts import ScheduleName
@@ -67,5 +67,9 @@ def schedule_text(curve: Curve, at: Sequence[int] = ()) -> str:
 
 
 def write_picture(curve: Curve, path: Path) -> None:
-    """Write a schedule's picture as one HTML file that needs nothing else."""
-    write_text(path, curve.plot().to_html(include_plotlyjs=True, full_html=True))
+    """Write a schedule's picture as one HTML file that needs nothing else.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    write_or_print(curve.plot().to_html(include_plotlyjs=True, full_html=True), path)

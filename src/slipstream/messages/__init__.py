@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -64,14 +65,21 @@ def get(code: str) -> Entry:
     known = all_entries()
     wanted = f"SLP-{number.zfill(3)}"
     if wanted not in known:
-        nearest = difflib.get_close_matches(wanted, known, n=1, cutoff=0.0)[0]
         raise InputError(
             "the identifier of a message, like SLP-101",
-            f"'{code}'",
-            f"Did you mean '{nearest}'? 'slipstream explain' lists all.",
+            repr(code[:80]),
+            f"Did you mean '{_nearest(wanted, known)}'? 'slipstream explain' lists all.",
             code="SLP-023",
         )
     return known[wanted]
+
+
+def _nearest(wanted: str, known: Iterable[str]) -> str:
+    """Return the identifier whose number is nearest, or that is spelt most alike."""
+    digits = "".join(letter for letter in wanted if letter in "0123456789")
+    if 0 < len(digits) <= 4:
+        return min(known, key=lambda code: abs(int(code[4:]) - int(digits)))
+    return difflib.get_close_matches(wanted[:100], list(known), n=1, cutoff=0.0)[0]
 
 
 @cache

@@ -18,7 +18,7 @@ def sentences(code: str) -> list[str]:
 
     Example:
         >>> print(sentences("SLP-010")[0])
-        Expected --set KEY=VALUE; got '{text}'. Write --set schedule.peak=3e-3.
+        Expected --set KEY=VALUE; got {text}. Write --set schedule.peak=3e-3.
     """
     names = {code: name for name, code in CODES.items()}
     # A check names itself, and not its identifier.
@@ -59,10 +59,9 @@ def _raised(tree: ast.AST) -> Iterator[tuple[str, str]]:
 def codes_of(call: ast.Call) -> list[str]:
     """Return the identifiers that a call names as its `code`."""
     given = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
-    constants = (
-        node.value for one in given for node in ast.walk(one) if isinstance(node, ast.Constant)
-    )
-    return [value for value in constants if re.fullmatch(r"SLP-\d{3}", str(value))]
+    nodes = [node for one in given for node in ast.walk(one)]
+    texts = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
+    return [text for text in texts if re.fullmatch(r"SLP-\d{3}", text)]
 
 
 def in_words(node: ast.expr) -> str:

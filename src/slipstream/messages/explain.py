@@ -20,7 +20,7 @@ def explain(code: str) -> str:
         >>> print(explain("SLP-010"), end="")
         SLP-010: `--set` without a key and a value
         <BLANKLINE>
-          says:  Expected --set KEY=VALUE; got '{text}'. Write --set schedule.peak=3e-3.
+          says:  Expected --set KEY=VALUE; got {text}. Write --set schedule.peak=3e-3.
           cause: `--set` changes one key of the plan; key and value stand together, with an equals
                  sign between.
           cure:  Write `--set schedule.peak=3e-3`; quote a value that holds spaces.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 _HEADER = re.compile(r"""\s*\[\[?((?:[^\]"'#]|"[^"]*"|'[^']*')+)\]""")
 _KEY = re.compile(r"""\s*((?:[^="'#\[\]{},]|"(?:[^"\\]|\\.)*"|'[^']*')+)=""")
@@ -66,7 +67,7 @@ def _parts(written: str) -> list[str]:
     if _BARE.fullmatch(written):
         return [part.strip() for part in written.split(".")]
     try:
-        nest = tomllib.loads(f"{written} = 0")
+        nest: Any = tomllib.loads(f"{written} = 0")
     except (ValueError, RecursionError):
         # Within a text of several lines.
         return [written]

@@ -48,6 +48,10 @@ BackendName = Literal["tensorflow", "jax", "torch"]
 PrecisionPolicy = Literal["float32", "mixed_bfloat16", "mixed_float16", "graph_bfloat16"]
 
 
+# From here on whole numbers are no floating-point numbers, and nothing is counted so far.
+MOST = 2**53
+
+
 class Section(BaseModel):
     """What all sections share: frozen, hashable, no unknown keys."""
 
@@ -62,6 +66,8 @@ class Section(BaseModel):
             words = [repr(one) for one in get_args(field.annotation) if isinstance(one, str)]
             allowed = " or ".join(words) or "a number or a word"
             raise PydanticCustomError("truth_for_a_number", f"Input should be {allowed}")
+        if isinstance(value, int) and abs(value) > MOST:
+            raise PydanticCustomError("too_large", "Input should be a number up to 2**53")
         return value
 
 

@@ -118,6 +118,10 @@ def _lines_in_words(text: str, error: ValidationError) -> str:
     locations = [[str(part) for part in problem["loc"][:2]]]
     if isinstance(cause, ClashError):
         locations = [key.split(".") for key in cause.clash.keys]
+    elif cause is not None and (named := re.match(r"\w+\.\w+", str(cause))):
+        # What a section says of one of its keys begins with it.
+        locations = [named[0].split("."), *locations] if named[0] in all_keys() else locations
+        locations = locations[:1]
     lines = sorted({line for location in locations if (line := line_of(text, location))})
     if len(lines) < 2:
         return f", line {lines[0]}" if lines else ""
