@@ -54,6 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--backend", default="jax", choices=("tensorflow", "jax", "torch"))
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=1.2, help="of a window")
+    parser.add_argument("--examples", type=int, default=20_480, help="of an epoch")
     parser.add_argument("--steps", type=int, default=8, help="updates a call")
     return parser.parse_args()
 
@@ -63,6 +64,7 @@ class Turns:
 
     def __init__(self, arguments: argparse.Namespace, changes: dict[str, Any]) -> None:
         import net_tasks
+        from slipstream import Data
         from slipstream.engine.build import build
         from slipstream.engine.feed import Feed
         from slipstream.engine.open_program import open_for
@@ -71,7 +73,11 @@ class Turns:
         from slipstream.engine.recorder import Recorder
 
         task = getattr(net_tasks, arguments.net)
+        # Epochs of a usual length: each ends with an evaluation, before which the guard looks.
+        times = max(1, arguments.examples // task.data().train.num_examples)
         data = task.data()
+        train = data.train.take(np.tile(np.arange(data.train.num_examples), times))
+        data = Data(train, data.validation)
         plan = net_tasks.PLAN.edit(
             {
                 "runtime.backend": arguments.backend,
