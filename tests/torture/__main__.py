@@ -28,6 +28,7 @@ from torture.small_disk import close, fill
 from torture.studies import studies
 from torture.told import tell
 from torture.training import train
+from torture.untrusted import read_untrusted
 
 # How often, and what is called with that and an empty folder; 0 where the part itself knows.
 Part = tuple[int, Callable[[int, Path], Outcome]]
@@ -41,6 +42,7 @@ def _asked(backend: str, count: int, folder: Path) -> Outcome:
 PARTS: dict[str, Part] = {
     "damage": (1000, damage),
     "forge": (10_000, forge),
+    "untrusted": (10_000, read_untrusted),
     "tell": (10_000, tell),
     "faults": (0, lambda _, folder: fail_everywhere(folder)),
     "kill": (200, kill),
