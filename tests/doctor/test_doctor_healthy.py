@@ -231,7 +231,9 @@ def test_scanning_in_pieces_finds_what_scanning_at_once_finds(
 
 
 def test_bytes_that_the_model_scales_itself_are_no_finding():
-    bare = case(labels, SPARSE, x=lambda n: np.full((n, 3), 200, "uint8"))
+    # No feature is constant, and no row like another.
+    bytes_of = lambda n: np.random.default_rng(n).integers(0, 256, (n, 3), "uint8")  # noqa: E731
+    bare = case(labels, SPARSE, x=bytes_of)
     scaled = replace(bare, model=replace(bare.model, layers=("Dense", "Rescaling")))
     assert [finding.check for finding in examine(bare)] == ["unscaled_inputs"]
     assert examine(scaled) == ()

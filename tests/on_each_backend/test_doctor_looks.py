@@ -162,11 +162,12 @@ def test_bytes_are_fine_where_the_model_scales_them() -> None:
 
         return build
 
-    split = Split(np.full((NUM, 4), 200, np.uint8), BITS)
+    draw = np.random.default_rng(0)
+    data = Data(*(Split(draw.integers(0, 256, (NUM, 4), np.uint8), BITS) for _ in range(2)))
     found = []
     for scale in (lambda x: x, keras.layers.Rescaling(1 / 255), lambda x: x / 255.0):
         task = Task(model=model(scale), data=lambda: None, loss="mse")
-        facts = model_facts(task, task.model(), Data(split, split))
-        case = Case(Data(split, split), facts, Plan().edit({"batch.size": NUM}))
+        facts = model_facts(task, task.model(), data)
+        case = Case(data, facts, Plan().edit({"batch.size": NUM}))
         found.append([finding.check for finding in examine(case)])
     assert found == [["unscaled_inputs"], [], []]
