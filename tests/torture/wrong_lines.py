@@ -26,7 +26,7 @@ NAMES = tuple(sorted({line[0] for line in REFUSED_LINES} | {"plan", "tasks"}))
 # Options that take a text, and commands that read it before anything is started.
 TEXTS = (
     ("optimize", "digits", "--budget"), ("optimize", "digit", "--backends"),
-    ("optimize", "digits", "--techniques"), ("fit", "digits", "--checkpoint-every"),
+    ("optimize", "digit", "--techniques"), ("fit", "digits", "--checkpoint-every"),
     ("fit", "digits", "--set"), ("fit", "digit", "--data-dir"), ("plan", "--set"),
     ("plan", "--recipe"), ("plan", "--technique"), ("batch", "digits", "--budget"),
     ("batch", "digits", "--set"), ("batch", "digits", "--memory"), ("batch", "digits", "--largest"),

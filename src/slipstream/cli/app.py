@@ -308,7 +308,9 @@ def schedule(
         Path | None, typer.Argument(metavar="PLAN.toml", help="The plan. Default: the default one.")
     ] = None,
     *,
-    updates: Annotated[int, typer.Option(min=1, help="Optimizer updates of the run.")] = 1000,
+    updates: Annotated[
+        int, typer.Option(min=1, max=10**8, help="Optimizer updates of the run.")
+    ] = 1000,
     updates_per_epoch: Annotated[
         float | None, typer.Option(help="For lengths in epochs, and as the picture's unit.")
     ] = None,

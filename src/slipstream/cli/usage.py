@@ -108,7 +108,9 @@ def _no_such_option(usage: _Usage) -> InputError:
     given, context = str(usage.error.option_name), usage.error.ctx
     parameters: Sequence[Any] = context.command.params if context is not None else ()
     names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
-    nearest = _nearest(given, ["--help", *(name for name in names if name.startswith("-"))])
+    # A long one is meant to be a long one.
+    start = given[:2] if given.startswith("--") else "-"
+    nearest = _nearest(given, ["--help", *(name for name in names if name.startswith(start))])
     return InputError(
         f"an option of '{usage.command}'",
         f"'{_short(given)}'",

@@ -179,7 +179,7 @@ def _bytes_of(memory: str | int) -> int:
         spelt = spelt_size(memory)
         if spelt != "auto":
             return bytes_of(spelt)
-    except (ValidationError, ValueError):
+    except (ValidationError, ValueError, OverflowError):
         pass
     raise InputError(
         "an amount of memory, like 2GiB", f"'{memory}'", "Write --memory 2GiB.", code="SLP-012"
