@@ -62,5 +62,6 @@ def batch(
         )
         given = [*(("--plan", plan) if plan is not None else ())]
         for change in changes or ():
-            given += ["--set", change]
+            if change.partition("=")[0].strip() != "batch.size":
+                given += ["--set", change]
         summaries.of_batch(found, task, given, manner)
