@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.data.splits import Split, leaves
-from slipstream.engine.losses import by_output, resolve_loss, resolve_metric
+from slipstream.engine.losses import by_output, is_binary, resolve_loss, resolve_metric
 from slipstream.task import OutputFacts, Task
 
 Shape = tuple[int | None, ...]
@@ -88,14 +88,20 @@ def _output(
     task: Task, names: list[str], name: str, shape: Shape, activation: str, loss: Any
 ) -> OutputFacts:
     class_name, from_logits = _loss(loss)
+    metrics = _metrics_of(task, names, name)
+    # A name follows the loss of its output where training can tell which one that is.
+    follows = len(names) == 1 or isinstance(task.metrics, Mapping) == isinstance(task.loss, Mapping)
+    binary = follows and is_binary(loss)
+    shares = [one for one in metrics if from_logits and _takes_shares(one, binary)]
     return OutputFacts(
         name,
         shape,
         activation,
         class_name,
         from_logits,
-        tuple(_class_name(metric) for metric in _metrics_of(task, names, name)),
+        tuple(_class_name(metric) for metric in metrics),
         getattr(loss, "ignore_class", None),
+        tuple(_class_name(metric) for metric in shares),
     )
 
 
@@ -118,6 +124,21 @@ def _class_name(metric: Any) -> str:
     name = getattr(metric, "__name__", type(metric).__name__)
     module = getattr(metric, "__module__", "")
     return _camel(name) if module.startswith(KNOWN) else "custom"
+
+
+def _takes_shares(metric: Any, binary: bool) -> bool:
+    """Whether a metric that gets logits holds them against thresholds for probabilities.
+
+    Thresholds that somebody chose may be meant for logits: only Keras' own are known to be wrong.
+    """
+    metric = resolve_metric(metric, True, binary)
+    if isinstance(metric, str) and metric not in ("accuracy", "acc", "crossentropy", "ce"):
+        metric = keras.metrics.get(metric)
+    if isinstance(metric, keras.metrics.AUC):
+        return not metric._from_logits
+    spread = len(thresholds := list(getattr(metric, "thresholds", ()))) > 1
+    chosen = getattr(metric, "init_thresholds", None) is not None
+    return (spread or thresholds == [0.5]) and not chosen
 
 
 def _activation(tensor: Any) -> str:

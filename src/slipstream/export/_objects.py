@@ -86,6 +86,8 @@ def of_logits(metrics: Any, loss: Any) -> Any:
         return metrics
     if metrics in ("auc", "AUC"):
         return {"class_name": "AUC", "config": {"name": "auc", "from_logits": True}}
+    if _is_binary(loss) and (at_zero := _at_zero(metrics)):
+        return at_zero
     return f"{metrics}{FROM_LOGITS}" if metrics in OWN["metrics"] else metrics
 
 
