@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from slipstream.cli.options import (
     DataOption,
     JsonOption,
+    PlanOption,
     QuietOption,
     SetOption,
     TaskArgument,
@@ -23,10 +23,7 @@ EXAMPLE = "Example: slipstream batch digits --set runtime.backend=jax"
 def batch(
     task: TaskArgument,
     *,
-    plan: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A plan. Default: the task as given."),
-    ] = None,
+    plan: PlanOption = None,
     changes: SetOption = None,
     largest: Annotated[
         int | None, typer.Option(min=1, help="Largest size. Default: the training split.")
