@@ -18,7 +18,7 @@ def check(case: Case) -> Iterator[Finding]:
         for metric in output.share_metrics:
             binary = output.loss in BINARY
             layer = "a sigmoid" if binary else "a softmax"
-            named = f" name '{metric}' or give it thresholds=0.0," if binary else ""
+            named = f" name it '{metric}' or give it thresholds=0.0," if binary else ""
             if metric == "AUC":
                 named = " set its from_logits=True,"
             yield Finding(

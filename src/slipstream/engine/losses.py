@@ -49,7 +49,7 @@ _FUNCTIONS = {
     "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
 }
 # Keras chooses among several by the shapes that they get.
-_BY_SHAPES = ("accuracy", "acc", "crossentropy", "ce")
+BY_SHAPES = ("accuracy", "acc", "crossentropy", "ce")
 # By name these get the threshold of logits, where a binary loss says that outputs are logits.
 _AT_A_THRESHOLD = {
     "precision": keras.metrics.Precision,
@@ -117,7 +117,7 @@ def resolve_metric(metric: Any, from_logits: bool = False, binary: bool = False)
         name = _in_snake_case(metric)
         if name in _AT_A_THRESHOLD:
             return _AT_A_THRESHOLD[name](thresholds=0.0, name=name)
-    if isinstance(metric, str) and metric not in _BY_SHAPES:
+    if isinstance(metric, str) and metric not in BY_SHAPES:
         # Keras makes it of the name, so that it may number it.
         _of_keras("metric", keras.metrics, metric, METRICS)
     return metric
@@ -151,7 +151,7 @@ def _resolved(metrics: Any, loss: Any) -> Any:
     if isinstance(metrics, list | tuple):
         losses = loss if isinstance(loss, list) and len(loss) == len(metrics) else None
         return [_resolved(part, losses[i] if losses else loss) for i, part in enumerate(metrics)]
-    return resolve_metric(metrics, _takes_logits(loss), is_binary(loss))
+    return resolve_metric(metrics, _takes_logits(loss), _is_binary(loss))
 
 
 def _takes_logits(loss: Any) -> bool:
@@ -161,7 +161,7 @@ def _takes_logits(loss: Any) -> bool:
     return any(getattr(one, "from_logits", False) is True for one in losses)
 
 
-def is_binary(loss: Any) -> bool:
+def _is_binary(loss: Any) -> bool:
     """Whether a loss judges each number of an output by itself, as a yes or no."""
     kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
     return isinstance(loss, kinds)
