@@ -256,7 +256,7 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
     ),
     "precision of logits": (
         "threshold_of_logits",
-        ("Precision", "from_logits", "'Precision'", "sigmoid"),
+        ("Precision", "thresholds=0.0", "sigmoid"),
         case(
             lambda n: bits(n)[:, None],
             with_(BINARY, activation="linear", from_logits=True, share_metrics=("Precision",)),

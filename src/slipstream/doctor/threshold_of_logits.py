@@ -7,6 +7,17 @@ from collections.abc import Iterator
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._losses import BINARY
 
+ONE_THRESHOLD = frozenset(
+    {
+        "FalseNegatives",
+        "FalsePositives",
+        "Precision",
+        "Recall",
+        "TrueNegatives",
+        "TruePositives",
+    }
+)
+
 
 def check(case: Case) -> Iterator[Finding]:
     """Refuse thresholds of probabilities where the loss says that outputs are logits.
@@ -18,15 +29,16 @@ def check(case: Case) -> Iterator[Finding]:
         for metric in output.share_metrics:
             binary = output.loss in BINARY
             layer = "a sigmoid" if binary else "a softmax"
-            named = f" name it '{metric}' or give it thresholds=0.0," if binary else ""
+            named = ""
             if metric == "AUC":
-                named = " set its from_logits=True,"
+                named = ", or set the metric's from_logits=True"
+            elif binary and metric in ONE_THRESHOLD:
+                named = ", or give the metric thresholds=0.0"
             yield Finding(
                 "threshold_of_logits",
                 "error",
                 f"probabilities for the metric {metric} of '{output.name}'",
                 f"logits, by the from_logits of its loss {output.loss}",
-                f"End the model with {layer} and set from_logits=False{',' if named else ''}"
-                f"{' or' if named else ''}{named.rstrip(',')}.",
+                f"End the model with {layer} and set the loss' from_logits=False{named}.",
                 about="task",
             )
