@@ -97,7 +97,7 @@ def branch_place(node: Any) -> int | None:
     adds = isinstance(node.operation, SUMS)
     if not adds or len(tensors) != 2 or tuple(tensors[0].shape) != tuple(tensors[1].shape):
         return None
-    above = [_makers_above(tensor) for tensor in tensors]
+    above = [makers_above(tensor) for tensor in tensors]
     shared = above[0].keys() & above[1].keys()
     # From what both share to each of the two.
     ways = [
@@ -113,7 +113,7 @@ def branch_place(node: Any) -> int | None:
     return branch if is_plain else None
 
 
-def _makers_above(tensor: Any) -> dict[int, Any]:
+def makers_above(tensor: Any) -> dict[int, Any]:
     """Return what makes a tensor and those that it is computed from, by the tensors' ids."""
     found: dict[int, Any] = {}
     waiting = [tensor]
