@@ -160,8 +160,9 @@ def _text_of(module: str) -> str:
 
 def _start(definition: ast.stmt) -> int:
     """Return the line on which a definition starts, decorators of this package left out."""
-    kept = [d for d in getattr(definition, "decorator_list", ()) if ast.unparse(d) in _KEPT]
-    return min(d.lineno for d in [*kept, definition])
+    decorators: list[ast.expr] = getattr(definition, "decorator_list", [])
+    kept = [d.lineno for d in decorators if ast.unparse(d) in _KEPT]
+    return min([*kept, definition.lineno])
 
 
 def _docstrings(definition: ast.AST) -> Iterator[ast.Expr]:
