@@ -86,7 +86,7 @@ _RECIPES = (
         "Muon in AdamW's place needs fewer updates on large matrices; on small ones its updates "
         "take longer than they save.",
         ("adamw", "weight_decay", "cosine", "warmup", "clipping"),
-        {"schedule.peak": 2e-3, "schedule.warmup": 0.1, "clipping.global_norm": 1.0},
+        {"schedule.peak": 1.5e-3, "schedule.warmup": 0.1, "clipping.global_norm": 1.0},
         task="next_character_attention",
     ),
 )
