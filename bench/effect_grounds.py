@@ -7,7 +7,7 @@ it applies to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from slipstream.plan import Plan, Value
 from slipstream.tasks import resolve
@@ -46,11 +46,7 @@ TORCH: Mapping[str, Value] = {
     "runtime.loop": "slipstream",
     "runtime.lowering": True,
 }
-TENSORFLOW: Mapping[str, Value] = {
-    "runtime.backend": "tensorflow",
-    "runtime.loop": "slipstream",
-    "runtime.lowering": True,
-}
+TENSORFLOW: Mapping[str, Value] = {**TORCH, "runtime.backend": "tensorflow"}
 SHORT: Mapping[str, Value] = {"duration.epochs": 20, "duration.evaluations_per_epoch": 2}
 # Every seed of the baseline gets there, so that times and not bounds are compared.
 ENOUGH = 0.96
@@ -68,13 +64,12 @@ TEXT = Ground(
     target=0.3,
     num_seeds=3,
 )
-ATTENTION = Ground(
-    "attention",
-    f"{ADAM}, 1 epoch",
-    "next_character_attention",
-    {**TORCH, "duration.epochs": 1, "duration.evaluations_per_epoch": 6},
-    target=0.3,
-    num_seeds=3,
+ATTENTION = replace(
+    TEXT,
+    name="attention",
+    words=f"{ADAM}, 1 epoch",
+    task="next_character_attention",
+    changes={**TORCH, "duration.epochs": 1, "duration.evaluations_per_epoch": 6},
 )
 CLOTHES = Ground(
     "clothes",
@@ -126,14 +121,11 @@ AS_GIVEN = Ground(
     num_seeds=3,
     is_cold=True,
 )
-GRAPH = Ground(
-    "graph",
-    f"{COLD.words}, without XLA",
-    "digits",
-    {**COLD.changes, "runtime.jit": "off"},
-    target=ENOUGH,
-    num_seeds=3,
-    is_cold=True,
+GRAPH = replace(
+    COLD,
+    name="graph",
+    words=f"{COLD.words}, without XLA",
+    changes={**COLD.changes, "runtime.jit": "off"},
 )
 
 TRANSFER = Ground(
@@ -180,13 +172,11 @@ SPECIAL: Mapping[str, Ground] = {
     # Its blocks can be repeated: what goes in and what comes out have one shape.
     "depth": ATTENTION,
     "residual": ATTENTION,
-    "norm_batches": Ground(
-        "averaged_clothes",
-        f"{CLOTHES.words}, with averaged weights whose statistics are left alone",
-        "fashion_mnist",
-        {**CLOTHES.changes, "optimizer.ema": 0.98, "optimizer.norm_batches": 0},
-        target=0.85,
-        num_seeds=3,
+    "norm_batches": replace(
+        CLOTHES,
+        name="averaged_clothes",
+        words=f"{CLOTHES.words}, with averaged weights whose statistics are left alone",
+        changes={**CLOTHES.changes, "optimizer.ema": 0.98, "optimizer.norm_batches": 0},
     ),
     "batch_norm_momentum": CLOTHES,
     "own_loop": AS_GIVEN,

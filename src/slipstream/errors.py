@@ -10,7 +10,8 @@ from typing import ClassVar
 
 _OUT_OF_MEMORY = re.compile(
     r"MemoryError|RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|out of memory|bad_alloc"
-    r"|can't allocate memory|cannot allocate memory|OOM when allocating",
+    r"|can't allocate memory|cannot allocate memory|OOM when allocating"
+    r"|arena alloc failed",
     re.IGNORECASE,
 )
 

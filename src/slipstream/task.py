@@ -141,7 +141,8 @@ class OutputFacts:
     it is given), or "custom" for a class of the user's own. `from_logits` is None where the loss
     has no such setting. `metrics` are the class names of the Keras metrics of this output, each
     "custom" where it is the user's own function or class. `ignore_class` is the label that the
-    loss leaves out.
+    loss leaves out. `share_metrics` are those metrics that hold the output against thresholds of
+    probabilities, though the loss says that it is logits.
     """
 
     name: str
@@ -151,6 +152,7 @@ class OutputFacts:
     from_logits: bool | None
     metrics: tuple[str, ...] = ()
     ignore_class: int | None = None
+    share_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

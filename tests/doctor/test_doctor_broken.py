@@ -248,6 +248,24 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("R2Score",),
         case(values, with_(REGRESSION, shape=(), metrics=("R2Score",))),
     ),
+    "an area under the curve of labels": (
+        "metric_targets",
+        ("4 numbers", "AUC", "labels in the targets of the training", "'f1_macro'"),
+        case(labels, with_(SPARSE, metrics=("Accuracy", "AUC"))),
+    ),
+    "an accuracy that takes labels, of one-hot targets": (
+        "metric_targets",
+        ("one label", "SparseCategoricalAccuracy", "one-hot"),
+        case(one_hot, with_(ONE_HOT, metrics=("SparseCategoricalAccuracy",))),
+    ),
+    "precision of logits": (
+        "threshold_of_logits",
+        ("Precision", "thresholds=0.0", "sigmoid"),
+        case(
+            lambda n: bits(n)[:, None],
+            with_(BINARY, activation="linear", from_logits=True, share_metrics=("Precision",)),
+        ),
+    ),
     "softmax over one unit": (
         "one_unit",
         ("one unit in 'y'", "sigmoid"),
@@ -434,7 +452,15 @@ WARNINGS: dict[str, tuple[str, tuple[str, ...], Case]] = {
 ERRORS |= MORE_ERRORS
 
 KINDS = {"batch_size": PlanError} | dict.fromkeys(
-    ("monitor_name", "one_unit", "prediction_domain", "probabilities", "scalar_outputs"),
+    (
+        "metric_targets",
+        "monitor_name",
+        "one_unit",
+        "prediction_domain",
+        "probabilities",
+        "scalar_outputs",
+        "threshold_of_logits",
+    ),
     TaskError,
 )
 

@@ -109,6 +109,8 @@ def test_a_hang_is_ended_with_all_it_started(fake_launch, tmp_path):
         ("ValueError", "ValueError: shapes", "error"),
         ("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating", "out_of_memory"),
         ("MemoryError", "MemoryError", "out_of_memory"),
+        ("DecodeError", "Error parsing message: Arena alloc failed", "out_of_memory"),
+        ("RuntimeError", "RuntimeError: could not create a primitive", "error"),
     ],
 )
 def test_an_error_is_a_value_and_the_worker_goes_on(fake_launch, error, message, kind):

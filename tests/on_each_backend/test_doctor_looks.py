@@ -171,3 +171,29 @@ def test_bytes_are_fine_where_the_model_scales_them() -> None:
         case = Case(data, facts, Plan().edit({"batch.size": NUM}))
         found.append([finding.check for finding in examine(case)])
     assert found == [["unscaled_inputs"], [], []]
+
+
+@pytest.mark.parametrize(
+    ("units", "loss", "metric", "is_refused"),
+    [
+        (1, "BinaryCrossentropy", "precision", False),
+        (1, "BinaryCrossentropy", keras.metrics.Precision(), True),
+        (1, "BinaryCrossentropy", keras.metrics.Precision(thresholds=0.7), False),
+        (1, "BinaryCrossentropy", keras.metrics.RecallAtPrecision(0.5), True),
+        (1, "BinaryCrossentropy", keras.metrics.AUC(), True),
+        (1, "BinaryCrossentropy", "auc", False),
+        (3, "CategoricalCrossentropy", "recall", True),
+        (3, "CategoricalCrossentropy", keras.metrics.Recall(top_k=1), False),
+    ],
+)
+def test_thresholds_of_logits(units: int, loss: str, metric: Any, is_refused: bool) -> None:
+    of_logits = getattr(keras.losses, loss)(from_logits=True)
+    y = np.eye(3, dtype="float32")[LABELS] if units == 3 else (LABELS % 2)[:, None]
+    found = examine(look(dense(units), of_logits, y, metric))
+    assert [one.check for one in found] == ["threshold_of_logits"] * is_refused
+
+
+@pytest.mark.parametrize("metric", ["auc", "recall", "categorical_accuracy", "mse", "F1Score"])
+def test_metrics_that_cannot_read_labels_are_refused(metric: str) -> None:
+    found = examine(look(dense(3, "softmax"), SPARSE_LOSS, LABELS, metric))
+    assert [one.check for one in found] == ["metric_targets"]

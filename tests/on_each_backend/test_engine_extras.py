@@ -185,3 +185,22 @@ def test_statistics_are_the_mean_of_the_batches_own_and_are_put_back():
     for variable, value in zip(model.variables, kept, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
     assert ran.built.applied["optimizer.norm_batches"] == "for 1 BatchNormalization layers"
+
+
+@pytest.mark.parametrize(
+    ("share", "num_renewed", "snapshots", "says"),
+    [
+        (0.5, 0, "one snapshot, of update 15", "not needed: one snapshot is no average"),
+        (0.7, 1, "snapshots from update 10 on", "for 1 BatchNormalization layers"),
+    ],
+)
+def test_one_snapshot_keeps_the_statistics_and_the_record_says_so(
+    share, num_renewed, snapshots, says
+):
+    changes = {"optimizer.swa": share, "duration.epochs": 3, "batch.size": 8}
+    ran = run(task(noisy_net), plan(changes), data(40))
+    renewed = []
+    with weights_for_evaluation(ran.model, renewed.append):
+        assert len(renewed) == num_renewed
+    assert ran.built.applied["optimizer.swa"] == snapshots
+    assert ran.built.applied["optimizer.norm_batches"] == says

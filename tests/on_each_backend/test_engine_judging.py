@@ -17,7 +17,7 @@ from engine_help import (
     split,
     task,
 )
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
 from slipstream.backends import open_program
 from slipstream.data.splits import Data, Split
@@ -98,6 +98,22 @@ def test_a_metric_named_by_its_name_takes_what_the_loss_takes():
     bins = np.ceil(confidence * 15).astype(int)
     gaps = [abs(np.sum((right - confidence)[bins == one])) for one in range(1, 16)]
     assert ran.values[-1]["val_ece"] == pytest.approx(np.sum(gaps) / len(right), abs=1e-5)
+
+
+def test_recall_of_logits_is_that_of_their_probabilities():
+    def net():
+        return keras.Sequential([keras.Input((NUM_FEATURES,)), keras.layers.Dense(1)])
+
+    x = numbers(400, NUM_FEATURES)
+    part = Split(x, (numbers(400, 1, seed=7) + x[:, :1] > 0).astype("int64"))
+    loss = keras.losses.serialize(keras.losses.BinaryCrossentropy(from_logits=True))
+    task_ = task(net, loss=loss, metrics=["recall", "Precision"])
+    ran = run(task_, plan({"duration.epochs": 1}), Data(part, part))
+    said = 1 / (1 + np.exp(-ran.model.predict(x, verbose=0))) > 0.5
+    assert np.mean(said != (ran.model.predict(x, verbose=0) > 0.5)) > 0.02
+    values = ran.values[-1]
+    assert values["val_recall"] == pytest.approx(recall_score(part.y, said), rel=1e-5)
+    assert values["val_precision"] == pytest.approx(precision_score(part.y, said), rel=1e-5)
 
 
 def test_metrics_have_the_same_name_however_often_they_are_made():

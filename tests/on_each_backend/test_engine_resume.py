@@ -169,6 +169,7 @@ def test_killed_within_an_epoch_it_ends_as_if_nothing_had_happened(tmp_path, mon
     uninterrupted, killed = tmp_path / "whole", tmp_path / "killed"
     whole = go(uninterrupted, EVERYTHING, resume=False)
     assert whole.outcome in ("completed", "stopped_early")
+
     def measured_anew(*_):
         raise AssertionError("what was found is not to be looked for again")
 

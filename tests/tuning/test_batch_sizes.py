@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.commands.batch import in_words
+from slipstream.commands.batch import _nothing_ran, in_words
 from slipstream.errors import InputError
+from slipstream.measure.confine import MEMORY_VARIABLE
 from slipstream.measure.manager import Launch
 from slipstream.plan import Plan
 from slipstream.tuning.batch_sizes import BatchRow, BatchSizes, search_batch_sizes
@@ -23,11 +24,12 @@ def probe(size, **more):
 
 @pytest.fixture
 def search(tmp_path):
-    def run(*rules, num_train=10_000, plan=PLAN, **settings):
+    def run(*rules, num_train=10_000, plan=PLAN, variables=None, **settings):
         file = tmp_path / "rules.json"
         file.write_text(json.dumps(rules))
         command = (sys.executable, "-S", str(FAKE), str(file), str(tmp_path / "asked.jsonl"))
-        return search_batch_sizes(Launch("digits", command=command), plan, num_train, **settings)
+        launch = Launch("digits", command=command, variables=variables or {})
+        return search_batch_sizes(launch, plan, num_train, **settings)
 
     return run
 
@@ -68,6 +70,21 @@ def test_it_ends_with_the_examples_a_limit_or_a_failure(search):
     assert "largest that was tried and fits: 16" in in_words(crashed)
     spent = search(budget_seconds=0.0)
     assert (sizes(spent), spent.ended_by) == ([16], "budget")
+
+
+def test_with_a_limit_what_could_not_be_made_lacked_memory(search):
+    silent = {"error": "RuntimeError", "message": "RuntimeError: could not create a primitive"}
+    rules = [probe(size, do="problem", problem=silent) for size in (32, 24)]
+    assert search(*rules).ended_by == "failure"
+    assert search(*rules, variables={MEMORY_VARIABLE: "1000000000"}).ended_by == "memory"
+
+
+def test_the_size_that_is_asked_for_next_is_never_one_that_failed_for_memory():
+    lacking = BatchRow(size=1, outcome="out_of_memory", message="bad_alloc")
+    nothing = BatchSizes(rows=(lacking,), ended_by="memory")
+    assert "smaller batch" not in str(_nothing_ran(nothing, "digits"))
+    broken = BatchRow(size=32, outcome="error", message="ValueError: shapes")
+    assert "--memory" not in str(_nothing_ran(BatchSizes(rows=(broken,), ended_by="failure"), "t"))
 
 
 def test_what_does_not_fit_at_all_and_plans_that_cannot_be_followed(search):

@@ -13,8 +13,10 @@ from slipstream._version import __version__
 from slipstream.cli import batch, explain, usage
 from slipstream.cli.options import (
     DataOption,
+    FileOption,
     JsonOption,
     OutOption,
+    PlanOption,
     QuietOption,
     ResumeOption,
     SeedsOption,
@@ -127,10 +129,7 @@ def fit(
     context: typer.Context,
     task: TaskArgument,
     *,
-    plan: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A plan. Default: the task as given."),
-    ] = None,
+    plan: PlanOption = None,
     changes: SetOption = None,
     test: Annotated[bool, typer.Option("--test", help="Read the test split, at the end.")] = False,
     out: OutOption = None,
@@ -261,9 +260,7 @@ def report(
 def eject(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="The plan.")],
     task: TaskArgument,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write. Default: standard output.")
-    ] = None,
+    out: FileOption = None,
     data_dir: DataOption = None,
 ) -> None:
     """Write a plain Keras script, without Slipstream, that trains TASK as a plan says."""
@@ -286,9 +283,7 @@ def plan(
         list[str] | None,
         typer.Option(metavar="NAME", help="A technique to put onto it then; repeatable."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write. Default: standard output.")
-    ] = None,
+    out: FileOption = None,
     changes: SetOption = None,
     data_dir: DataOption = None,
     quiet: QuietOption = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from slipstream.cli.options import (
     DataOption,
     JsonOption,
+    PlanOption,
     QuietOption,
     SetOption,
     TaskArgument,
@@ -23,10 +23,7 @@ EXAMPLE = "Example: slipstream batch digits --set runtime.backend=jax"
 def batch(
     task: TaskArgument,
     *,
-    plan: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A plan. Default: the task as given."),
-    ] = None,
+    plan: PlanOption = None,
     changes: SetOption = None,
     largest: Annotated[
         int | None,
@@ -63,5 +60,6 @@ def batch(
         )
         given = [*(("--plan", plan) if plan is not None else ())]
         for change in changes or ():
-            given += ["--set", change]
+            if change.partition("=")[0].strip() != "batch.size":
+                given += ["--set", change]
         summaries.of_batch(found, task, given, manner)

@@ -39,6 +39,12 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object a line on standard output.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and result only.")]
+PlanOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A plan. Default: the task as given.")
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--out", help="File to write. Default: standard output.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the plan; repeatable."),

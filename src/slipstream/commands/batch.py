@@ -125,15 +125,26 @@ def find_batch_sizes(
         on_row=tell,
     )
     if found.largest is None:
-        first = found.rows[0]
-        raise TrainingError(
-            f"the plan to train with batch.size = {first.size}",
-            f"{first.outcome.replace('_', ' ')}: {first.message}",
-            "Begin with a smaller batch (--set batch.size=8), or allow more --memory.",
-            code="SLP-507",
-        )
+        raise _nothing_ran(found, reference)
     listener(StageDone("batch", in_words(found), time.monotonic() - start))
     return found
+
+
+def _nothing_ran(found: BatchSizes, reference: str) -> TrainingError:
+    """Return what is wrong where no size could be measured; its smallest one tells."""
+    row = found.rows[0]
+    if row.outcome != "out_of_memory":
+        mend = f"See what is wrong: slipstream fit {reference} --set batch.size={row.size}."
+    elif row.size > 1:
+        mend = "Begin with a smaller batch (--set batch.size=1), or allow more --memory."
+    else:
+        mend = "Allow more --memory, or make the model smaller."
+    return TrainingError(
+        f"the plan to train with batch.size = {row.size}",
+        f"{row.outcome.replace('_', ' ')}: {row.message}",
+        mend,
+        code="SLP-507",
+    )
 
 
 def row_in_words(row: BatchRow) -> str:

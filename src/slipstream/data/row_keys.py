@@ -53,7 +53,7 @@ def joined(first: Keys, second: Keys) -> Keys:
 def _piece_keys(rows: Array) -> Keys:
     words = _words(rows)
     # Whole numbers as floats differ in their upper bits alone, which a product would move out: a
-    # shift brings them down, after a product that keeps two equal numbers in a word from cancelling.
+    # shift brings them down, after a product, or equal numbers in one word would cancel.
     mixed = words * _SPREAD
     mixed ^= mixed >> _HALF
     return np.asarray(mixed @ _factors(words.shape[1]), np.uint64)

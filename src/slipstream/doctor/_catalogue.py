@@ -216,6 +216,18 @@ CHECKS: tuple[Entry, ...] = (
         "One of the names in the message.",
     ),
     Entry(
+        "SLP-437",
+        "metric_targets", "A metric that cannot read the targets as they are", REFUSED,
+        "`accuracy`, `f1_macro`, or targets in the form that the metric takes:"
+        " `numpy.eye(classes)[y]`.",
+    ),
+    Entry(
+        "SLP-438",
+        "threshold_of_logits", "A metric of probabilities where the model yields logits", REFUSED,
+        "A sigmoid or softmax at the end and `from_logits=False` in the loss; or, for the metric,"
+        " `from_logits=True` or `thresholds=0.0`.",
+    ),
+    Entry(
         "SLP-436",
         "plan_loss", "A plan's loss, or weights of losses, that the model has no place for",
         REFUSED, "Name the model's outputs, or one loss that fits them all.",

@@ -53,7 +53,9 @@ def applied_to_optimizer(plan: Plan, model: Any, extras: Extras | None) -> dict[
     if extras and extras.lookahead:
         applied["optimizer.lookahead"] = f"every {extras.lookahead} updates"
     if extras and extras.first_snapshot:
-        applied["optimizer.swa"] = f"snapshots from update {extras.first_snapshot} on"
+        alone = _num_snapshots(plan) == 1
+        which = "one snapshot, of update" if alone else "snapshots from update"
+        applied["optimizer.swa"] = f"{which} {extras.first_snapshot}{'' if alone else ' on'}"
     if extras and extras.factors and plan.groups.layer_decay < 1:
         lowest, highest = min(extras.factors), max(extras.factors)
         applied["groups.layer_decay"] = f"factors from {lowest:.3g} to {highest:.3g}"
@@ -64,7 +66,10 @@ def applied_to_optimizer(plan: Plan, model: Any, extras: Extras | None) -> dict[
     averages = settings.ema > 0 or settings.swa > 0 or settings.name == "schedule_free_adamw"
     if averages and plan.runtime.loop == "slipstream" and settings.norm_batches:
         num_norms = len(normalizations(model))
-        if num_norms:
+        if num_norms and settings.swa > 0 and _num_snapshots(plan) == 1:
+            # Those weights were trained with: what the layers keep is theirs.
+            applied["optimizer.norm_batches"] = "not needed: one snapshot is no average"
+        elif num_norms:
             applied["optimizer.norm_batches"] = f"for {num_norms} BatchNormalization layers"
     return applied
 
@@ -105,10 +110,8 @@ def _snapshots(plan: Plan, train: Split) -> tuple[int, int]:
     if plan.optimizer.swa == 0:
         return 0, 1
     epochs = plan.duration.epochs
-    # The share of whole epochs, and the last one at least.
-    num_snapshots = max(1, math.floor(epochs * plan.optimizer.swa + 1e-9))
     every = Feed(train, plan).updates_per_epoch
-    first = (epochs - num_snapshots + 1) * every
+    first = (epochs - _num_snapshots(plan) + 1) * every
     num_frozen = plan.transfer.num_frozen(epochs, every)
     if first <= num_frozen < epochs * every:
         raise PlanError(
@@ -120,3 +123,8 @@ def _snapshots(plan: Plan, train: Split) -> tuple[int, int]:
             code="SLP-134",
         )
     return first, every
+
+
+def _num_snapshots(plan: Plan) -> int:
+    """Return how many weights SWA averages: those of its share of whole epochs, one at least."""
+    return max(1, math.floor(plan.duration.epochs * plan.optimizer.swa + 1e-9))

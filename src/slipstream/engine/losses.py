@@ -49,7 +49,16 @@ _FUNCTIONS = {
     "binary_focal_crossentropy": keras.losses.BinaryFocalCrossentropy,
 }
 # Keras chooses among several by the shapes that they get.
-_BY_SHAPES = ("accuracy", "acc", "crossentropy", "ce")
+BY_SHAPES = ("accuracy", "acc", "crossentropy", "ce")
+# By name these get the threshold of logits, where a binary loss says that outputs are logits.
+_AT_A_THRESHOLD = {
+    "precision": keras.metrics.Precision,
+    "recall": keras.metrics.Recall,
+    "true_positives": keras.metrics.TruePositives,
+    "true_negatives": keras.metrics.TrueNegatives,
+    "false_positives": keras.metrics.FalsePositives,
+    "false_negatives": keras.metrics.FalseNegatives,
+}
 # No losses or metrics, though they stand among them.
 _OTHERS = ("Loss", "Metric", "deserialize", "get", "serialize")
 # What Keras, or ops, calls the plan's settings.
@@ -87,12 +96,13 @@ def resolve_loss(loss: Any) -> Any:
     return _of_keras("loss", keras.losses, loss, LOSSES) if isinstance(loss, str) else loss
 
 
-def resolve_metric(metric: Any, from_logits: bool = False) -> Any:
+def resolve_metric(metric: Any, from_logits: bool = False, binary: bool = False) -> Any:
     """Return what `Model.compile` takes: our names and serialised metrics become Keras objects.
 
     Args:
         metric: A name, a serialised metric, or what Keras takes itself.
         from_logits: Whether a metric that is named here by its name gets logits.
+        binary: Whether these are logits of a yes or no, each by itself: above 0 is yes.
 
     Raises:
         TaskError: Nobody knows a metric of this name.
@@ -103,7 +113,11 @@ def resolve_metric(metric: Any, from_logits: bool = False) -> Any:
         return METRICS[metric](from_logits=from_logits)
     if metric in ("auc", "AUC") and from_logits:
         return keras.metrics.AUC(name="auc", from_logits=True)
-    if isinstance(metric, str) and metric not in _BY_SHAPES:
+    if from_logits and binary and isinstance(metric, str):
+        name = _in_snake_case(metric)
+        if name in _AT_A_THRESHOLD:
+            return _AT_A_THRESHOLD[name](thresholds=0.0, name=name)
+    if isinstance(metric, str) and metric not in BY_SHAPES:
         # Keras makes it of the name, so that it may number it.
         _of_keras("metric", keras.metrics, metric, METRICS)
     return metric
@@ -137,7 +151,7 @@ def _resolved(metrics: Any, loss: Any) -> Any:
     if isinstance(metrics, list | tuple):
         losses = loss if isinstance(loss, list) and len(loss) == len(metrics) else None
         return [_resolved(part, losses[i] if losses else loss) for i, part in enumerate(metrics)]
-    return resolve_metric(metrics, from_logits=_takes_logits(loss))
+    return resolve_metric(metrics, _takes_logits(loss), _is_binary(loss))
 
 
 def _takes_logits(loss: Any) -> bool:
@@ -145,6 +159,12 @@ def _takes_logits(loss: Any) -> bool:
         loss = list(loss.values())
     losses = loss if isinstance(loss, list) else [loss]
     return any(getattr(one, "from_logits", False) is True for one in losses)
+
+
+def _is_binary(loss: Any) -> bool:
+    """Whether a loss judges each number of an output by itself, as a yes or no."""
+    kinds = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
+    return isinstance(loss, kinds)
 
 
 def _of_keras(kind: str, module: Any, given: Any, ours: Mapping[str, Any]) -> Any:

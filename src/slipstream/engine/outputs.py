@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.data.splits import Split, leaves
-from slipstream.engine.losses import by_output, resolve_loss, resolve_metric
+from slipstream.engine.losses import BY_SHAPES, by_output, metrics_of, resolve_loss, resolve_metric
 from slipstream.task import OutputFacts, Task
 
 Shape = tuple[int | None, ...]
@@ -88,19 +88,20 @@ def _output(
     task: Task, names: list[str], name: str, shape: Shape, activation: str, loss: Any
 ) -> OutputFacts:
     class_name, from_logits = _loss(loss)
+    metrics = _metrics_of(metrics_of(task), names, name)
     return OutputFacts(
         name,
         shape,
         activation,
         class_name,
         from_logits,
-        tuple(_class_name(metric) for metric in _metrics_of(task, names, name)),
+        tuple(_class_name(metric) for metric in metrics),
         getattr(loss, "ignore_class", None),
+        tuple(_class_name(one) for one in metrics if from_logits and _takes_shares(one)),
     )
 
 
-def _metrics_of(task: Task, names: list[str], name: str) -> list[Any]:
-    metrics: Any = task.metrics
+def _metrics_of(metrics: Any, names: list[str], name: str) -> list[Any]:
     if isinstance(metrics, Mapping):
         metrics = metrics.get(name, ())
     elif len(metrics) == len(names) > 1 and isinstance(metrics[0], list | tuple):
@@ -110,7 +111,7 @@ def _metrics_of(task: Task, names: list[str], name: str) -> list[Any]:
 
 def _class_name(metric: Any) -> str:
     """Return the class name of a Keras metric, "custom" for one of the user's own."""
-    if metric in ("accuracy", "acc", "crossentropy", "ce"):
+    if metric in BY_SHAPES:
         # Keras chooses the class that fits the shapes.
         return metric_name(metric).capitalize()
     metric = resolve_metric(metric)
@@ -118,6 +119,21 @@ def _class_name(metric: Any) -> str:
     name = getattr(metric, "__name__", type(metric).__name__)
     module = getattr(metric, "__module__", "")
     return _camel(name) if module.startswith(KNOWN) else "custom"
+
+
+def _takes_shares(metric: Any) -> bool:
+    """Whether a metric that gets logits holds them against thresholds for probabilities.
+
+    Thresholds that somebody chose may be meant for logits: only Keras' own are known to be wrong.
+    """
+    if isinstance(metric, str) and metric not in BY_SHAPES:
+        metric = keras.metrics.get(metric)
+    if isinstance(metric, keras.metrics.AUC):
+        return not metric._from_logits
+    if getattr(metric, "init_thresholds", None) is not None:
+        return False
+    thresholds = list(getattr(metric, "thresholds", ()))
+    return len(thresholds) > 1 or thresholds == [0.5]
 
 
 def _activation(tensor: Any) -> str:

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan
 from slipstream.rewrite.drop_connect import drop_weights
 from slipstream.rewrite.dropout import set_dropout
+from slipstream.rewrite.graph import has_graph
 from slipstream.rewrite.penalty import Penalty
-from slipstream.rewrite.rewiring import can_be_rewired, graph_of
+from slipstream.rewrite.rewiring import can_be_rewired
 from slipstream.rewrite.spatial_dropout import drop_channels
 from slipstream.rewrite.stochastic_depth import drop_branches
+
+CHANNELS = "regularization.spatial_dropout"
+BRANCHES = "regularization.stochastic_depth"
+# By plan key: what drops it, what that needs, what a model without it lacks, and further advice.
+_DROPS: Mapping[str, tuple[Callable[[Any, float], tuple[Any, list[Any]]], str, str, str]] = {
+    CHANNELS: (
+        drop_channels,
+        "a convolution before the outputs",
+        "one",
+        "; regularization.dropout drops single units",
+    ),
+    BRANCHES: (
+        drop_branches,
+        "residual branches, each added to a shortcut of equal shape",
+        "any",
+        "",
+    ),
+}
 
 
 def drop(model: Any, plan: Plan) -> tuple[Any, dict[str, str]]:
@@ -33,16 +53,15 @@ def drop(model: Any, plan: Plan) -> tuple[Any, dict[str, str]]:
     applied: dict[str, str] = {}
     spatial: list[Any] = []
     if settings.spatial_dropout > 0:
-        model, spatial = _drop_channels(model, settings.spatial_dropout)
-        words = f"rate {settings.spatial_dropout}, {len(spatial)} layers"
-        applied["regularization.spatial_dropout"] = words
+        model, spatial = _dropped(model, CHANNELS, settings.spatial_dropout)
+        applied[CHANNELS] = f"rate {settings.spatial_dropout}, {len(spatial)} layers"
     if settings.dropout != "as_model":
         model = set_dropout(model, settings.dropout, spatial)
         applied["regularization.dropout"] = f"rate {settings.dropout}"
     if settings.stochastic_depth > 0:
-        model, rates = _drop_branches(model, settings.stochastic_depth)
+        model, rates = _dropped(model, BRANCHES, settings.stochastic_depth)
         words = f"{len(rates)} residual branches, rates {rates[0]:.3g} to {rates[-1]:.3g}"
-        applied["regularization.stochastic_depth"] = words
+        applied[BRANCHES] = words
     if settings.drop_connect > 0:
         num_kernels = _drop_weights(model, settings.drop_connect)
         applied["regularization.drop_connect"] = f"on {num_kernels} kernels"
@@ -80,32 +99,19 @@ def penalise(model: Any, plan: Plan) -> tuple[Penalty, dict[str, str]]:
     return penalty, applied
 
 
-def _drop_channels(model: Any, rate: float) -> tuple[Any, list[Any]]:
-    key = "regularization.spatial_dropout"
+def _dropped(model: Any, key: str, rate: float) -> tuple[Any, list[Any]]:
+    """Return what drops at a key's rate, and what of it does; refuse where nothing can."""
+    change, needs, lacks, advice = _DROPS[key]
     _refuse_without_graph(model, key)
-    model, layers = drop_channels(model, rate)
-    if not layers:
+    model, found = change(model, rate)
+    if not found:
         raise PlanError(
-            f"a convolution before the outputs, for {key}",
-            f"a model without one, '{model.name}'",
-            f"Set {key} = 0; regularization.dropout drops single units.",
-            code="SLP-148",
+            f"{needs}, for {key}",
+            f"a model without {lacks}, '{model.name}'",
+            f"Set {key} = 0{advice}.",
+            code="SLP-148" if key == CHANNELS else "SLP-149",
         )
-    return model, layers
-
-
-def _drop_branches(model: Any, rate: float) -> tuple[Any, list[float]]:
-    key = "regularization.stochastic_depth"
-    _refuse_without_graph(model, key)
-    model, rates = drop_branches(model, rate)
-    if not rates:
-        raise PlanError(
-            f"residual branches, each added to a shortcut of equal shape, for {key}",
-            f"a model without any, '{model.name}'",
-            f"Set {key} = 0.",
-            code="SLP-149",
-        )
-    return model, rates
+    return model, found
 
 
 def _drop_weights(model: Any, rate: float) -> int:
@@ -122,7 +128,7 @@ def _drop_weights(model: Any, rate: float) -> int:
 
 
 def _refuse_without_graph(model: Any, key: str) -> None:
-    if graph_of(model) is None:
+    if not has_graph(model):
         raise PlanError(
             f"a model of connected layers, whose graph can be read, for {key}",
             f"{type(model).__name__}, a class with a call of its own",

@@ -35,7 +35,7 @@ NEEDS = {
 
 @cache
 def copied(module: str, name: str) -> str:
-    """Return the source of a class or function; of each docstring, its first line alone.
+    """Return the source of a class, function or constant; of each docstring, its first line alone.
 
     Args:
         module: The module's dotted name; it is read, not imported.
@@ -46,11 +46,7 @@ def copied(module: str, name: str) -> str:
         'def normalizations(model: Any) -> list[Any]:'
     """
     text = _text_of(module)
-    definition = next(
-        node
-        for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
-    )
+    definition = next(node for node in ast.parse(text).body if name in _defined(node))
     lines: list[str | None] = list(text.splitlines())
     for docstring in _docstrings(definition):
         start, end = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
@@ -64,6 +60,14 @@ def copied(module: str, name: str) -> str:
         if line is not None
     ]
     return "\n".join(kept)
+
+
+def _defined(node: ast.stmt) -> tuple[str, ...]:
+    """Return the names that a statement of a module defines."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return (node.name,)
+    targets = node.targets if isinstance(node, ast.Assign) else ()
+    return tuple(target.id for target in targets if isinstance(target, ast.Name))
 
 
 def copied_module(module: str) -> str:
@@ -154,10 +158,11 @@ def _text_of(module: str) -> str:
     return Path(spec.origin).read_text(encoding="utf-8")
 
 
-def _start(definition: ast.ClassDef | ast.FunctionDef) -> int:
+def _start(definition: ast.stmt) -> int:
     """Return the line on which a definition starts, decorators of this package left out."""
-    kept = [d for d in definition.decorator_list if ast.unparse(d) in _KEPT]
-    return min(d.lineno for d in [*kept, definition])
+    decorators: list[ast.expr] = getattr(definition, "decorator_list", [])
+    kept = [d.lineno for d in decorators if ast.unparse(d) in _KEPT]
+    return min([*kept, definition.lineno])
 
 
 def _docstrings(definition: ast.AST) -> Iterator[ast.Expr]:

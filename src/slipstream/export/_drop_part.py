@@ -40,11 +40,18 @@ def set_dropout(model: keras.Model, rate: float{spared}) -> keras.Model:
 '''
 
 _DROPOUT = ("slipstream.rewrite.dropout", ("set_rate", "leaves_out_examples"))
-_REWIRING = ("slipstream.rewrite.rewiring", ("Step", "graph_of", "steps", "rewired"))
+GRAPH_BEHIND = '''
+def graph_behind(model: Any) -> Any:
+    """Return the functional model behind a functional or Sequential model."""
+    return model._functional if isinstance(model, keras.Sequential) else model
+'''
+_GRAPH = ("slipstream.rewrite.graph", ("Functional", "nodes_of"))
+_REWIRING = ("slipstream.rewrite.rewiring", ("Step", "steps", "rewired"))
 # What each key takes, in the order in which it has to stand.
 _PARTS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "spatial_dropout": (
         _DROPOUT,
+        _GRAPH,
         _REWIRING,
         (
             "slipstream.rewrite.spatial_dropout",
@@ -57,14 +64,14 @@ _PARTS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "dropout": (_DROPOUT,),
     "stochastic_depth": (
         _DROPOUT,
+        _GRAPH,
         _REWIRING,
-        ("slipstream.rewrite.rewiring", ("producer",)),
+        ("slipstream.rewrite.blocks", ("SUMS",)),
+        ("slipstream.rewrite.graph", ("NORMALIZATIONS", "learns", "producer")),
+        ("slipstream.rewrite.branches", ("PROJECTIONS", "branch_place", "makers_above")),
         (
             "slipstream.rewrite.stochastic_depth",
-            (
-                *("Branch", "drop_branches", "residual_branches", "branch_place"),
-                *("counts_as_layer", "makers_above", "with_branch_dropped"),
-            ),
+            ("Branch", "drop_branches", "residual_branches", "with_branch_dropped"),
         ),
     ),
     "drop_connect": (
@@ -79,7 +86,7 @@ _PARTS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 # What the script calls these things.
 DROP_NAMES = (
     *dict.fromkeys(name for parts in _PARTS.values() for _, names in parts for name in names),
-    *("set_dropout", "spatial"),
+    *("graph_behind", "set_dropout", "spatial"),
 )
 
 
@@ -94,6 +101,8 @@ def drop_definitions(plan: Plan) -> list[str]:
     for key in _keys(plan):
         for module, names in _PARTS[key]:
             parts |= {name: copied(module, name) for name in names}
+    if "Step" in parts:
+        parts["graph_behind"] = GRAPH_BEHIND
     if "dropout" in _keys(plan):
         beside = "spatial_dropout" in _keys(plan)
         parts["set_dropout"] = SET_DROPOUT.format(

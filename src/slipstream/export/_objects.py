@@ -28,6 +28,15 @@ OWN = {
         "f1_micro": 'F1("micro", name="f1_micro")',
     },
 }
+# What a name stands for with a binary loss of logits: the threshold is theirs.
+AT_A_THRESHOLD = {
+    "FalseNegatives": "false_negatives",
+    "FalsePositives": "false_positives",
+    "Precision": "precision",
+    "Recall": "recall",
+    "TrueNegatives": "true_negatives",
+    "TruePositives": "true_positives",
+}
 
 OWN_CLASSES = {made.partition("(")[0] for kind in OWN.values() for made in kind.values()}
 
@@ -82,6 +91,8 @@ def of_logits(metrics: Any, loss: Any) -> Any:
         >>> loss = {"class_name": "BinaryCrossentropy", "config": {"from_logits": True}}
         >>> to_source(of_logits(["f1_macro", "accuracy"], loss), "metrics")
         '[F1("macro", name="f1_macro", from_logits=True), "accuracy"]'
+        >>> to_source(of_logits("recall", loss), "metrics")
+        'keras.metrics.Recall(thresholds=0.0, name="recall")'
     """
     if isinstance(metrics, Mapping) and "class_name" not in metrics:
         by_output = isinstance(loss, Mapping) and "class_name" not in loss
@@ -94,6 +105,10 @@ def of_logits(metrics: Any, loss: Any) -> Any:
         return metrics
     if metrics in ("auc", "AUC"):
         return {"class_name": "AUC", "config": {"name": "auc", "from_logits": True}}
+    class_name = "".join(part[0].upper() + part[1:] for part in metrics.split("_"))
+    if class_name in AT_A_THRESHOLD and _is_binary(loss):
+        name = AT_A_THRESHOLD[class_name]
+        return {"class_name": class_name, "config": {"thresholds": 0.0, "name": name}}
     return f"{metrics}{FROM_LOGITS}" if metrics in OWN["metrics"] else metrics
 
 
@@ -102,6 +117,10 @@ def _takes_logits(loss: Any) -> bool:
         return loss.get("config", {}).get("from_logits") is True
     parts = list(loss.values()) if isinstance(loss, Mapping) else loss
     return isinstance(parts, list | tuple) and any(map(_takes_logits, parts))
+
+
+def _is_binary(loss: Any) -> bool:
+    return isinstance(loss, Mapping) and "Binary" in str(loss.get("class_name", ""))
 
 
 def _own(name: str, kind: str) -> str:

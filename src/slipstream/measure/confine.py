@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 # Bytes that a worker may take beyond what it holds once all is imported and loaded.
 MEMORY_VARIABLE = "SLIPSTREAM_WORKER_MEMORY"
 STATUS = Path("/proc/self/status")
+# How native code ends that gets no memory and cannot say so: it gives up, or writes to nowhere.
+SIGNALS_OF_NO_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
+# What libraries say that could not make a thing, and leave out that they got no memory for it.
+WORDS_OF_NO_MEMORY = (
+    "could not create a primitive",
+    "could not execute a primitive",
+    "can't start new thread",
+)
 
 
 def confine() -> bool:
@@ -26,6 +35,18 @@ def confine() -> bool:
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (held + int(wanted), most))
     return True
+
+
+def is_silent_lack(end: int | str | None) -> bool:
+    """Whether a limited process's exit code, or its last words, are those of a lack of memory.
+
+    Example:
+        >>> is_silent_lack("RuntimeError: could not create a primitive"), is_silent_lack(1)
+        (True, False)
+    """
+    if isinstance(end, str):
+        return any(words in end for words in WORDS_OF_NO_MEMORY)
+    return end in SIGNALS_OF_NO_MEMORY
 
 
 def _held_bytes() -> int | None:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from slipstream.errors import BackendError, tells_of_memory
 from slipstream.measure import messages
-from slipstream.measure.confine import MEMORY_VARIABLE
+from slipstream.measure.confine import MEMORY_VARIABLE, is_silent_lack
 from slipstream.measure.messages import (
     Checked,
     Happening,
@@ -51,8 +51,6 @@ LANDSCAPE_SECONDS = 3600.0
 QUIT_SECONDS = 2.0
 # Of a log: a process that ends on a signal adds where each of its threads was.
 MOST_LINES = 1000
-# How native code ends that gets no memory and cannot say so: it gives up, or writes to nowhere.
-SIGNALS_OF_NO_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 # How a worker ends that somebody else ended: the system, or a person.
 KILLED = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM)
 
@@ -343,16 +341,17 @@ class Worker:
         message = f"{_end_in_words(code)}{f'; last line: {last}' if last else ''}"
         return Failed(kind, message, self._process.log_tail(), was_killed=code in KILLED)
 
-    def _hit_its_limit(self, code: int | None) -> bool:
-        """Whether it may take only so much memory, and ended as libraries do that get no more."""
-        return MEMORY_VARIABLE in self._launch.variables and code in SIGNALS_OF_NO_MEMORY
+    def _hit_its_limit(self, end: int | str | None) -> bool:
+        """Whether it may take only so much memory, and ended or failed as what gets no more."""
+        return MEMORY_VARIABLE in self._launch.variables and is_silent_lack(end)
 
     def _failed_with(self, problem: Problem) -> Failed:
         input_error = problem.input_error()
         if input_error is not None:
             raise input_error
         text = problem.message + problem.traceback
-        kind: FailureKind = "out_of_memory" if tells_of_memory(text) else "error"
+        is_memory = tells_of_memory(text) or self._hit_its_limit(text)
+        kind: FailureKind = "out_of_memory" if is_memory else "error"
         return Failed(kind, problem.message, problem.traceback)
 
 

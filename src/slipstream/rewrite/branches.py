@@ -1,4 +1,4 @@
-"""The branches of residual blocks, and letting them begin with nothing (zero-gamma)."""
+"""The branches of residual blocks: found, and let begin with nothing (zero-gamma)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import keras
 
 from slipstream.errors import InputError
 from slipstream.rewrite.blocks import SUMS
-from slipstream.rewrite.graph import graphs_within, learns, nodes_of
+from slipstream.rewrite.dropout import DROPOUT_LAYERS
+from slipstream.rewrite.graph import graphs_within, learns, nodes_of, producer
 
-DROPOUTS = (
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
+# What may stand in a shortcut to change its shape.
+PROJECTIONS = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
 )
 
 
@@ -64,7 +67,7 @@ def zero(layer: Any) -> None:
 def end_of_branch(tensor: Any, makers: dict[int, Any]) -> Any | None:
     """Return the layer that scales a tensor last, past dropouts; None where that cannot be told."""
     node = makers.get(id(tensor))
-    while node is not None and isinstance(node.operation, DROPOUTS):
+    while node is not None and isinstance(node.operation, DROPOUT_LAYERS):
         node = makers.get(id(node.input_tensors[0]))
     layer = node.operation if node is not None else None
     if isinstance(layer, keras.layers.BatchNormalization):
@@ -81,25 +84,56 @@ def makers_of(nodes: Any) -> dict[int, Any]:
     return {id(tensor): node for node in nodes for tensor in node.outputs}
 
 
+def branch_place(node: Any) -> int | None:
+    """Return which of its two inputs a call adds to a shortcut; None where it adds none.
+
+    A branch is one of two tensors of equal shape that are added, by a layer or a plus sign, and
+    that both come from one tensor: the shortcut through what does not learn and one projection at
+    most, the branch through more layers that learn.
+
+    Args:
+        node: A node of a graph.
+    """
+    tensors = node.input_tensors
+    adds = isinstance(node.operation, SUMS)
+    if not adds or len(tensors) != 2 or tuple(tensors[0].shape) != tuple(tensors[1].shape):
+        return None
+    above = [makers_above(tensor) for tensor in tensors]
+    shared = above[0].keys() & above[1].keys()
+    # From what both share to each of the two.
+    ways = [
+        {id(maker): maker for key, maker in makers.items() if key not in shared}.values()
+        for makers in above
+    ]
+    layers = [[maker for maker in way if learns(maker)] for way in ways]
+    if not shared or len(layers[0]) == len(layers[1]):
+        return None
+    branch = int(len(layers[1]) > len(layers[0]))
+    shortcut = layers[1 - branch]
+    is_plain = len(shortcut) <= 1 and all(isinstance(layer, PROJECTIONS) for layer in shortcut)
+    return branch if is_plain else None
+
+
+def makers_above(tensor: Any) -> dict[int, Any]:
+    """Return what makes a tensor and those that it is computed from, by the tensors' ids."""
+    found: dict[int, Any] = {}
+    waiting = [tensor]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in found:
+            node = producer(one)
+            found[id(one)] = node.operation
+            waiting += node.input_tensors
+    return found
+
+
 def _branch_ends(graph: Any) -> list[Any]:
     nodes = nodes_of(graph)
     makers = makers_of(nodes)
-    before: dict[int, frozenset[int]] = {}
-    for node in nodes:
-        mine = frozenset({id(node)}).union(*(before.get(id(t), ()) for t in node.input_tensors))
-        before |= dict.fromkeys(map(id, node.outputs), mine)
-    learning = {id(node) for node in nodes if learns(node.operation)}
-    ends = []
-    for node in nodes:
-        if not isinstance(node.operation, SUMS) or len(node.input_tensors) != 2:
-            continue
-        one, other = node.input_tensors
-        ones, others = before.get(id(one), frozenset()), before.get(id(other), frozenset())
-        num_one, num_other = len((ones - others) & learning), len((others - ones) & learning)
-        # The longer one is the branch; what goes around it learns at most a projection.
-        if num_one == num_other or min(num_one, num_other) > 1:
-            continue
-        end = end_of_branch(one if num_one > num_other else other, makers)
-        if end is not None:
-            ends.append(end)
-    return ends
+    places = [(node, branch_place(node)) for node in nodes]
+    ends = [
+        end_of_branch(node.input_tensors[place], makers)
+        for node, place in places
+        if place is not None
+    ]
+    return [end for end in ends if end is not None]

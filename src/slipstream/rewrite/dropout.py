@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from slipstream.errors import PlanError
+from slipstream.rewrite.graph import Functional, producer
 
 DROPOUT_LAYERS = (
     keras.layers.Dropout,
@@ -70,7 +71,7 @@ def leaves_out_examples(layer: Any) -> bool:
 def _insert_before_outputs(model: Any, rate: float) -> Any:
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs, name=model.name)
-    if not isinstance(model, keras.src.models.functional.Functional):
+    if not isinstance(model, Functional):
         raise PlanError(
             "a model with Dropout layers, or one built of connected layers",
             f"{type(model).__name__}, which is neither",
@@ -91,13 +92,9 @@ def _insert_before_outputs(model: Any, rate: float) -> Any:
 
 def _last_with_weights(tensor: Any) -> str:
     """Return the name of the layer that makes an output, past activations and reshapings."""
-    last = operation = tensor._keras_history.operation
-    while not getattr(operation, "weights", None):
-        inputs = tensor._keras_history.operation._inbound_nodes[
-            tensor._keras_history.node_index
-        ].input_tensors
-        if len(inputs) != 1:
-            return str(last.name)
-        tensor = inputs[0]
-        operation = tensor._keras_history.operation
-    return str(operation.name)
+    node = last = producer(tensor)
+    while not getattr(node.operation, "weights", None):
+        if len(node.input_tensors) != 1:
+            return str(last.operation.name)
+        node = producer(node.input_tensors[0])
+    return str(node.operation.name)

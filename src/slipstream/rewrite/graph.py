@@ -68,6 +68,12 @@ def nodes_of(graph: Any) -> list[Any]:
     return nodes
 
 
+def producer(tensor: Any) -> Any:
+    """Return the node that makes a tensor of a graph."""
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
 def graphs_within(model: Any) -> Iterator[Any]:
     """Yield the graph of a model, and of every model within it, each once."""
     waiting, seen = [graph_behind(model)], set()

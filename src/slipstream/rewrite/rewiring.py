@@ -1,4 +1,4 @@
-"""The graph of a model that exists: read, and laid anew around the same layers."""
+"""The graph of a model that exists, laid anew around the same layers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+
+from slipstream.rewrite.graph import Functional, graph_behind, has_graph, nodes_of
 
 
 class Step(NamedTuple):
@@ -22,37 +24,21 @@ class Step(NamedTuple):
     graph: Any
 
 
-def graph_of(model: Any) -> Any:
-    """Return the functional model that a model is or stands for; None where there is none."""
-    graph = model._functional if type(model) is keras.Sequential else model
-    return graph if isinstance(graph, keras.src.models.functional.Functional) else None
-
-
 def steps(model: Any) -> Iterator[Step]:
     """Yield the calls of a model's graph in the order in which Keras makes them.
 
     Those of functional models within it come where these are called first. Sequential models
     within it, and models of a class of the user's own, are single calls.
     """
-    graph = graph_of(model)
-    functional = keras.src.models.functional.Functional
+    graph = graph_behind(model)
     counts: dict[int, int] = {}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            operation = node.operation
-            if node.is_input or not operation:
-                continue
-            count = counts.get(id(operation), 0)
-            counts[id(operation)] = count + 1
-            if count == 0 and type(operation) is functional:
-                yield from steps(operation)
-            yield Step((id(operation), count), node, graph)
-
-
-def producer(tensor: Any) -> Any:
-    """Return the node that makes a tensor of a graph."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
+    for node in nodes_of(graph):
+        operation = node.operation
+        count = counts.get(id(operation), 0)
+        counts[id(operation)] = count + 1
+        if count == 0 and type(operation) is Functional:
+            yield from steps(operation)
+        yield Step((id(operation), count), node, graph)
 
 
 def rewired(model: Any, changes: Mapping[tuple[int, int], Callable[..., Any]]) -> Any:
@@ -73,7 +59,7 @@ def rewired(model: Any, changes: Mapping[tuple[int, int], Callable[..., Any]]) -
         change = changes.get((id(operation), count))
         return operation(*args, **kwargs) if change is None else change(operation, args, kwargs)
 
-    graph = graph_of(model)
+    graph = graph_behind(model)
     within = any(step.key in changes and step.graph is not graph for step in steps(model))
     if type(model) is keras.Sequential:
         # Not the lists of them: those would be asked for lists of inputs.
@@ -88,7 +74,6 @@ def rewired(model: Any, changes: Mapping[tuple[int, int], Callable[..., Any]]) -
 
 def can_be_rewired(model: Any) -> bool:
     """Whether a model has a graph, and a class that can be made anew from inputs and outputs."""
-    if type(model) is keras.Sequential:
-        return graph_of(model) is not None
     constructor = keras.src.models.functional.functional_like_constructor
-    return graph_of(model) is not None and bool(constructor(type(model)))
+    is_made_so = type(model) is keras.Sequential or bool(constructor(type(model)))
+    return has_graph(model) and is_made_so

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import keras
 
+from slipstream.rewrite.branches import branch_place
 from slipstream.rewrite.dropout import leaves_out_examples, set_rate
-from slipstream.rewrite.rewiring import producer, rewired, steps
+from slipstream.rewrite.graph import producer
+from slipstream.rewrite.rewiring import rewired, steps
 
 
 class Branch(NamedTuple):
@@ -57,68 +59,12 @@ def drop_branches(model: Any, rate: float) -> tuple[Any, list[float]]:
 
 
 def residual_branches(model: Any) -> list[Branch]:
-    """Return the residual branches of a model, from its inputs to its outputs.
-
-    A branch is one of two tensors of equal shape that are added, by a layer or a plus sign, and
-    that both come from one tensor: the shortcut through normalizations and one projection at most,
-    the branch through more layers with weights.
-
-    Args:
-        model: A functional or Sequential model.
-    """
+    """Return the residual branches of a functional or Sequential model, from inputs to outputs."""
     found = []
     for step in steps(model):
         place = branch_place(step.node)
         if place is not None:
             found.append(Branch(step.key, place, step.node.input_tensors[place]))
-    return found
-
-
-def branch_place(node: Any) -> int | None:
-    """Return which of its two inputs a call adds to a shortcut; None where it adds none."""
-    tensors = node.input_tensors
-    adds = isinstance(node.operation, keras.layers.Add | keras.src.ops.numpy.Add)
-    if not adds or len(tensors) != 2 or tuple(tensors[0].shape) != tuple(tensors[1].shape):
-        return None
-    above = [makers_above(tensor) for tensor in tensors]
-    shared = above[0].keys() & above[1].keys()
-    # From what both share to each of the two.
-    ways = [
-        {id(maker): maker for key, maker in makers.items() if key not in shared}.values()
-        for makers in above
-    ]
-    layers = [[maker for maker in way if counts_as_layer(maker)] for way in ways]
-    if not shared or len(layers[0]) == len(layers[1]):
-        return None
-    branch = int(len(layers[1]) > len(layers[0]))
-    projections = (
-        *(keras.layers.Dense, keras.layers.EinsumDense),
-        *(keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D),
-    )
-    shortcut = layers[1 - branch]
-    is_plain = len(shortcut) <= 1 and all(isinstance(layer, projections) for layer in shortcut)
-    return branch if is_plain else None
-
-
-def counts_as_layer(maker: Any) -> bool:
-    """Whether what makes a tensor has weights, and is no normalization."""
-    norms = (
-        *(keras.layers.BatchNormalization, keras.layers.LayerNormalization),
-        *(keras.layers.GroupNormalization, keras.layers.RMSNormalization),
-    )
-    return bool(getattr(maker, "weights", ())) and not isinstance(maker, norms)
-
-
-def makers_above(tensor: Any) -> dict[int, Any]:
-    """Return what makes a tensor and those that it is computed from, by the tensors' ids."""
-    found: dict[int, Any] = {}
-    waiting = [tensor]
-    while waiting:
-        one = waiting.pop()
-        if id(one) not in found:
-            node = producer(one)
-            found[id(one)] = node.operation
-            waiting += node.input_tensors
     return found
 
 
