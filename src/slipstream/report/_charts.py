@@ -26,15 +26,17 @@ def charts_of(content: ReportInput, question: Question) -> Json:
     }
 
 
-def plot_text(text: str) -> str:
-    """Return text that Plotly shows as it is: its labels understand tags and entities.
+def plot_text(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return text that Plotly shows as it is, cut where it is too long for a label.
+
+    Its labels understand tags and entities.
 
     Example:
         >>> plot_text("<b>fast</b> & loose")
         '&lt;b&gt;fast&lt;/b&gt; &amp; loose'
     """
     flat = " ".join(text.split())
-    short = flat if len(flat) <= LONGEST_LABEL else flat[: LONGEST_LABEL - 1] + "…"
+    short = flat if len(flat) <= longest else flat[: longest - 1] + "…"
     # A dollar would open a formula where MathJax is loaded, a percent sign with a brace a field.
     escaped = short.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("$", "&#36;").replace("%{", "%\u200b{")

@@ -12,6 +12,7 @@ from slipstream.report._policy import with_policy
 
 # The loss far away would flatten what is near: it is cut off at so many times the range near by.
 CUT = 20.0
+LONGEST_SENTENCE = 250
 
 
 def write_picture(landscape: Landscape, path: Path) -> Path:
@@ -38,8 +39,9 @@ def write_picture(landscape: Landscape, path: Path) -> Path:
         1,
         2,
     )
-    names = (landscape.task, landscape.backend, landscape.sentence())
-    title = "{} on {}: {}".format(*map(charts.plot_text, names))
+    names = (landscape.task, landscape.backend)
+    said = charts.plot_text(landscape.sentence(), LONGEST_SENTENCE)
+    title = "{} on {}: {}".format(*map(charts.plot_text, names), said)
     axes = {"xaxis_title": "first direction", "yaxis_title": "second direction"}
     figure.update_layout(
         title={"text": title},
