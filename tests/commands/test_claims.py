@@ -13,6 +13,7 @@ from slipstream.commands._notes import CompareNotes, FitNotes, write_notes
 from slipstream.commands.ablate import ablate
 from slipstream.commands.compare import compare
 from slipstream.commands.fit import fit
+from slipstream.commands.given import reference_to
 from slipstream.errors import InputError, PlanError
 from slipstream.measure import Launch
 from slipstream.plan import Plan
@@ -126,6 +127,6 @@ def test_to_go_on_keeps_the_task_that_results_were_made_of(
     if has_results:
         (tmp_path / "study.json").touch()
     listener: Callable[..., None] = lambda *_: None  # noqa: E731
-    reference = door._reference(a_task(), None, None, {}, tmp_path, True, listener)
+    reference = reference_to(a_task(), None, None, {}, tmp_path, True, listener)
     assert reference == str(file)
     assert (file.read_bytes() == b"earlier") is has_results

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from pydantic import ValidationError
 
-from slipstream.commands.door import _reference
+from slipstream.commands.given import reference_to
 from slipstream.commands.durations import parse_seconds
 from slipstream.commands.look import as_given, launch_for, look, on_installed
 from slipstream.commands.show import hidden, shown
@@ -80,7 +80,7 @@ def batch_sizes(
         tempfile.TemporaryDirectory(prefix="slipstream-") as folder,
     ):
         # What fresh processes rebuild a task in a notebook from need not outlive them.
-        reference = _reference(task, x, y, handed, Path(folder), False, listener)
+        reference = reference_to(task, x, y, handed, Path(folder), False, listener)
         return find_batch_sizes(
             reference,
             chosen,

@@ -9,23 +9,16 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from slipstream import tasks
 from slipstream.commands import show
 from slipstream.commands.durations import parse_seconds
 from slipstream.commands.fit_findings import findings_of_fit
-from slipstream.commands.folders import (
-    TASK_FILE,
-    TASK_FOLDER,
-    claimed,
-    default_folder,
-    holds_results,
-)
+from slipstream.commands.folders import claimed, default_folder
+from slipstream.commands.given import reference_to
 from slipstream.errors import TaskError
 from slipstream.plan import Plan, Value, read_plan
-from slipstream.progress import Listener, Notice
+from slipstream.progress import Listener
 from slipstream.task import Task
 
 if TYPE_CHECKING:
@@ -92,7 +85,7 @@ def optimize(
         seconds, seeds, chosen, allow_precision, resume, remember, tuple(techniques)
     )
     with _shown(progress) as listener, claimed(where, resume=resume):
-        reference = _reference(task, x, y, handed, where, resume, listener)
+        reference = reference_to(task, x, y, handed, where, resume, listener)
         return run(reference, where, settings, listener)
 
 
@@ -168,7 +161,7 @@ def fit(
     where = _folder("fit", task, folder, resume)
     with _shown(progress) as listener, claimed(where, resume=resume):
         return train(
-            _reference(task, x, y, handed, where, resume, listener),
+            reference_to(task, x, y, handed, where, resume, listener),
             _plan(plan) if plan is not None else None,
             where,
             changes=changes or {},
@@ -257,7 +250,7 @@ def compare(
     where = _folder("compare", task, folder, resume)
     with _shown(progress) as listener, claimed(where, resume=resume):
         return run(
-            _reference(task, None, None, {}, where, resume, listener),
+            reference_to(task, None, None, {}, where, resume, listener),
             _plan(plan_a),
             _plan(plan_b),
             where,
@@ -298,7 +291,7 @@ def ablate(
 
     where = _folder("ablate", task, folder, resume)
     with _shown(progress) as listener, claimed(where, resume=resume):
-        reference = _reference(task, None, None, {}, where, resume, listener)
+        reference = reference_to(task, None, None, {}, where, resume, listener)
         return run(reference, _plan(plan), where, num_seeds=seeds, resume=resume, listener=listener)
 
 
@@ -324,90 +317,6 @@ def eject(plan: Plan | str | Path, task: str | Path) -> str:
     if not isinstance(plan, Plan):
         chosen = with_found_layers(chosen, Path(plan).parent)
     return write(chosen, str(task))
-
-
-def _reference(
-    task: Any,
-    x: Any,
-    y: Any,
-    handed: Mapping[str, Any],
-    folder: Path,
-    resume: bool,
-    listener: Listener,
-) -> str:
-    """Return a reference from which fresh processes rebuild what was given."""
-    is_task = isinstance(task, str | Path | Task)
-    if is_task and (x is not None or y is not None or handed):
-        given = ", ".join(["x and y"] * (x is not None or y is not None) + sorted(handed))
-        raise TaskError(
-            "arrays and their settings beside a compiled Keras model",
-            f"{given} beside a {type(task).__name__}",
-            "A task has its own data, target and monitor: leave them away.",
-            code="SLP-239",
-        )
-    if isinstance(task, str | Path):
-        return str(task)
-    # What a command that came to nothing was given is nothing to go on with.
-    goes_on = resume and holds_results(folder)
-    if isinstance(task, Task):
-        return _of_task(task, folder / TASK_FILE, goes_on)
-    return _of_model(task, x, y, handed, folder / TASK_FOLDER, goes_on, listener)
-
-
-def _of_task(task: Task, file: Path, resume: bool) -> str:
-    known = _where_it_stands(task)
-    if known is not None:
-        return known
-    if not (resume and file.is_file()):
-        from slipstream.tasks.by_value import write_by_value
-
-        write_by_value(task, file)
-    return str(file)
-
-
-def _of_model(
-    model: Any,
-    x: Any,
-    y: Any,
-    handed: Mapping[str, Any],
-    folder: Path,
-    resume: bool,
-    listener: Listener,
-) -> str:
-    from slipstream.tasks.hand_over import hand_over, read_notes
-
-    if not callable(getattr(model, "get_compile_config", None)):
-        raise TaskError(
-            "a slipstream.Task, a reference to one, or a compiled Keras model with x and y",
-            f"a {type(model).__name__}",
-            "Give one of these; 'slipstream tasks' lists the built-in tasks.",
-            code="SLP-240",
-        )
-    if not (resume and folder.is_dir()):
-        hand_over(model, x, y, folder=folder, **handed)
-    for note in read_notes(folder):
-        listener(Notice(note))
-    return str(folder)
-
-
-def _where_it_stands(task: Task) -> str | None:
-    """Return the import path of a task that stands in a module any process here can import."""
-    for name, module in list(sys.modules.items()):
-        file = module.__dict__.get("__file__") if isinstance(module, ModuleType) else None
-        if name == "__main__" or file is None:
-            continue
-        for key, value in list(vars(module).items()):
-            if value is task:
-                builtin = name.removeprefix("slipstream.tasks.")
-                if builtin in tasks.names():
-                    return builtin
-                root = Path(file).resolve().parents[name.count(".")]
-                return f"{name}:{key}" if _is_found_anew(root) else None
-    return None
-
-
-def _is_found_anew(root: Path) -> bool:
-    return root == Path.cwd().resolve() or "site-packages" in root.parts
 
 
 def _folder(command: str, task: Any, folder: str | Path | None, resume: bool) -> Path:

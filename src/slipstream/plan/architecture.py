@@ -8,7 +8,7 @@ from pydantic import Field
 
 from slipstream.errors import PlanError
 from slipstream.plan.lengths import InUnits, as_fraction
-from slipstream.plan.parts import BelowOne, Section
+from slipstream.plan.section import BelowOne, Section
 
 Factor = Annotated[float, Field(gt=0.0, le=16.0)]
 Initialization = Literal[

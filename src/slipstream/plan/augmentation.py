@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from slipstream.plan.parts import BelowOne, Fraction, Section
+from slipstream.plan.section import BelowOne, Fraction, Section
 
 if TYPE_CHECKING:
     from slipstream.plan.plan import Plan

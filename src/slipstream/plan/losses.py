@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from slipstream.errors import PlanError
-from slipstream.plan.parts import BelowOne, Positive, Section
+from slipstream.plan.section import BelowOne, Positive, Section
 from slipstream.plan.spelling import nearest_key
 
 if TYPE_CHECKING:

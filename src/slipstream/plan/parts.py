@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from slipstream.plan.lengths import Length, LengthOrNone, Pieces
+from slipstream.plan.section import BelowOne, Count, Fraction, NonNegative, Positive, Section
 from slipstream.plan.sizes import Size
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 OptimizerName = Literal[
     "sgd",
@@ -46,29 +40,6 @@ ScheduleName = Literal[
 ]
 BackendName = Literal["tensorflow", "jax", "torch"]
 PrecisionPolicy = Literal["float32", "mixed_bfloat16", "mixed_float16", "graph_bfloat16"]
-
-
-# From here on whole numbers are no floating-point numbers, and nothing is counted so far.
-MOST = 2**53
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, hashable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _refuse_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        # Python takes True for 1, so `size = true` would pass as a batch of one.
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation is not bool:
-            words = [repr(one) for one in get_args(field.annotation) if isinstance(one, str)]
-            allowed = " or ".join(words) or "a number or a word"
-            raise PydanticCustomError("truth_for_a_number", f"Input should be {allowed}")
-        if isinstance(value, int) and abs(value) > MOST:
-            raise PydanticCustomError("too_large", "Input should be a number up to 2**53")
-        return value
 
 
 class Optimizer(Section):

@@ -15,6 +15,7 @@ from slipstream.plan.architecture import Architecture, Transfer
 from slipstream.plan.augmentation import Augmentation
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.losses import Loss
+from slipstream.plan.section import Section
 from slipstream.plan.spelling import explain_validation_error, nearest_key
 from slipstream.plan.uses import find_clash, unused
 
@@ -23,7 +24,7 @@ Value = str | int | float | bool
 _KEY_BY_KEY = "key by key"
 
 
-class Plan(parts.Section):
+class Plan(Section):
     """Every training decision of one run.
 
     Example:
@@ -194,6 +195,6 @@ def all_keys() -> list[str]:
     ]
 
 
-def _section_class(annotation: Any) -> type[parts.Section]:
-    assert isinstance(annotation, type) and issubclass(annotation, parts.Section)
+def _section_class(annotation: Any) -> type[Section]:
+    assert isinstance(annotation, type) and issubclass(annotation, Section)
     return annotation

@@ -14,11 +14,12 @@ from slipstream.plan.architecture import Architecture, Transfer
 from slipstream.plan.augmentation import SWITCHES, Augmentation, augments
 from slipstream.plan.clashes import CLASHES, Clash
 from slipstream.plan.losses import OF_CLASSES, Loss
+from slipstream.plan.section import Section
 
 if TYPE_CHECKING:
     from slipstream.plan.plan import Plan
 
-_SECTIONS: Mapping[str, type[parts.Section]] = {
+_SECTIONS: Mapping[str, type[Section]] = {
     "optimizer": parts.Optimizer,
     "groups": parts.Groups,
     "schedule": parts.Schedule,
