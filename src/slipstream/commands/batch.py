@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 from pydantic import ValidationError
 
-from slipstream.commands.given import reference_to
 from slipstream.commands.durations import parse_seconds
+from slipstream.commands.given import reference_to
 from slipstream.commands.look import as_given, launch_for, look, on_installed
 from slipstream.commands.show import hidden, shown
 from slipstream.errors import InputError, TrainingError
