@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands_help import make_record, write_run
 
-from slipstream.checkpoint import RunLock
-from slipstream.commands import going_on
+from slipstream.checkpoint import CheckpointStore, RunLock, Snapshot
+from slipstream.commands import going_on, show
 from slipstream.commands._notes import CompareNotes, FitNotes, write_notes
 from slipstream.commands.going_on import (
     begun_with,
     finished_run,
+    is_under_way,
     plan_to_go_on_with,
     refuse_taken,
 )
 from slipstream.errors import InputError
 from slipstream.plan import Plan, write_plan
+from slipstream.progress import Notice
 from slipstream.record import Failure
 
 NOTES = FitNotes(reference="digits", as_given=Plan().to_dict())
@@ -77,3 +81,20 @@ def test_a_folder_that_stays_taken_is_refused(
     with RunLock(tmp_path), pytest.raises(InputError, match="held by this very process"):
         refuse_taken(tmp_path)
     refuse_taken(tmp_path)
+
+
+def test_a_run_with_checkpoints_is_under_way(tmp_path: Path) -> None:
+    assert not is_under_way(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    assert not is_under_way(tmp_path)
+    with RunLock(tmp_path) as lock:
+        CheckpointStore(tmp_path, lock=lock).save(Snapshot({"w": np.ones(3)}, {}, update=1))
+    assert is_under_way(tmp_path)
+
+
+@pytest.mark.parametrize("show", [show.shown, show.hidden])
+def test_what_a_name_says_to_a_terminal_is_spelt_out(show) -> None:
+    stream = io.StringIO()
+    with show(stream) as listener:
+        listener(Notice("a\x1b[2J\x07b", warning=True))
+    assert stream.getvalue() == "Warning: a\\x1b[2J\\x07b\n"

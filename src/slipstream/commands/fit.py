@@ -24,6 +24,7 @@ from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FIL
 from slipstream.commands.going_on import (
     begun_with,
     finished_run,
+    is_under_way,
     plan_to_go_on_with,
     refuse_taken,
 )
@@ -120,8 +121,10 @@ def fit(
             as_given=facts.as_given.to_dict(),
             warnings=tuple(dict(vars(finding)) for finding in warnings),
         )
-        write_notes(folder, notes)
-        write_plan(chosen, folder / PLAN_FILE)
+        if not (resume and is_under_way(folder)):
+            # Another plan than the run's is refused by its checkpoint, and must not replace it.
+            write_notes(folder, notes)
+            write_plan(chosen, folder / PLAN_FILE)
         start = time.monotonic()
         listener(StageStarted("train", _what(facts, chosen)))
         job = Job("run", chosen, folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slipstream.checkpoint import RunLock
 from slipstream.checkpoint.lock import LOCK_FILE
+from slipstream.checkpoint.store import FOLDER as CHECKPOINTS
 from slipstream.commands._notes import COMMAND_FILE, FitNotes, read_notes
 from slipstream.commands.folders import PLAN_FILE
 from slipstream.errors import InputError, RecordError
@@ -33,6 +34,11 @@ def refuse_taken(folder: Path) -> None:
             if time.monotonic() > give_up:
                 raise
         time.sleep(0.1)
+
+
+def is_under_way(folder: Path) -> bool:
+    """Whether a folder holds checkpoints: of a run that only its own plan goes on with."""
+    return any((folder / CHECKPOINTS).glob("*"))
 
 
 def begun_with(folder: Path, reference: str) -> FitNotes | None:

@@ -112,7 +112,17 @@ class Lines:
         if is_passing and time.monotonic() - self._said_at < PASSING_EVERY_SECONDS:
             return
         self._said_at = time.monotonic()
-        print(in_a_line(happening), file=self._stream, flush=True)
+        print(in_a_line(_printable(happening)), file=self._stream, flush=True)
+
+
+def _printable(happening: Happening) -> Happening:
+    """Return it with what a terminal would obey spelt out: names in it may be anybody's."""
+    texts = {
+        name: "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+        for name, value in vars(happening).items()
+        if isinstance(value, str)
+    }
+    return dataclasses.replace(happening, **texts)  # type: ignore[arg-type]
 
 
 def in_a_line(happening: Happening) -> str:
@@ -171,6 +181,7 @@ class _Live:
     def __call__(self, happening: Happening) -> None:
         from rich.markup import escape
 
+        happening = _printable(happening)
         if isinstance(happening, StageStarted):
             self._clear()
             name = happening.stage.capitalize()
