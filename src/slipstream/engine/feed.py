@@ -131,6 +131,12 @@ class Feed:
         order = epoch_order(self._train.num_examples, self._plan.seeds.seed, epoch)
         return order[place * self._effective : (place + 1) * self._effective]
 
+    @property
+    def rows_before_split(self) -> NDArray[np.int64] | None:
+        """Which row of the user's own arrays each example is, where the split was made here."""
+        rows = self._train.rows
+        return rows if rows is not None and len(rows) == self._train.num_examples else None
+
     def evaluation_points(self) -> list[int]:
         """Return the update of the epoch after which each validation takes place."""
         updates = self.updates_per_epoch

@@ -256,7 +256,7 @@ class Guard:
         settings, per_epoch = self._settings, self._feed.updates_per_epoch
         examples = self._feed.examples_of(update).tolist()
         lately = [one for one in self._left_out if abs(update - one) < settings.window]
-        seen = f"{trouble.seen}, at update {update + 1}, from {in_words(examples)}"
+        seen = f"{trouble.seen}, at update {update + 1}, from {self._named(examples)}"
         row = next(i for i in range(update + 1) if update - 1 - i not in self._left_out)
         if len(lately) >= settings.retries or row + 1 >= IN_A_ROW:
             self._give_up(update, seen, [*lately, update])
@@ -301,11 +301,18 @@ class Guard:
         common = set.intersection(*(set(self._feed.examples_of(one).tolist()) for one in updates))
         if not common:
             return ""
-        return f"All {len(updates)} updates left out lately have {in_words(sorted(common))}. "
+        return f"All {len(updates)} updates left out lately have {self._named(sorted(common))}. "
+
+    def _named(self, examples: list[int]) -> str:
+        """Return examples as whoever has the data finds them."""
+        rows = self._feed.rows_before_split
+        if rows is None:
+            return in_words(examples)
+        return in_words([int(rows[one]) for one in examples], "the data before the split")
 
 
-def in_words(examples: list[int]) -> str:
-    """Return rows of a training split in words.
+def in_words(examples: list[int], whole: str = "the training split") -> str:
+    """Return rows of a training split in words, or of what it was split off.
 
     Example:
         >>> in_words([3])
@@ -315,7 +322,7 @@ def in_words(examples: list[int]) -> str:
     """
     named = ", ".join(map(str, examples[:NAMED]))
     more = f" and {len(examples) - NAMED} more" if len(examples) > NAMED else ""
-    return f"row{'s' if len(examples) > 1 else ''} {named}{more} of the training split"
+    return f"row{'s' if len(examples) > 1 else ''} {named}{more} of {whole}"
 
 
 def refuse_divergence(point: Point, plan: Plan, recorder: Recorder, advice: str) -> None:
