@@ -125,7 +125,8 @@ def test_the_quickest_backend_by_trial(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (choice,) = (tmp_path / "cache/backends").iterdir()
     chosen = json.loads(choice.read_text())
-    assert done.stdout.splitlines()[-1] == chosen["backend"]
+    # The last line of the script; JAX, which logs as the script asks, says more when it ends.
+    assert chosen["backend"] in done.stdout.splitlines()[-2:]
     assert all(trial["updates"] == 2 for trial in chosen["trials"].values())
     assert sum("is quickest: " in line for line in lines_of_ours(done)) == 1
 
