@@ -157,3 +157,8 @@ def test_the_digest_reads_the_arrays_once(monkeypatch):
 def test_every_type_has_a_digest(array):
     split = Split(array, array)
     assert len(Data(split, split).digest()) == 16
+
+
+def test_lists_of_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match=r"numpy\.asarray"):
+        to_data(([[1.0, 2.0], [3.0, 4.0]], [0, 1]))

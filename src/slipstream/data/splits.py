@@ -197,7 +197,16 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
             "Return pairs of arrays; wrap a generator in a keras.utils.PyDataset.",
             code="SLP-304",
         )
-    return Split(*(map_arrays(as_array, arrays) for arrays in part))
+    split = Split(*(map_arrays(as_array, arrays) for arrays in part))
+    if any(not array.shape for arrays in split.parts() for array in leaves(arrays)):
+        # A list is several inputs or outputs, as in Keras: lists of numbers are no array.
+        raise DataError(
+            "arrays as inputs, targets and weights",
+            "single numbers or words, most likely in lists",
+            "Return numpy.asarray(...) of each.",
+            code="SLP-425",
+        )
+    return split
 
 
 def _pieces(array: Array) -> Iterator[Array]:
