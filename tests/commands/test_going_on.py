@@ -85,7 +85,7 @@ def test_a_folder_that_stays_taken_is_refused(
 
 def test_a_run_with_checkpoints_is_under_way(tmp_path: Path) -> None:
     assert not is_under_way(tmp_path)
-    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "00000001-ab.part").mkdir(parents=True)
     assert not is_under_way(tmp_path)
     with RunLock(tmp_path) as lock:
         CheckpointStore(tmp_path, lock=lock).save(Snapshot({"w": np.ones(3)}, {}, update=1))

@@ -38,7 +38,8 @@ def refuse_taken(folder: Path) -> None:
 
 def is_under_way(folder: Path) -> bool:
     """Whether a folder holds checkpoints: of a run that only its own plan goes on with."""
-    return any((folder / CHECKPOINTS).glob("*"))
+    # One that was being written has an ending.
+    return any(not path.suffix for path in (folder / CHECKPOINTS).glob("*-*"))
 
 
 def begun_with(folder: Path, reference: str) -> FitNotes | None:
