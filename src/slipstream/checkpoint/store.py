@@ -77,6 +77,10 @@ class CheckpointStore:
         seconds = time.perf_counter() - start
         return Saved(path, snapshot.update, _size(path), seconds)
 
+    def is_empty(self) -> bool:
+        """Whether nothing was committed here; what is there may still be damaged."""
+        return not self._names()
+
     def latest(self) -> Found | None:
         """Return the checkpoint that was committed last and is intact, or None if there is none.
 

@@ -139,10 +139,12 @@ def tell_error(error: SlipstreamError, manner: Manner) -> None:
 
 def _plain(text: str) -> str:
     """Return a text in one line, cut where it is endless, without what a terminal would obey."""
+    from slipstream.commands.show import printable
+
     line = text.replace("\n", " ")
     if len(line) > MOST_SHOWN:
         line = f"{line[: MOST_SHOWN // 2]} ... {line[-MOST_SHOWN // 2 :]}"
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return printable(line)
 
 
 def _tell_interrupted(manner: Manner, folder: Path | None, again: Sequence[str], code: int) -> None:

@@ -20,7 +20,7 @@ from slipstream.commands.batch import row_in_words
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
 from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE
-from slipstream.commands.show import write_json_line
+from slipstream.commands.show import printable, write_json_line
 from slipstream.errors import TrainingError
 from slipstream.loss_surface import LANDSCAPE_FILE, Landscape
 from slipstream.verdict import AblationRow, Verdict
@@ -250,8 +250,7 @@ def escape(text: str) -> str:
         >>> escape("[bold]a\x1b[2J")
         '\\[bold]a\\x1b[2J'
     """
-    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-    return markup.escape("".join(shown))
+    return markup.escape(printable(text))
 
 
 def _headline(console: Console, text: str, *, good: bool) -> None:

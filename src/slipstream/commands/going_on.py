@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from slipstream.checkpoint import RunLock
+from slipstream.checkpoint import CheckpointStore, RunLock
 from slipstream.checkpoint.lock import LOCK_FILE
-from slipstream.checkpoint.store import FOLDER as CHECKPOINTS
 from slipstream.commands._notes import COMMAND_FILE, FitNotes, read_notes
 from slipstream.commands.folders import PLAN_FILE
 from slipstream.errors import InputError, RecordError
@@ -38,8 +37,7 @@ def refuse_taken(folder: Path) -> None:
 
 def is_under_way(folder: Path) -> bool:
     """Whether a folder holds checkpoints: of a run that only its own plan goes on with."""
-    # One that was being written has an ending.
-    return any(not path.suffix for path in (folder / CHECKPOINTS).glob("*-*"))
+    return not CheckpointStore(folder).is_empty()
 
 
 def begun_with(folder: Path, reference: str) -> FitNotes | None:

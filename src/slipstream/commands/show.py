@@ -115,13 +115,20 @@ class Lines:
         print(in_a_line(_printable(happening)), file=self._stream, flush=True)
 
 
+def printable(text: str) -> str:
+    r"""Return text in which all that a terminal would obey, ends of lines aside, is spelt out.
+
+    Example:
+        >>> printable("a\x1b[2J")
+        'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def _printable(happening: Happening) -> Happening:
     """Return it with what a terminal would obey spelt out: names in it may be anybody's."""
-    texts = {
-        name: "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
-        for name, value in vars(happening).items()
-        if isinstance(value, str)
-    }
+    given = vars(happening).items()
+    texts = {name: printable(value) for name, value in given if isinstance(value, str)}
     return dataclasses.replace(happening, **texts)  # type: ignore[arg-type]
 
 
