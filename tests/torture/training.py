@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,23 @@ from torture.outcome import Outcome
 
 TESTS = Path(__file__).parents[1]
 LONGEST_SECONDS = 1.5
+# So many of the kills wait, after that, for the next checkpoint that is being written.
+IN_A_SAVE, MOST_SECONDS_FOR_A_SAVE = 0.4, 5.0
 # A checkpoint is made after each call of two updates: one may be under way, and one may wait.
 MOST_LOST = 6
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a sitting is killed.
+
+    Args:
+        seconds: After its first update.
+        in_a_save: Whether it then waits until a checkpoint is being written.
+    """
+
+    seconds: float
+    in_a_save: bool
 
 
 @dataclass
@@ -50,8 +66,8 @@ def train(backend: str, count: int, folder: Path, seed: int = 0) -> Outcome:
     while outcome.tries < count and not outcome.failures:
         run, made = folder / f"run_{outcome.tries}", 0
         while True:
-            seconds = draw.uniform(0.0, LONGEST_SECONDS) if outcome.tries < count else None
-            sat = _sit(backend, run, seconds)
+            kill = _kill_drawn(draw) if outcome.tries < count else None
+            sat = _sit(backend, run, kill)
             outcome.expect(made - sat.resumed <= MOST_LOST, f"{made} made, then {sat}")
             if sat.code == 0:
                 break
@@ -60,16 +76,32 @@ def train(backend: str, count: int, folder: Path, seed: int = 0) -> Outcome:
             outcome.expect(sat.code == -9, f"ended by itself: {sat}")
             if outcome.failures:
                 return outcome
-            parts = [path for path in run.glob("checkpoints/*") if path.suffix == ".part"]
-            outcome.count("while a checkpoint was written", bool(parts))
+            outcome.count("while a checkpoint was written", bool(_parts(run)))
         outcome.count("trainings compared")
         for difference in differences(whole, run):
             outcome.expect(False, difference)
     return outcome
 
 
-def _sit(backend: str, folder: Path, seconds: float | None) -> Sitting:
-    """Train in a process of its own; kill it so many seconds after its first update."""
+def _kill_drawn(draw: random.Random) -> Kill:
+    return Kill(draw.uniform(0.0, LONGEST_SECONDS), draw.random() < IN_A_SAVE)
+
+
+def _parts(run: Path) -> list[Path]:
+    return [path for path in run.glob("checkpoints/*") if path.suffix == ".part"]
+
+
+def _kill_when(process: subprocess.Popen[str], folder: Path, kill: Kill) -> None:
+    time.sleep(kill.seconds)
+    deadline = time.monotonic() + MOST_SECONDS_FOR_A_SAVE
+    while kill.in_a_save and not _parts(folder) and time.monotonic() < deadline:
+        if process.poll() is not None:
+            return
+    process.kill()
+
+
+def _sit(backend: str, folder: Path, kill: Kill | None) -> Sitting:
+    """Train in a process of its own; kill it at a moment after its first update."""
     variables = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
         [sys.executable, "-m", "torture.sitting", str(folder)],
@@ -83,17 +115,17 @@ def _sit(backend: str, folder: Path, seconds: float | None) -> Sitting:
     assert process.stdout is not None and process.stderr is not None
     reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()), daemon=True)
     reader.start()
-    said, timer = {"resumed": 0, "made": 0}, None
+    said: dict[str, int] = {"resumed": 0, "made": 0}
+    killer = threading.Thread(target=_kill_when, args=(process, folder, kill), daemon=True)
     for line in process.stdout:
         what, _, update = line.partition(" ")
         if what in said and update.strip().isdigit():
             said[what] = int(update)
-        if what == "made" and timer is None and seconds is not None:
-            timer = threading.Timer(seconds, process.kill)
-            timer.start()
+        if what == "made" and kill is not None and killer.ident is None:
+            killer.start()
     code = process.wait()
-    if timer is not None:
-        timer.cancel()
+    if killer.ident is not None:
+        killer.join()
     reader.join()
     process.stdout.close()
     process.stderr.close()
