@@ -6,8 +6,11 @@ What each means, its cause and its cure, stands in `messages/`, under the error'
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
 
+# Of the problems of one plan, one command line or one data set; the rest is counted.
+MOST_TOLD = 5
 _OUT_OF_MEMORY = re.compile(
     r"MemoryError|RESOURCE_EXHAUSTED|ResourceExhausted|OutOfMemory|out of memory|bad_alloc"
     r"|can't allocate memory|cannot allocate memory|OOM when allocating"
@@ -78,6 +81,40 @@ class TrainingError(SlipstreamError):
 
 class StorageError(TrainingError):
     """A disk that did not take what was to be kept: full, read-only, or failing."""
+
+
+ErrorType = TypeVar("ErrorType", bound=SlipstreamError)
+
+
+def together(errors: Sequence[ErrorType]) -> ErrorType:
+    """Return several errors as one: the first, and below its mend a line for each other one.
+
+    Example:
+        >>> print(together([InputError("a", "b", "Mend b."), InputError("c", "d", "Mend d.")]))
+        Expected a; got b. Mend b.
+          1 more problem was found:
+          - Expected c; got d. Mend d.
+    """
+    first, *others = errors
+    mend = first.mend + more_problems([str(error) for error in others])
+    return type(first)(first.expected, first.came, mend, code=first.code)
+
+
+def more_problems(sentences: Sequence[str]) -> str:
+    """Return a line for each further problem, to stand below the first; those too many are counted.
+
+    Args:
+        sentences: What is said of each; "" is returned where there is none.
+    """
+    count = len(sentences)
+    if not count:
+        return ""
+    shown = [f"- {sentence}" for sentence in sentences[: MOST_TOLD - 1]]
+    if count > len(shown):
+        shown.append(f"- and {count - len(shown)} more.")
+    head = f"{count} more problem{'s were' if count > 1 else ' was'} found:"
+    # Indented as the command's own lines are, under its first one.
+    return "".join(f"\n  {line}" for line in [head, *shown])
 
 
 def tells_of_memory(text: str) -> bool:

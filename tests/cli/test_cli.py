@@ -138,6 +138,10 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
         (["fitt", "digits"], 1, ["'fitt'", "Did you mean 'fit'?"]),
         (["fit"], 3, ["TASK", "'slipstream fit'"]),
         (["fit", "digits", "--sed", "a=1"], 2, ["'--sed'", "Did you mean '--set'?"]),
+        (["fit", "digits", "--epochs", "3"], 2, ["'--epochs'", "Write --set duration.epochs=..."]),
+        (["optimize", "digits", "--lr=1"], 2, ["'--lr'", "a key of the plan, schedule.peak"]),
+        (["optimize", "digits", "--seed", "4"], 2, ["Did you mean '--seeds'?"]),
+        (["fit", "digits", "--output", "x"], 2, ["Did you mean '--out'?"]),
         (["fit", "digits", "--set"], 6, ["--set"]),
         (["fit", "digits", "--resume=1"], 6, ["--resume"]),
         (["compare", "digits", "a.toml"], 3, ["B.toml"]),
@@ -159,6 +163,25 @@ def test_what_cannot_be_parsed_is_said_like_any_other_mistake(
     assert (name, parts) == (f"Error SLP-{code:03}", ["  got", "  to mend"])
     for word in words:
         assert word in err
+
+
+def test_every_option_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["fit", "digits", "--out", "--odd", "--epochs=3", "--quiet", "--batch-size", "3", "--"]
+    assert run(*line, "--more") == 2
+    err = capsys.readouterr().err
+    assert "got: '--epochs'" in err and "1 more problem was found:" in err
+    assert "got '--batch-size'. Write --set batch.size=..." in err
+    assert "--odd" not in err and "--more" not in err
+
+
+def test_every_setting_that_is_wrong_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("lr=0.1", "batch.size=none", "epochs", "duration.epochs=3")
+    assert run("plan", *(word for text in settings for word in ("--set", text))) == 2
+    err = capsys.readouterr().err
+    assert "2 more problems were found:" in err
+    for said in ("Did you mean 'schedule.peak'?", "'batch.size' to be", "--set KEY=VALUE"):
+        assert said in err
+    assert "duration.epochs" not in err
 
 
 def test_an_error_of_the_parser_is_json_where_that_is_asked_for(

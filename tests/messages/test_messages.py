@@ -138,7 +138,7 @@ def test_an_entry_is_found_and_explained():
     assert get("slp-101") == get("[SLP-101]") == get("SLP101") == all_entries()["SLP-101"]
     text = explain("SLP-101")
     assert text.startswith("SLP-101: ") and "says:" in text and "cure:" in text
-    assert "Expected a key of a plan, like schedule.peak; got '{dotted}'." in " ".join(text.split())
+    assert "Expected a key of a plan, like schedule.peak; got {key}." in " ".join(text.split())
     assert [code for code, _ in table()] == list(all_entries())
     for wrong, nearest in (("SLP-199", "SLP-201"), ("160", "SLP-159"), ("PLS-102", "SLP-102")):
         with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):

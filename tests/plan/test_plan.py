@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from slipstream.errors import PlanError
 from slipstream.plan import Plan, all_keys
+from slipstream.plan.usual_words import USUAL_WORDS
 from slipstream.task import AS_GIVEN
 from strategies import plans
 
@@ -66,6 +67,14 @@ def test_all_keys_are_those_of_a_plan_in_order():
         ("optimiser.name", "optimizer.name"),
         ("batch_size", "batch.size"),
         ("runtime.steps_per_exec", "runtime.steps_per_execution"),
+        ("lr", "schedule.peak"),
+        ("learning_rate", "schedule.peak"),
+        ("optimizer.learning_rate", "schedule.peak"),
+        ("epochs", "duration.epochs"),
+        ("fp16", "precision.policy"),
+        ("optimizer", "optimizer.name"),
+        ("optimzer", "optimizer.name"),
+        ("seed", "seeds.seed"),
     ],
 )
 def test_edit_refuses_unknown_keys_with_the_nearest(key, nearest):
@@ -101,6 +110,23 @@ def test_values_out_of_range_are_refused_with_key_and_value(key, value, says):
     assert repr(value) in str(caught.value)
     assert says in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_every_key_that_is_unknown_is_told():
+    with pytest.raises(PlanError) as caught:
+        Plan().edit({"lr": 1, "batch.size": 3, "epochs": 2, **{f"wrong{n}.x": 1 for n in range(5)}})
+    told = str(caught.value)
+    assert "got 'lr'. Did you mean 'schedule.peak'?" in told
+    assert "6 more problems were found:" in told and "- and 2 more." in told
+    assert "got 'epochs'. Did you mean 'duration.epochs'?" in told
+    assert "batch.size" not in told
+
+
+def test_usual_words_stand_for_keys_that_there_are_and_each_for_one():
+    words = [word for words in USUAL_WORDS.values() for word in words.split()]
+    assert set(USUAL_WORDS) <= set(all_keys())
+    assert len(words) == len(set(words))
+    assert not set(words) & (set(all_keys()) | set(Plan.model_fields))
 
 
 @pytest.mark.parametrize(

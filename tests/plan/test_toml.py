@@ -48,6 +48,8 @@ def test_keys_may_be_written_with_dots():
         ("[batch]\nsize = 64\nacumulation = 2\n", "batch.acumulation", 3, "batch.accumulation"),
         ("schedule.warm_up = 0.1\n", "schedule.warm_up", 1, "schedule.warmup"),
         ("epochs = 3\n", "epochs", 1, "duration.epochs"),
+        ("[optimizer]\nlearning_rate = 0.1\n", "optimizer.learning_rate", 2, "schedule.peak"),
+        ("[lr_scheduler]\nname = 'cosine'\n", "lr_scheduler", 1, "schedule"),
     ],
 )
 def test_misspelt_keys_are_refused_with_key_line_and_nearest_key(text, key, line, nearest):
@@ -57,6 +59,19 @@ def test_misspelt_keys_are_refused_with_key_line_and_nearest_key(text, key, line
     assert f"'{key}'" in message
     assert f"in my.toml, line {line}" in message
     assert f"Did you mean '{nearest}'?" in message
+
+
+def test_every_mistake_is_told_with_its_line():
+    text = "lr = 0.1\nschedule = 3\n[batch]\nsize = 0\n\nacumulation = 2\n"
+    with pytest.raises(PlanError) as caught:
+        from_toml(text, "my.toml")
+    lines = sorted(str(caught.value).splitlines())
+    assert len(lines) == 5 and "  3 more problems were found:" in lines
+    told = str(caught.value)
+    for line, says in ((1, "'schedule.peak'"), (2, "[schedule]"), (4, "batch.size"),
+                       (6, "'batch.accumulation'")):  # fmt: skip
+        (said,) = [one for one in lines if f"in my.toml, line {line}." in one]
+        assert says in said, told
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,17 @@ def misspelt_option(draw: random.Random, folder: Path) -> Case:
     return Case(" ".join(arguments), arguments, identifier="SLP-002", says=says)
 
 
+def usual_word(draw: random.Random, folder: Path) -> Case:
+    """An option that other programs have: it is a key of the plan, or another option, here."""
+    word, means = draw.choice(
+        (("epochs", "duration.epochs"), ("lr", "schedule.peak"), ("learning-rate", "schedule.peak"),
+         ("batch_size", "batch.size"), ("weight-decay", "optimizer.weight_decay"),
+         ("amp", "precision.policy"), ("output", "'--out'"))
+    )  # fmt: skip
+    arguments = ("fit", "digits", f"--{word}", "1")
+    return Case(f"--{word}", arguments, identifier="SLP-002", says=(f"'--{word}'", means))
+
+
 def too_few(draw: random.Random, folder: Path) -> Case:
     """A command without something that it needs."""
     short = [("fit",), ("optimize",), ("compare", "digits"), ("compare",), ("ablate", "digits"),
@@ -132,6 +143,7 @@ def any_text(draw: random.Random, folder: Path) -> Case:
 
 
 COMMAND_LINES: tuple[Callable[[random.Random, Path], Case], ...] = (
-    misspelt_command, misspelt_option, too_few, too_many, wrong_form, wrong_number, refused_line,
+    misspelt_command, misspelt_option, usual_word, too_few, too_many, wrong_form, wrong_number,
+    refused_line,
     misspelt_setting, wrong_setting, any_text, any_text, any_text,
 )  # fmt: skip

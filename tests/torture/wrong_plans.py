@@ -95,6 +95,21 @@ def misspelt_key(draw: random.Random, folder: Path) -> Case:
     )
 
 
+def two_mistakes(draw: random.Random, folder: Path) -> Case:
+    """A key that no plan has and a value that its key cannot have: both are told."""
+    lines = [*_lines(draw), ("seeds", "seed", "-7")]
+    at = draw.randrange(len(lines) - 1) if len(lines) > 1 else 0
+    section, key, value = lines[at]
+    lines[at] = (section, f"{key}zz", value)
+    lines = [line for line in lines[:-1] if line[:2] != ("seeds", "seed")] + lines[-1:]
+    text, places = _written(lines, draw)
+    file = _put(text, folder, draw)
+    at = next((n for n, line in enumerate(lines) if line[1].endswith("zz")), None)
+    says = [f"line {places[-1]}", "'seeds.seed'"]
+    says += [f"line {places[at]}", f"{lines[at][1]}", "1 more problem"] if at is not None else []
+    return Case("two mistakes", _reading(file, draw), says=tuple(says))
+
+
 def misspelt_section(draw: random.Random, folder: Path) -> Case:
     """A section of a file that no plan has."""
     lines = _lines(draw)
@@ -222,6 +237,7 @@ def good_plan(draw: random.Random, folder: Path) -> Case:
 
 
 PLANS: tuple[Callable[[random.Random, Path], Case], ...] = (
-    misspelt_key, misspelt_key, misspelt_section, odd_value, odd_value, wrong_type, no_section,
+    misspelt_key, misspelt_key, two_mistakes, misspelt_section, odd_value, odd_value, wrong_type,
+    no_section,
     within_a_line, broken_toml, endless, no_text, good_plan,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from slipstream.errors import PlanError
+from slipstream.errors import PlanError, together
 
 if TYPE_CHECKING:
     from slipstream.plan import Value
@@ -63,26 +63,30 @@ def parse_changes(texts: Sequence[str] | None) -> dict[str, Value]:
         >>> parse_changes(["schedule.peak=3e-3", "optimizer.name=adamw", "batch.size=64"])
         {'schedule.peak': 0.003, 'optimizer.name': 'adamw', 'batch.size': 64}
     """
-    from slipstream.plan import all_keys, check_values
-    from slipstream.plan.spelling import nearest_key, shown
+    from slipstream.plan import unknown_keys, wrong_values
+    from slipstream.plan.spelling import shown
 
     changes: dict[str, Value] = {}
+    wrong: list[PlanError] = []
     for text in texts or ():
         key, equals, value = text.partition("=")
         key = key.strip()
+        unknown = unknown_keys([key]) if equals else []
         if not equals:
-            raise PlanError(
-                "--set KEY=VALUE", shown(text), "Write --set schedule.peak=3e-3.", code="SLP-010"
+            wrong.append(
+                PlanError(
+                    "--set KEY=VALUE",
+                    shown(text),
+                    "Write --set schedule.peak=3e-3.",
+                    code="SLP-010",
+                )
             )
-        if key not in all_keys():
-            raise PlanError(
-                "a key of a plan, like schedule.peak",
-                shown(key),
-                f"Did you mean '{nearest_key(key, all_keys())}'?",
-                code="SLP-101",
-            )
-        changes[key] = _value(value.strip())
-    check_values(changes)
+        elif not unknown:
+            changes[key] = _value(value.strip())
+        wrong += unknown
+    wrong += wrong_values(changes)
+    if wrong:
+        raise together(wrong)
     return changes
 
 

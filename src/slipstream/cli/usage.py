@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
 from slipstream.cli.running import BAD_INPUT, FAILED, Manner, tell_error
-from slipstream.errors import InputError
+from slipstream.errors import InputError, together
 
+# Two names are one, misspelt, from here on.
+ALIKE = 0.8
+# What options are called elsewhere.
+OTHER_WORDS = {
+    "--out": "output output_dir outdir out_dir folder dir directory save_dir logdir log_dir o",
+    "--plan": "config cfg plan_file p c",
+    "--resume": "continue restart restore checkpoint ckpt",
+    "--budget": "time time_limit timeout minutes max_time",
+    "--data-dir": "data dataset data_path data_folder",
+    "--quiet": "silent verbose v",
+    "--seeds": "runs repeats repetitions num_seeds n",
+    "--recipe": "preset",
+    "--test": "evaluate eval",
+}
 # An option of thousands of characters is told by its beginning.
 MOST_SHOWN = 200
 
@@ -107,16 +121,61 @@ def _no_such_command(usage: _Usage, given: str) -> InputError:
 def _no_such_option(usage: _Usage) -> InputError:
     given, context = str(usage.error.option_name), usage.error.ctx
     parameters: Sequence[Any] = context.command.params if context is not None else ()
-    names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
-    # A long one is meant to be a long one.
-    start = given[:2] if given.startswith("--") else "-"
-    nearest = _nearest(given, ["--help", *(name for name in names if name.startswith(start))])
+    names = ["--help", *(name for one in parameters for name in (*one.opts, *one.secondary_opts))]
+    others = [name for name in _long_options(usage.given, parameters) if name not in names]
+    unknown = dict.fromkeys([given, *others])
+    return together([_unknown_option(usage, name, names) for name in unknown])
+
+
+def _unknown_option(usage: _Usage, given: str, names: Sequence[str]) -> InputError:
+    instead = _meant(given, names)
     return InputError(
         f"an option of '{usage.command}'",
         f"'{_short(given)}'",
-        f"Did you mean '{nearest}'? {usage.see}",
+        f"{instead} {usage.see}",
         code="SLP-002",
     )
+
+
+def _long_options(given: Sequence[str], parameters: Sequence[Any]) -> Iterator[str]:
+    """Yield the names of all long options of a command line, known or not."""
+    taking = {name for one in parameters if not getattr(one, "is_flag", True) for name in one.opts}
+    is_value = False
+    for argument in given:
+        if argument == "--":
+            return
+        if argument.startswith("--") and not is_value:
+            yield argument.partition("=")[0]
+        is_value = not is_value and argument in taking
+
+
+def _meant(given: str, names: Sequence[str]) -> str:
+    """Return what to write in the place of an option that a command does not have."""
+    word = given.lstrip("-").replace("-", "_")
+    # A long one is meant to be a long one.
+    start = given[:2] if given.startswith("--") else "-"
+    alike = [name for name in names if name.startswith(start)]
+    if difflib.get_close_matches(given[:MOST_SHOWN], alike, n=1, cutoff=ALIKE):
+        return f"Did you mean '{_nearest(given, alike)}'?"
+    option = next((option for option, words in OTHER_WORDS.items() if word in words.split()), "")
+    if option in names:
+        return f"Did you mean '{option}'?"
+    key = _plan_key(word)
+    if key and "--set" in names:
+        return f"Write --set {key}=..., for that is a key of the plan."
+    if key:
+        return f"That is a key of the plan, {key}: write it into the plan's file, or give it to \
+'slipstream fit' with --set."
+    return f"Did you mean '{_nearest(given, alike)}'?"
+
+
+def _plan_key(word: str) -> str:
+    """Return the key of a plan that a word stands for; "" if it stands for none."""
+    from slipstream.plan import all_keys
+    from slipstream.plan.usual_words import usual_word_for
+
+    exact = [key for key in all_keys() if word in (key, key.partition(".")[2])]
+    return usual_word_for(word) or (exact[0] if exact else "")
 
 
 def _missing(usage: _Usage) -> InputError:

@@ -14,11 +14,10 @@ from slipstream.doctor._case import Case, Check, Finding
 from slipstream.doctor._catalogue import CHECKS, CODES, SOURCES, Entry
 from slipstream.doctor._losses import with_class_names
 from slipstream.doctor._planned import as_planned
-from slipstream.errors import DataError, InputError, PlanError, TaskError
+from slipstream.errors import DataError, InputError, PlanError, TaskError, more_problems
 
 __all__ = ["CODES", "Case", "Finding", "all_checks", "catalogue", "examine", "refuse"]
 
-MOST_LISTED = 5
 LEAVE_LOSS = "Set loss.name = 'as_task' for the task's own loss. To keep the plan's:"
 
 _ERRORS: dict[str, type[InputError]] = {"data": DataError, "plan": PlanError, "task": TaskError}
@@ -115,17 +114,8 @@ def refuse(findings: Sequence[Finding]) -> None:
 
 def _listed(first: Finding, more: Sequence[Finding]) -> str:
     """Return a line for each further finding, without what a line before it said already."""
-    if not more:
-        return ""
-    shown, said = [], first
-    for finding in more[: MOST_LISTED - 1]:
-        shown.append(f"- {_after(said, finding)}")
-        said = finding
-    if len(more) > len(shown):
-        shown.append(f"- and {len(more) - len(shown)} more.")
-    count = f"{len(more)} more problem{'s were' if len(more) > 1 else ' was'} found:"
-    # Indented as the command's own lines are, under its first one.
-    return "".join(f"\n  {line}" for line in [count, *shown])
+    before = [first, *more]
+    return more_problems([_after(said, found) for said, found in zip(before, more, strict=False)])
 
 
 def _after(said: Finding, finding: Finding) -> str:

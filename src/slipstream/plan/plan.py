@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
 
 from pydantic import ConfigDict, ValidationError, ValidationInfo, model_validator
 
-from slipstream.errors import PlanError
+from slipstream.errors import PlanError, together
 from slipstream.plan import parts
 from slipstream.plan.architecture import Architecture, Transfer
 from slipstream.plan.augmentation import Augmentation
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.losses import Loss
 from slipstream.plan.section import Section
-from slipstream.plan.spelling import explain_validation_error, nearest_key
+from slipstream.plan.spelling import explain_validation_error, nearest_in_plan, problems_of, shown
 from slipstream.plan.uses import find_clash, unused
 
 Value = str | int | float | bool
 # Context of a validation that leaves aside what keys say together.
 _KEY_BY_KEY = "key by key"
+# The identifiers of what several keys say, each of which may be right by itself.
+SAID_TOGETHER = ("SLP-103", "SLP-104")
 
 
 class Plan(Section):
@@ -102,16 +104,12 @@ class Plan(Section):
         return settled(self._with(changes), keep=changes)
 
     def _with(self, changes: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+        wrong = unknown_keys(changes)
+        if wrong:
+            raise together(wrong)
         values = self.to_dict()
         for dotted, value in changes.items():
             section, _, key = dotted.partition(".")
-            if section not in values or key not in values[section]:
-                raise PlanError(
-                    "a key of a plan, like schedule.peak",
-                    f"'{dotted}'",
-                    f"Did you mean '{nearest_key(dotted, all_keys())}'?",
-                    code="SLP-101",
-                )
             values[section][key] = value
         return values
 
@@ -153,14 +151,35 @@ def settled(values: Mapping[str, Any], keep: Collection[str] = ()) -> Plan:
     return Plan.from_dict(plan.to_dict())
 
 
-def check_values(changes: Mapping[str, Value]) -> None:
-    """Refuse values that their keys cannot have, whatever the rest of the plan is.
-
-    Raises:
-        PlanError: A key is unknown, or a value of another type or out of range.
+def unknown_keys(given: Iterable[str]) -> list[PlanError]:
+    """Return an error for each dotted key that plans do not have.
 
     Example:
-        >>> check_values({"batch.size": 64, "schedule.peak": 3e-3})
+        >>> [error.came for error in unknown_keys(["batch.size", "lr"])]
+        ["'lr'"]
+    """
+    known = all_keys()
+    return [
+        PlanError(
+            "a key of a plan, like schedule.peak",
+            shown(key),
+            f"Did you mean '{nearest_in_plan(key, known)}'?",
+            code="SLP-101",
+        )
+        for key in given
+        if key not in known
+    ]
+
+
+def wrong_values(changes: Mapping[str, Value]) -> list[PlanError]:
+    """Return an error for each value that its key cannot have, whatever the rest of the plan is.
+
+    Args:
+        changes: Dotted keys that plans have, and their values.
+
+    Example:
+        >>> wrong_values({"batch.size": 64, "schedule.peak": 3e-3})
+        []
     """
     nested: dict[str, dict[str, Value]] = {}
     for dotted, value in changes.items():
@@ -170,8 +189,9 @@ def check_values(changes: Mapping[str, Value]) -> None:
         Plan.model_validate(nested, context=_KEY_BY_KEY)
     except ValidationError as error:
         # What keys of a section say together, the keys that are not changed may put right.
-        if error.errors()[0]["type"] != "value_error":
-            raise explain_validation_error(error, all_keys()) from None
+        found = problems_of(error, all_keys())
+        return [problem for problem in found if problem.code not in SAID_TOGETHER]
+    return []
 
 
 def _read(values: Mapping[str, Any], context: str | None = None) -> Plan:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from slipstream.errors import PlanError
+from slipstream.errors import PlanError, together
 from slipstream.plan.clashes import ClashError
+from slipstream.plan.usual_words import usual_word_for
 
 MOST_BITS = 256
 # A key or word of thousands of letters is compared by its beginning.
@@ -29,36 +30,111 @@ def nearest_key(given: str, keys: Sequence[str]) -> str:
     return close[0]
 
 
+def nearest_in_plan(given: str, keys: Sequence[str]) -> str:
+    """Return the key that is most likely meant by one that plans do not have.
+
+    Args:
+        given: A dotted key, or a word by itself.
+        keys: Those that plans have.
+
+    Example:
+        >>> keys = ["schedule.peak", "schedule.floor", "duration.epochs"]
+        >>> [nearest_in_plan(given, keys) for given in ("lr", "epochs", "schedule.peek")]
+        ['schedule.peak', 'duration.epochs', 'schedule.peak']
+    """
+    meant = _section_or_key(given, keys)
+    # Of a section, what it is first of all about.
+    return meant if "." in meant else next(key for key in keys if key.startswith(f"{meant}."))
+
+
+def _section_or_key(given: str, keys: Sequence[str]) -> str:
+    whole = {key.partition(".")[2]: key for key in reversed(keys)}
+    sections = {key.partition(".")[0] for key in keys}
+    if given in sections:
+        return given
+    # A key without its section is that key.
+    known = usual_word_for(given) or whole.get(given, "")
+    if known in keys:
+        return known
+    if "." in given:
+        return nearest_key(given, keys)
+    whole.update({section: section for section in sections})
+    return whole[nearest_key(given, sorted(whole))]
+
+
 def explain_validation_error(
-    error: ValidationError, keys: Sequence[str], where: str = ""
+    error: ValidationError,
+    keys: Sequence[str],
+    line: Callable[[ErrorDetails], str] | None = None,
 ) -> PlanError:
-    """Turn the first problem pydantic found into one sentence that names the key."""
-    first, *others = error.errors()
-    # Unions add the member's name as a last part; the key is the first two.
-    dotted = _dotted(first)
-    if first["type"] == "extra_forbidden":
+    """Turn what pydantic found into one error: the first problem, and below it the others.
+
+    Args:
+        error: What pydantic found.
+        keys: Those that plans have.
+        line: Returns where a problem stands, like ", line 3"; None where nobody knows.
+    """
+    return together(problems_of(error, keys, line))
+
+
+def problems_of(
+    error: ValidationError,
+    keys: Sequence[str],
+    line: Callable[[ErrorDetails], str] | None = None,
+) -> list[PlanError]:
+    """Return an error for each problem that pydantic found, each naming its key."""
+    by_key: dict[str, list[ErrorDetails]] = {}
+    for problem in error.errors():
+        # Each member of a union tells why it does not take a value.
+        by_key.setdefault(_dotted(problem), []).append(problem)
+    return [
+        _explained(members, keys, line(members[0]) if line is not None else "")
+        for members in by_key.values()
+    ]
+
+
+def _explained(members: Sequence[ErrorDetails], keys: Sequence[str], where: str) -> PlanError:
+    """Return the error of one key, from what each member of its union says."""
+    first = members[0]
+    dotted, kind = _dotted(first), first["type"]
+    if kind == "extra_forbidden":
+        is_section = isinstance(first["input"], dict) and "." not in dotted
+        nearest = nearest_in_plan(dotted, keys)
+        if is_section:
+            nearest, _, _ = nearest.partition(".")
         return PlanError(
             "a key that plans have",
             f"{shown(dotted)}{where}",
-            f"Did you mean '{_nearest_of_any_form(dotted, keys)}'?",
+            f"Did you mean '{nearest}'?",
             code="SLP-101",
         )
-    if first["type"] == "value_error":
-        cause = first["ctx"]["error"] if "ctx" in first else first["msg"]
-        if isinstance(cause, ClashError):
-            came, mend = _reason_and_mend(str(cause))
-            return PlanError("keys of a plan that agree", f"{came}{where}", mend, code="SLP-104")
-        came, mend = _reason_and_mend(str(cause), "Write it like that.")
+    if kind == "value_error":
+        return _contradicting(first, dotted, where)
+    if len(first["loc"]) == 1:
         return PlanError(
-            f"values that a plan's [{dotted}] can have", f"{came}{where}", mend, code="SLP-103"
+            f"[{dotted}] to be a section",
+            f"the value {shown(first['input'])}{where}",
+            f"Write [{dotted}] on a line of its own, and its keys below.",
+            code="SLP-106",
         )
-    same_key = [first, *(other for other in others if _dotted(other) == dotted)]
-    allowed = " or ".join(_allowed(member) for member in same_key)
+    allowed = " or ".join(_allowed(member) for member in members)
     return PlanError(
         f"'{dotted}' to be {allowed}",
         f"{shown(first['input'])}{where}",
         _advice(first["input"], allowed),
         code="SLP-102",
+    )
+
+
+def _contradicting(problem: ErrorDetails, dotted: str, where: str) -> PlanError:
+    """Return the error of what a plan, or a section, says of several keys."""
+    cause = problem["ctx"]["error"] if "ctx" in problem else problem["msg"]
+    if isinstance(cause, ClashError):
+        came, mend = _reason_and_mend(str(cause))
+        return PlanError("keys of a plan that agree", f"{came}{where}", mend, code="SLP-104")
+    came, mend = _reason_and_mend(str(cause), "Write it like that.")
+    return PlanError(
+        f"values that a plan's [{dotted}] can have", f"{came}{where}", mend, code="SLP-103"
     )
 
 
@@ -99,15 +175,6 @@ def _reason_and_mend(sentence: str, mend: str = "") -> tuple[str, str]:
 
 def _dotted(problem: ErrorDetails) -> str:
     return ".".join(str(part) for part in problem["loc"][:2])
-
-
-def _nearest_of_any_form(given: str, keys: Sequence[str]) -> str:
-    if "." in given:
-        return nearest_key(given, keys)
-    # A section's name, or a key whose section was left out.
-    whole = {key.partition(".")[2]: key for key in keys}
-    whole.update({key.partition(".")[0]: key.partition(".")[0] for key in keys})
-    return whole[nearest_key(given, sorted(whole))]
 
 
 def _allowed(problem: ErrorDetails) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from slipstream.errors import PlanError
 from slipstream.files import read_text, write_text
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.lines import line_of, with_line
 from slipstream.plan.plan import Plan, Value, all_keys
-from slipstream.plan.spelling import explain_validation_error, shown
+from slipstream.plan.spelling import explain_validation_error
 
 # A plan with all of its comments is some twenty kilobytes long.
 MOST_BYTES = 1 << 18
@@ -54,18 +55,13 @@ def from_toml(text: str, source: str = "the plan") -> Plan:
             "Mend that line; strings need quotes.",
             code="SLP-105",
         ) from None
-    for name, section in values.items():
-        if name in Plan.model_fields and not isinstance(section, dict):
-            raise PlanError(
-                f"[{name}] in {source} to be a section",
-                f"the value {shown(section)}, line {line_of(text, [name])}",
-                f"Write [{name}] on a line of its own, and its keys below.",
-                code="SLP-106",
-            )
     try:
         return Plan.model_validate(values)
     except ValidationError as error:
-        where = f" in {source}{_lines_in_words(text, error)}"
+
+        def where(problem: ErrorDetails) -> str:
+            return f" in {source}{_lines_in_words(text, problem)}"
+
         raise explain_validation_error(error, all_keys(), where) from None
 
 
@@ -111,9 +107,8 @@ def _value(value: Value) -> str:
     return json.dumps(value)
 
 
-def _lines_in_words(text: str, error: ValidationError) -> str:
-    """Return where the first problem stands, like ", lines 3 and 7"; "" where it stands nowhere."""
-    problem = error.errors()[0]
+def _lines_in_words(text: str, problem: ErrorDetails) -> str:
+    """Return where a problem stands, like ", lines 3 and 7"; "" where it stands nowhere."""
     cause = problem.get("ctx", {}).get("error")
     locations = [[str(part) for part in problem["loc"][:2]]]
     if isinstance(cause, ClashError):
