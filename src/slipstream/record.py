@@ -215,8 +215,9 @@ def write_json(path: Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: str | Path) -> Record:
     """Read a run folder; raises RecordError when it is not one."""
+    folder = Path(folder)
     try:
         values = read_json(folder / RECORD_FILE)
         version = values.get("schema_version") if isinstance(values, Mapping) else None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from slipstream.better import Mode
 from slipstream.errors import TaskError
 from slipstream.plan import Plan
+from slipstream.plan.section import is_text
 
 # What a person gets who calls Keras' compile and fit and leaves everything else alone.
 AS_GIVEN = Plan().edit({"runtime.loop": "keras", "runtime.lowering": False})
@@ -55,14 +56,31 @@ class Task:
     name: str = "task"
 
     def __post_init__(self) -> None:
-        for name in ("model", "data"):
+        for name, called in (("model", "build_model"), ("data", "load_data")):
             if not callable(getattr(self, name)):
                 raise TaskError(
                     f"Task({name}=...) to be a function without arguments",
                     f"{type(getattr(self, name)).__name__}",
-                    "Give the function itself, so that a fresh process can call it.",
+                    f"Give the function itself, {name}={called} without parentheses, so that a"
+                    " fresh process can call it.",
                     code="SLP-217",
                 )
+        if not is_text(self.name) or not str(self.name).strip():
+            raise TaskError(
+                "Task(name=...) to be a word or a few",
+                ascii(self.name),
+                "Give it a name of letters, like name='digits': records and reports show it.",
+                code="SLP-246",
+            )
+        if not isinstance(self.model, type) and callable(getattr(self.model, "compile", None)):
+            # A model can be called as well, with inputs.
+            raise TaskError(
+                "Task(model=...) to be a function that builds the model",
+                f"a model that is built already ({type(self.model).__name__})",
+                "Give the function itself, model=build_model without parentheses, so that each"
+                " process can build its own.",
+                code="SLP-217",
+            )
         if not self.monitor.startswith("val_"):
             raise TaskError(
                 "Task(monitor=...) to be a validation metric",
@@ -142,7 +160,8 @@ class OutputFacts:
     has no such setting. `metrics` are the class names of the Keras metrics of this output, each
     "custom" where it is the user's own function or class. `ignore_class` is the label that the
     loss leaves out. `share_metrics` are those metrics that hold the output against thresholds of
-    probabilities, though the loss says that it is logits.
+    probabilities, though the loss says that it is logits. `top_k` is the largest number of answers
+    that a metric of them looks for the right class in.
     """
 
     name: str
@@ -153,6 +172,7 @@ class OutputFacts:
     metrics: tuple[str, ...] = ()
     ignore_class: int | None = None
     share_metrics: tuple[str, ...] = ()
+    top_k: int | None = None
 
 
 @dataclass(frozen=True)

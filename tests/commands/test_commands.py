@@ -18,6 +18,8 @@ from commands_help import make_record, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slipstream.cli import summaries
+from slipstream.cli.running import Manner
 from slipstream.commands import compare, fit, show
 from slipstream.commands._notes import AblationNotes, CompareNotes, FitNotes, write_notes
 from slipstream.commands._optimize_values import FirstLook
@@ -34,6 +36,7 @@ from slipstream.commands.report import rebuild
 from slipstream.errors import InputError, RecordError, TaskError, TrainingError
 from slipstream.plan import Plan
 from slipstream.progress import Notice, StageDone, StageStarted, Step
+from slipstream.record import Failure
 from slipstream.task import TaskFacts
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.confirm import judge_sides
@@ -216,6 +219,23 @@ def test_a_fit_in_words() -> None:
     )
     missed = make_record(target=0.99)
     assert fit.in_words(missed).endswith("the target 0.99 was not met")
+
+
+@pytest.mark.parametrize(
+    ("failure", "after"),
+    [
+        (None, "optimize digits"),
+        (Failure(kind="Diverged", message="NaN"), "fit digits --plan {}/plan.toml --set "
+         "schedule.peak=0.0001"),
+        (Failure(kind="out_of_memory", message="killed"), "fit digits --out {} --resume"),
+    ],
+)  # fmt: skip
+def test_what_fits_a_run_comes_next(
+    failure: Failure | None, after: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = make_record(outcome="failed" if failure else "completed", failure=failure)
+    summaries.of_fit(record, tmp_path, "digits", Manner())
+    assert capsys.readouterr().out.endswith(f"  Next: slipstream {after.format(tmp_path)}\n")
 
 
 def test_without_a_target_the_race_goes_to_what_a_reaches_in_every_run() -> None:

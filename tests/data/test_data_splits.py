@@ -64,7 +64,7 @@ def test_no_training_split_is_refused():
 
 
 def test_unequal_lengths_are_refused():
-    with pytest.raises(DataError, match="arrays of 3, 4 examples"):
+    with pytest.raises(DataError, match="inputs of 3, targets of 4 examples"):
         check_equal_lengths(Split(np.zeros(3), np.zeros(4)), "training")
     with pytest.raises(DataError, match="training split"):
         set_apart(Split(np.zeros(3), (np.zeros(3), np.zeros(2))), 0.2)

@@ -70,7 +70,7 @@ def test_the_loss_that_comes_back_is_the_one_that_was_compiled(tmp_path):
 
 def test_another_backend_predicts_the_same(tmp_path, backend):
     model = compiled()
-    folder = hand_over(model, X, Y, folder=tmp_path)
+    folder = hand_over(model, X, Y, folder=str(tmp_path))
     code = (
         "import sys, numpy as np; from slipstream.tasks import resolve; "
         "task = resolve(sys.argv[1]); "
@@ -258,7 +258,7 @@ def test_what_a_fresh_process_could_not_rebuild_is_refused(tmp_path, make, messa
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"y": Y[:-1]}, DataError, "arrays of 49, 50 examples"),
+        ({"y": Y[:-1]}, DataError, "inputs of 50, targets of 49 examples"),
         ({"y": np.array(["a", None] * 25, dtype=object)}, DataError, "of object"),
         ({"y": None}, TaskError, "no y"),
         ({"x": {"a": X, "b": 3}}, DataError, r"x of the train split\['b'\]; got a int"),

@@ -100,6 +100,7 @@ def test_edit_refuses_unknown_keys_with_the_nearest(key, nearest):
         ("regularization.dropout", "none", "number"),
         ("regularization.dropout", 1.0, "less than 1"),
         ("runtime.backend", "mxnet", "'jax'"),
+        ("groups.pattern", "a\udcff", "text that a file can hold"),
         ("seeds.seed", 2**31, "less than"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_folder_reads_back_as_what_was_written(tmp_path_factory, best, final, 
     )
     folder = tmp_path_factory.mktemp("run")
     write_run(folder, record)
-    assert read_record(folder) == record
+    assert read_record(folder) == read_record(str(folder)) == record
 
 
 def test_nan_and_infinity_are_written_as_json_that_every_reader_takes(tmp_path):

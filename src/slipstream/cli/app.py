@@ -367,7 +367,8 @@ def techniques(
 def _folder(manner: Manner, command: str, task: str, out: Path | None, resume: bool) -> Path:
     """Return where the results go."""
     if out is not None:
-        return out
+        # No shell does it behind "--out=".
+        return out.expanduser()
     with running(manner):
         from slipstream.commands.folders import default_folder
 

@@ -20,6 +20,7 @@ from slipstream.commands.batch import row_in_words
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
 from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE
+from slipstream.commands.going_on import LASTING_FAILURES
 from slipstream.commands.show import printable, write_json_line
 from slipstream.errors import TrainingError
 from slipstream.loss_surface import LANDSCAPE_FILE, Landscape
@@ -60,7 +61,17 @@ def of_fit(record: Record, folder: Path, task: str, manner: Manner) -> None:
     ]
     _grid(console, rows)
     _files(console, files)
-    _next(console, "optimize", task)
+    _next(console, *_after_fit(record, folder, task))
+
+
+def _after_fit(record: Record, folder: Path, task: str) -> tuple[object, ...]:
+    """Return the command that fits next: one that mends the run, where it failed."""
+    if record.failure is None:
+        return "optimize", task
+    if record.failure.kind not in LASTING_FAILURES:
+        return "fit", task, "--out", folder, "--resume"
+    rate = float(record.plan["schedule"]["peak"]) / 10
+    return "fit", task, "--plan", folder / PLAN_FILE, "--set", f"schedule.peak={rate:.3g}"
 
 
 def of_failure(failure: Failure, folder: Path) -> None:
@@ -70,8 +81,12 @@ def of_failure(failure: Failure, folder: Path) -> None:
     error = TrainingError(
         "a training that goes on to its end",
         f"{failure.kind}: {message}".removesuffix("."),
-        f"The logs in {folder} say more; a smaller schedule.peak mends a loss that diverges. Where "
-        "something else ended it, the same command with --out and --resume goes on.",
+        f"Begin anew with a change, in another folder (--out). {folder} holds the record with all "
+        "events, the logs, and the best weights so far if there were any; --resume trains nothing "
+        "there, for the same would come again."
+        if failure.kind in LASTING_FAILURES
+        else f"The logs in {folder} say more. When that is mended, the same command with --out and "
+        "--resume goes on.",
         code=f"SLP-{code}" if code else "SLP-503",
     )
     tell_error(error, Manner())

@@ -321,7 +321,7 @@ def eject(plan: Plan | str | Path, task: str | Path) -> str:
 
 def _folder(command: str, task: Any, folder: str | Path | None, resume: bool) -> Path:
     if folder is not None:
-        return Path(folder)
+        return Path(folder).expanduser()
     name = task if isinstance(task, str | Path) else getattr(task, "name", "task")
     return default_folder(command, str(name), resume=resume)
 

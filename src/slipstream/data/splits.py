@@ -12,6 +12,7 @@ import numpy as np
 
 from slipstream.data.columns import Column, as_array, choose, columns_in
 from slipstream.data.extras import needed
+from slipstream.data.in_one_row import refuse_in_one_row
 from slipstream.data.nests import Array, Arrays, leaves, map_arrays
 from slipstream.data.pipelines import kind_of, read_once
 from slipstream.errors import DataError
@@ -120,6 +121,7 @@ def to_data(loaded: Any) -> Data:
     """
     if isinstance(loaded, Data):
         return loaded
+    refuse_in_one_row(loaded)
     if isinstance(loaded, Mapping) and "train" in loaded:
         parts = [loaded.get(name) for name in ("train", "validation", "test")]
     elif _is_list_of_splits(loaded):
@@ -155,11 +157,18 @@ def set_apart(split: Split, share: float) -> tuple[Split, Split]:
 
 def check_equal_lengths(split: Split, name: str) -> None:
     """Raise DataError when inputs, targets and weights differ in their number of examples."""
-    lengths = {len(array) if array.ndim else 0 for array in leaves(split.parts())}
-    if len(lengths) > 1:
+    parts = dict(zip(("inputs", "targets", "weights"), split.parts(), strict=True))
+    lengths = {
+        part: sorted({len(array) if array.ndim else 0 for array in leaves(arrays)})
+        for part, arrays in parts.items()
+    }
+    if len({number for found in lengths.values() for number in found}) > 1:
+        told = [
+            f"{part} of {' and '.join(map(str, found))}" for part, found in lengths.items() if found
+        ]
         raise DataError(
             f"as many inputs as targets in the {name} split",
-            f"arrays of {', '.join(str(n) for n in sorted(lengths))} examples",
+            f"{', '.join(told)} examples",
             "Load them from the same rows.",
             code="SLP-303",
         )

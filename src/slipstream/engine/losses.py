@@ -176,7 +176,7 @@ def _of_keras(kind: str, module: Any, given: Any, ours: Mapping[str, Any]) -> An
         known = [known for known in dir(module) if known[0] != "_" and known not in _OTHERS]
         if isinstance(given, str):
             known = [*map(_in_snake_case, known), *ours]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        instead = _instead(name, known, kind)
         if name in known or name.rpartition(">")[2] in known:
             raise TaskError(
                 f"a {kind} that Keras can make of {given!r}",
@@ -187,10 +187,19 @@ def _of_keras(kind: str, module: Any, given: Any, ours: Mapping[str, Any]) -> An
         raise TaskError(
             f"a {kind} that Keras or Slipstream knows",
             f"'{name}'",
-            f"Did you mean '{near}'? One of your own is registered with "
+            f"{instead} One of your own is registered with "
             "@keras.saving.register_keras_serializable(), or given as it is.",
             code="SLP-214",
         ) from None
+
+
+def _instead(name: str, known: Sequence[str], kind: str) -> str:
+    """Return which name is meant, where one begins like it or is spelt alike."""
+    begin = [one for one in known if one.lower().startswith(name.lower())]
+    alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if begin or alike:
+        return f"Did you mean '{[*alike, *begin][0]}'?"
+    return f"Take a name of Keras', like '{'mse' if kind == 'loss' else 'accuracy'}'."
 
 
 def learned_weights(task: Task, plan: Plan, model: Any) -> LogVariances | None:

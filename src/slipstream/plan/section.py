@@ -17,6 +17,19 @@ Count = Annotated[int, Field(ge=1)]
 MOST = 2**53
 
 
+def is_text(value: object) -> bool:
+    r"""Whether a value is text that a file can hold: half a surrogate pair is none.
+
+    Example:
+        >>> is_text("größe"), is_text("\udcff"), is_text(3)
+        (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and bool(value.encode("utf-8") or True)
+    except UnicodeEncodeError:
+        return False
+
+
 class Section(BaseModel):
     """What all sections share: frozen, hashable, no unknown keys."""
 
@@ -31,6 +44,8 @@ class Section(BaseModel):
             words = [repr(one) for one in get_args(field.annotation) if isinstance(one, str)]
             allowed = " or ".join(words) or "a number or a word"
             raise PydanticCustomError("truth_for_a_number", f"Input should be {allowed}")
+        if isinstance(value, str) and not is_text(value):
+            raise PydanticCustomError("no_text", "Input should be text that a file can hold")
         if isinstance(value, int) and abs(value) > MOST:
             raise PydanticCustomError("too_large", "Input should be a number up to 2**53")
         return value

@@ -72,8 +72,9 @@ def _refuse_endless_keys(text: str) -> None:
         raise ValueError(f"a key of more than 32 parts, line {line}")
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """Read a plan from a file; raises PlanError when it cannot be read."""
+    path = Path(path)
     try:
         text = read_text(path, MOST_BYTES, pipes=True)
     except (OSError, ValueError) as error:
@@ -94,9 +95,9 @@ def _why_unread(error: OSError | ValueError) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def write_plan(plan: Plan, path: Path) -> None:
+def write_plan(plan: Plan, path: str | Path) -> None:
     """Write a plan beside its place, then rename it: a reader never sees half a plan."""
-    write_text(path, to_toml(plan))
+    write_text(Path(path), to_toml(plan))
 
 
 def _value(value: Value) -> str:

@@ -35,7 +35,7 @@ def hand_over(
     *,
     validation_data: Any = None,
     sample_weight: Any = None,
-    folder: Path,
+    folder: str | Path,
     target: float | None = None,
     monitor: str | None = None,
     batch_size: int = 32,
@@ -66,6 +66,7 @@ def hand_over(
         DataError: The arrays are of different lengths, or hold no numbers.
         PlanError: A value of the optimizer is out of range.
     """
+    folder = Path(folder).expanduser()
     arrays: dict[str, Array] = {}
     packed = _pack_splits(x, y, sample_weight, validation_data, arrays)
     splits = _checked(packed, arrays)
