@@ -193,6 +193,8 @@ def test_dependencies_begin_above_known_holes():
         "pillow": (12, 1, 1),
         "jinja2": (3, 1, 6),
         "pyarrow": (23, 0, 1),
+        # What HDF5 believes of a damaged file.
+        "h5py": (3, 14),
     }.items():
         assert bounds[name] >= least, name
     assert all(">=" in one or "[" in one for one in wanted if one != "scipy-stubs")

@@ -72,14 +72,27 @@ def read_json(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> Any:
         OSError: It cannot be read.
         ValueError: It is longer, no JSON, or nested without end.
     """
+    return values_in(read_text(path, most_bytes))
+
+
+def values_in(text: str | bytes, most_levels: int = MOST_LEVELS) -> Any:
+    """Return the values of a JSON text that may come from anybody.
+
+    Raises:
+        ValueError: It is no JSON, or nested without end.
+
+    Example:
+        >>> values_in('{"a": [1]}')
+        {'a': [1]}
+    """
     try:
-        values = json.loads(read_text(path, most_bytes))
+        values = json.loads(text)
     except RecursionError:
         raise ValueError("values nested too deeply") from None
     level, num_levels = [values], 0
     while level:
         num_levels += 1
-        if num_levels > MOST_LEVELS:
+        if num_levels > most_levels:
             raise ValueError("values nested too deeply")
         level = [inner for value in level for inner in _within(value)]
     return values

@@ -73,6 +73,21 @@ def test_only_a_folder_with_its_own_mark_is_gone_on_with(tmp_path: Path) -> None
     assert claim(tmp_path, resume=True, marker="study.json") == tmp_path
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "logs", "runs/a/b.log", "optuna.journal"])
+def test_what_is_written_follows_no_link(tmp_path: Path, name: str) -> None:
+    outside, folder = tmp_path / "theirs", tmp_path / "run"
+    outside.write_text("theirs")
+    (folder / name).parent.mkdir(parents=True)
+    (folder / "study.json").touch()
+    # What is not written may lie where it will.
+    (folder / "notes").symlink_to(outside)
+    assert claim(folder, resume=True) == folder
+    (folder / name).symlink_to(outside)
+    with pytest.raises(InputError, match=f"{name}, a link to somewhere else"):
+        claim(folder, resume=True)
+    assert outside.read_text() == "theirs"
+
+
 @pytest.mark.parametrize("below", ["file", "file/deeper", "file/deeper/still"])
 def test_a_file_in_its_place_is_an_input_error(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("theirs")

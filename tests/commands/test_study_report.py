@@ -18,7 +18,8 @@ from slipstream.plan import Plan
 from slipstream.task import TaskFacts
 from slipstream.tuning.baselines import Baselines, SweepRow
 from slipstream.tuning.confirm import judge_sides
-from slipstream.tuning.learn import LearnResult, TrialRow
+from slipstream.tuning.journal import TrialRow
+from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult
 from slipstream.tuning.study import Identity, Study
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 
 from slipstream.errors import TaskError
 from slipstream.tasks.hand_over import hand_over, task_from_folder
+from torture import models
 
 COMMAND = "touch owned"
 
@@ -88,12 +90,37 @@ def test_code_in_a_model_is_refused_and_not_run(folder, tmp_path, monkeypatch, w
     assert not list(tmp_path.rglob("owned"))
 
 
+# What Keras reads, and what it asks of a file: within what the file holds.
+HARMLESS = {"a group within itself", "a long note", "the newest form", "99 levels"}
+
+
+def made_up():
+    yield from models.made_up_models()
+    yield from ((what, models.model(content)) for what, content in models.made_up_weights())
+
+
+def test_what_keras_does_not_write_is_refused_before_keras_sees_it(folder, monkeypatch):
+    whole, read = (folder / "model.keras").read_bytes(), []
+    try:
+        for what, content in made_up():
+            put(folder, content)
+            with monkeypatch.context() as patched:
+                patched.setattr(
+                    keras.saving, "load_model", lambda *_, what=what, **__: read.append(what)
+                )
+                with contextlib.suppress(TaskError):
+                    task_from_folder(folder).model()
+    finally:
+        put(folder, whole)
+    assert set(read) == HARMLESS
+
+
 @pytest.mark.parametrize("harm", [lambda c: c[:200], lambda c: b"", lambda c: c[:-30]])
 def test_what_is_no_model_is_refused_in_a_sentence(folder, harm):
     whole = (folder / "model.keras").read_bytes()
     put(folder, harm(whole))
     try:
-        with pytest.raises(TaskError, match="safe mode"):
+        with pytest.raises(TaskError, match="as Keras writes it"):
             task_from_folder(folder).model()
     finally:
         put(folder, whole)

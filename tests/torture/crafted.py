@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from torture import models
 from torture.formats import Format
 
 
@@ -49,6 +50,13 @@ def crafted(every: list[Format]) -> Iterator[tuple[Format, str, bytes | Callable
             yield by_name[name], f"{levels} levels", content.replace(b"{", b"{" + deep, 1)
     for line in ("[" * 5000, "a." * 5000 + "a = 1", f"[{'a.' * 5000}a]\n" + "b.c = 1\n" * 999):
         yield by_name["plan"], line[:9], line.encode()
+    for why, content in models.made_up_weights():
+        yield by_name["weights"], why, content
+        yield by_name["weights in keras"], why, content
+    for why, content in models.made_up_models():
+        yield by_name["keras"], why, content
+    for why, content in models.made_up_journals():
+        yield by_name["journal"], why, content
     for one in every:
         if not one.file:
             continue

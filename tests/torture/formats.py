@@ -28,7 +28,9 @@ from slipstream.plan.toml import Plan, read_plan, to_toml
 from slipstream.record import Environment, Point, Record, Timings, point_to_line, read_record
 from slipstream.record import write_record as write_facts
 from slipstream.tasks.hand_over import task_from_folder
+from slipstream.tuning.journal import JOURNAL_FILE, check_journal
 from slipstream.tuning.study import Study
+from torture import models
 from torture.content import snapshot_at
 from torture.forgery import renamed
 
@@ -62,9 +64,14 @@ class Format:
     file: str = "file"
 
 
-def formats(folder: Path) -> Iterator[Format]:
-    """Yield all of them; each has what lies beside it written into `folder / name`."""
-    for make in (_arrays, _images, _tables, _texts, _folders):
+def formats(folder: Path, with_keras: bool = False) -> Iterator[Format]:
+    """Yield all of them; each has what lies beside it written into `folder / name`.
+
+    Args:
+        folder: An empty folder.
+        with_keras: Whether models and weights are loaded by Keras, as far as they come to it.
+    """
+    for make in (_arrays, _images, _tables, _texts, _folders, partial(_models, with_keras)):
         for one in make(folder):
             (folder / one.name).mkdir(parents=True, exist_ok=True)
             yield one
@@ -164,6 +171,18 @@ def _folders(folder: Path) -> Iterator[Format]:
             path = CheckpointStore(run, lock=lock).save(snapshot_at(1, 400)).path
         content = (path / name).read_bytes()
         yield Format(run.name, content, partial(_commit, name), _read_checkpoint, "")
+
+
+def _models(with_keras: bool, folder: Path) -> Iterator[Format]:
+    read_weights = partial(models.read_weights, with_keras=with_keras)
+    read_model = partial(models.read_model, with_keras=with_keras)
+    weights, file = models.weights(), models.MODEL_FILE
+    yield _named("weights", weights, models.WEIGHTS_FILE, read_weights)
+    yield _named("keras", models.model(weights), file, read_model)
+    yield Format("weights in keras", weights, _file(file, models.model), read_model, file)
+    journal = models.searched(folder / JOURNAL_FILE)
+    read = lambda place: check_journal(place / JOURNAL_FILE)  # noqa: E731
+    yield _named("journal", journal, JOURNAL_FILE, read)
 
 
 def _commit(name: str, run: Path, content: bytes) -> None:

@@ -30,15 +30,15 @@ MOST_SECONDS = 5.0
 PATIENCE_SECONDS = 120.0
 
 
-def read_untrusted(count: int, folder: Path, seed: int = 0) -> Outcome:
+def read_untrusted(count: int, folder: Path, seed: int = 0, *, with_keras: bool = True) -> Outcome:
     """Read all that was made up with care, and so many spoilt files of every kind.
 
     Each is read, or refused in one sentence: nothing is run, nothing written, no memory taken that
-    the file does not fill, and none takes long.
+    the file does not fill, and none takes long. `with_keras` also loads models, on PyTorch.
     """
     outcome = Outcome("a file of a stranger")
     receiver, sender = context().Pipe(duplex=False)
-    arguments = (str(folder), count, seed, sender)
+    arguments = (str(folder), count, seed, with_keras, sender)
     process = context().Process(target=_read_all, args=arguments, daemon=True)
     process.start()
     sender.close()
@@ -65,18 +65,19 @@ def _received(receiver: Connection) -> tuple[str, str]:
         return "the reader", "died"
 
 
-def _read_all(folder: str, count: int, seed: int, sender: Connection) -> None:
+def _read_all(folder: str, count: int, seed: int, with_keras: bool, sender: Connection) -> None:
     warnings.simplefilter("ignore")
     root = Path(folder)
     home = root / "home"
     home.mkdir()
     os.chdir(home)
     os.environ.update({name: str(home) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")})
+    os.environ["KERAS_BACKEND"] = "torch"
     # Here: the other parts of the torture need none of these libraries.
     from torture.formats import formats
     from torture.watching import Watch, seen_below
 
-    every = list(formats(root / "files"))
+    every = list(formats(root / "files", with_keras))
     for one in every:
         one.write(root / "files" / one.name, one.content)
         # What is whole is read, and libraries have imported what they need.

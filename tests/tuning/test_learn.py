@@ -14,7 +14,8 @@ from slipstream.plan import Plan
 from slipstream.tuning import learn as learning
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import Context, Deadline
-from slipstream.tuning.learn import FEWEST_TRIALS, JOURNAL_FILE, RANGES, learn
+from slipstream.tuning.journal import JOURNAL_FILE, RANGES
+from slipstream.tuning.learn import FEWEST_TRIALS, learn
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 from strategies import facts
 

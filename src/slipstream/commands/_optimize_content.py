@@ -22,7 +22,8 @@ from slipstream.task import TaskFacts
 from slipstream.tuning import confirm as confirming
 from slipstream.tuning.baselines import Baselines, SweepRow
 from slipstream.tuning.generalise import GeneraliseResult
-from slipstream.tuning.learn import LearnResult, TrialRow
+from slipstream.tuning.journal import TrialRow
+from slipstream.tuning.learn import LearnResult
 from slipstream.tuning.runtime_values import RuntimeResult, RuntimeRow
 from slipstream.tuning.study import STUDY_FILE, Study
 from slipstream.verdict import payback

@@ -26,6 +26,9 @@ RESUMING = ", or go on with --resume"
 # What a command that was refused leaves behind: no result.
 LOCK_FILES = (LOCK_FILE, HOLDER_FILE)
 NO_RESULTS = (LOG_FOLDER, *LOCK_FILES, "error.txt", TASK_FOLDER, TASK_FILE)
+# What is written in its place, and not beside it first; all that lies below is, too.
+WRITTEN_IN_PLACE = (*NO_RESULTS, RUNS.name, "tuning")
+GROWING_FILES = (".jsonl", ".log", ".journal")
 
 
 def default_folder(command: str, reference: str, *, resume: bool = False) -> Path:
@@ -80,7 +83,8 @@ def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Pat
         marker: The file by which such a folder is known; any will do if empty.
 
     Raises:
-        InputError: It holds something that is not to be gone on with, or cannot be written to.
+        InputError: It holds something that is not to be gone on with, or a link in the place of
+            what is written; or it cannot be written to.
     """
     with _writable(folder):
         holds = next((name for name in _names(folder) if name not in NO_RESULTS), None)
@@ -98,10 +102,32 @@ def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Pat
                 "Name another folder with --out.",
                 code="SLP-602",
             )
+        _refuse_links(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     return folder
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse what would have a command write elsewhere, in a folder that somebody handed out."""
+    for path in _written_in_place(folder):
+        if path.is_symlink():
+            raise InputError(
+                f"files and folders of its own in {folder}",
+                f"{path.relative_to(folder)}, a link to somewhere else",
+                "Remove the link. To keep a run on another disk, let --out name a folder there.",
+                code="SLP-639",
+            )
+
+
+def _written_in_place(folder: Path) -> Iterator[Path]:
+    for name in _names(folder):
+        path = folder / name
+        if name in WRITTEN_IN_PLACE or name.endswith(GROWING_FILES):
+            yield path
+        if name in WRITTEN_IN_PLACE and path.is_dir() and not path.is_symlink():
+            yield from path.rglob("*")
 
 
 @contextlib.contextmanager

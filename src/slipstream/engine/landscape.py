@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from slipstream.backends import open_looker
+from slipstream.data.keras_files import why_not_weights
 from slipstream.data.order import epoch_order
 from slipstream.data.splits import Arrays, Data, Split
 from slipstream.engine.build import Built, build
@@ -45,8 +46,16 @@ def landscape_of(
 
     Raises:
         InputError: Task, data or plan cannot be used.
-        RecordError: The file holds the weights of another model.
+        RecordError: The file holds the weights of another model, or is not as Keras writes it.
     """
+    why = why_not_weights(weights)
+    if why:
+        raise RecordError(
+            f"weights as Keras writes them in {weights}",
+            why,
+            "Name the folder of a run that was trained here.",
+            code="SLP-638",
+        )
     built = build(task, plan, data, plan.schedule.peak)
     try:
         built.stored.load_weights(weights)

@@ -301,6 +301,8 @@ def _save_weights(run: Run, folder: Path) -> None:
     assert run.built is not None
     # Keras writes in place and wants this ending: write beside, then rename.
     beside = folder / f"part.{WEIGHTS_FILE}"
+    # HDF5 would follow a link that somebody left there.
+    beside.unlink(missing_ok=True)
     run.built.stored.save_weights(beside)
     beside.replace(folder / WEIGHTS_FILE)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from slipstream.data.keras_files import why_not_model
 from slipstream.data.npz import read_npz
 from slipstream.data.splits import Array, Data, Split, to_data
 from slipstream.errors import TaskError
@@ -100,11 +101,13 @@ def load_model(folder: Path, digest: str) -> Any:
     """Return the model with the weights it was handed over with, uncompiled.
 
     Raises:
-        TaskError: The file is another one, or none that Keras' safe mode loads.
+        TaskError: The file is another one, not as Keras writes it, or none that its safe mode
+            loads.
     """
     import keras
 
     _check_digest(folder / MODEL_FILE, digest)
+    _check_model(folder / MODEL_FILE)
     try:
         return keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except Exception as error:  # What a model's file can make Keras raise has no common class.
@@ -148,9 +151,10 @@ def _save_model(model: Any, path: Path) -> None:
 
     try:
         model.save(path)
+        _check_model(path)
         with as_in_a_fresh_process():
             keras.saving.load_model(path, compile=False, safe_mode=True)
-    except OSError:
+    except (OSError, TaskError):
         raise
     except Exception as error:  # Keras raises many kinds, a user's get_config any other.
         raise TaskError(
@@ -174,6 +178,8 @@ def _replace_file(path: Path, write: Callable[[Path], None]) -> str:
     """Write a file beside its place, sync it and rename it; returns its digest."""
     # Keras and NumPy look at the suffix.
     beside = path.with_name(f"part-{path.name}")
+    # What is written would follow a link that somebody left there.
+    beside.unlink(missing_ok=True)
     try:
         write(beside)
         with beside.open("rb") as file:
@@ -183,6 +189,17 @@ def _replace_file(path: Path, write: Callable[[Path], None]) -> str:
     finally:
         beside.unlink(missing_ok=True)
     return digest
+
+
+def _check_model(path: Path) -> None:
+    why = why_not_model(path)
+    if why:
+        raise TaskError(
+            f"a model as Keras writes it in {path}",
+            why,
+            "Load no model that you do not trust; hand your own over again.",
+            code="SLP-245",
+        )
 
 
 def _check_digest(path: Path, digest: str) -> None:

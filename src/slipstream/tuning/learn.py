@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
-from slipstream.files import whole_lines
 from slipstream.measure.manager import Failed
 from slipstream.measure.messages import TrainingProgress
 from slipstream.plan import Plan, Value
@@ -21,14 +18,20 @@ from slipstream.record import JsonModel, Record
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.finals import Tried, run_finals
+from slipstream.tuning.journal import (
+    JOURNAL_FILE,
+    RANGES,
+    ROW,
+    STUDY_NAME,
+    TRIED,
+    TrialRow,
+    open_study,
+)
 from slipstream.tuning.objective import score
 from slipstream.tuning.portfolio import Portfolio
 from slipstream.tuning.rates import RateRange
 from slipstream.tuning.runtime_values import RuntimeResult
 
-JOURNAL_FILE, STUDY_NAME = "optuna.journal", "learn"
-# What the journal keeps of a trial beside its parameters and value.
-ROW, TRIED, RANGES = "row", "tried", "ranges"
 # However short the budget, so many plans are tried, each with time to compile and to begin.
 FEWEST_TRIALS = 4
 SHORTEST_CAP_SECONDS = 15.0
@@ -38,18 +41,6 @@ FINALS_SHARE = 0.35
 STARTUP_TRIALS = 16
 # A trial that is this much slower than the best so far cannot win any more.
 HOPELESS = 1.6
-
-
-class TrialRow(JsonModel):
-    """One trial of the study."""
-
-    number: int
-    recipe: str
-    changes: dict[str, Value]
-    score: float
-    seconds_to_target: float
-    best_value: float | None
-    outcome: str
 
 
 class LearnResult(JsonModel):
@@ -116,7 +107,7 @@ class _Learner:
         self._asked = 0
 
     def run(self) -> LearnResult:
-        study, storage = _open_study(self._context.folder / JOURNAL_FILE)
+        study, storage = open_study(self._context.folder / JOURNAL_FILE)
         interrupted = self._take_up(study, storage)
         if RANGES not in study.user_attrs:
             self._portfolio.test_ranges(self._deadline)
@@ -283,20 +274,6 @@ def _tell_end(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         study.tell(trial.number, score)
     else:
         study.tell(trial.number, state=TrialState.FAIL)
-
-
-def _open_study(journal: Path) -> tuple[optuna.Study, JournalStorage]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # The study's folder is this process's: a lock that is there is that of one that was killed.
-    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
-    whole_lines(journal)
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    # It proposes nothing: every trial gets its parameters when it is written down.
-    sampler = optuna.samplers.RandomSampler(seed=TUNING_SEED)
-    study = optuna.create_study(
-        storage=storage, study_name=STUDY_NAME, sampler=sampler, load_if_exists=True
-    )
-    return study, storage
 
 
 def _told(plan: Plan) -> dict[str, Value]:
