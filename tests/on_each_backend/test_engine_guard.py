@@ -46,9 +46,11 @@ def place_of(row, epoch, size=8, num=45):
     return int(np.flatnonzero(epoch_order(num, 0, epoch) == row)[0]) // size
 
 
-def by_hand(plan_, data_, without, task_=None):
-    """Train step by step, without some updates; return the run."""
-    made = Run(task_ or task(), plan_.edit({"guard.non_finite": False}), data_)
+def by_hand(plan_, data_, without, task_=None, rows=None):
+    """Train step by step, without some updates, and rows from an epoch on; return the run."""
+    unguarded = {"guard.non_finite": False, "guard.lower_after": 3, "guard.retries": 5}
+    made = Run(task_ or task(), plan_.edit(unguarded), data_)
+    made.feed.leave_out(rows or {})
     per_epoch = made.feed.updates_per_epoch
     for epoch in range(plan_.duration.epochs):
         update = epoch * per_epoch
@@ -106,7 +108,23 @@ def test_a_poisoned_update_is_named_and_the_run_is_one_without_it(changes):
     assert_identical(ran, by_hand(plan_, poisoned(np.nan), bad))
     assert ran.loop.update == 12 and np.isfinite(ran.values[-1]["val_loss"])
     assert "loss that is not finite" in ran.recorder.signals[0].seen
-    assert "have rows 4, 17 of" in ran.recorder.signals[1].advice, "both updates have them"
+    assert "rows 4, 17 of the training split went wrong each time" in ran.recorder.signals[1].seen
+
+
+def test_an_example_that_is_met_in_each_epoch_is_one_trouble_and_then_left_out():
+    changes = {"duration.epochs": 8, "guard.retries": 1, "guard.lower_after": 2}
+    plan_ = plan({**MOMENTUM, **changes})
+    ran = run(task(), plan_, poisoned(np.nan))
+    bad = [6 * epoch + place_of(BAD, epoch) for epoch in range(5)]
+    # Of 8 rows, so many would be shared by chance: 8 / 6 ** 4 = 0.006.
+    assert [update for _, update, _ in named(ran)] == bad
+    assert "and counts as one trouble with updates" in ran.recorder.signals[4].seen
+    assert "After epoch 5 training goes on without row 17 of" in ran.built.notes[0]
+    order = epoch_order(45, 0, 6)
+    order[np.flatnonzero(order == BAD)] = np.roll(order, -1)[order == BAD]
+    met = np.concatenate([ran.feed.examples_of(update) for update in range(36, 42)])
+    np.testing.assert_array_equal(met, order)
+    assert_identical(ran, by_hand(plan_, poisoned(np.nan), bad, rows={BAD: 5}))
 
 
 def test_a_gradient_that_is_not_finite_is_found_though_its_loss_is():
@@ -194,7 +212,7 @@ def test_repeated_trouble_lowers_the_rate_and_then_ends_the_run():
     ]
     record = train(task(), plan({**changes, "guard.retries": 1}), data=poisoned(np.inf, rows))
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
-    assert "at most 1 updates left out of 100 (guard.retries), and never" in record.failure.message
+    assert "(guard.retries = 1, guard.window = 100)" in record.failure.message
     assert [event.kind for event in record.events] == ["non_finite", "divergence"]
     assert record.events[0].examples == examples_of(bad[0])
 
@@ -203,7 +221,7 @@ def test_what_goes_wrong_whatever_the_examples_ends_the_run():
     changes = {"schedule.peak": 1e20, "duration.epochs": 3}
     record = train(task(linear, loss="mse", metrics=()), plan(changes), data=regression())
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
-    assert "never 3 in a row" in record.failure.message
+    assert "3 in a row end a run, whatever guard.retries is" in record.failure.message
     assert "Lower schedule.peak" in record.failure.message
     assert [event.kind for event in record.events] == ["non_finite"] * 2 + ["divergence"]
 
@@ -235,22 +253,27 @@ def test_a_run_resumed_after_the_guard_acted_is_the_same(tmp_path):
     plan_ = plan(
         {
             **MOMENTUM,
-            "duration.epochs": 4,
+            "duration.epochs": 9,
             "guard.spike": 60.0,
             "guard.window": 20,
             "guard.lower_after": 2,
         }
     )
-    data_ = poisoned(np.nan)
+    data_ = poisoned(np.nan, (BAD, 30))
     whole = train(task(), plan_, data=data_, folder=tmp_path / "whole")
-    keeping = Keeping(Every.parse("1 updates"))
-    part, first = tmp_path / "part", Limits(updates=16)
-    train(task(), plan_, data=data_, folder=part, keeping=keeping, limits=first)
-    keeping = Keeping(Every.parse("1 updates"), resume=True)
-    resumed = train(task(), plan_, data=data_, folder=part, keeping=keeping)
-    assert len(whole.events) == 4 and "rates are times" in whole.events[1].seen
-    assert resumed.checkpoints.resumed_at == [16]
-    assert resumed.events == whole.events
+    part, keeping = tmp_path / "part", Keeping(Every.parse("1 updates"))
+    # Between two hits, and after it is known which rows they share.
+    for updates in (16, 50, None):
+        limits = Limits(updates=updates)
+        resumed = train(task(), plan_, data=data_, folder=part, keeping=keeping, limits=limits)
+        keeping = Keeping(Every.parse("1 updates"), resume=True)
+    assert ["rates are times" in event.seen for event in whole.events[:3]] == [False, True, False]
+    assert [("row 30 of" in note, "row 17 of" in note) for note in whole.notes] == [
+        (True, False),
+        (False, True),
+    ]
+    assert resumed.checkpoints.resumed_at == [16, 50]
+    assert resumed.events == whole.events and resumed.notes == whole.notes
     assert [p.values for p in resumed.points] == [p.values for p in whole.points]
     assert json.loads((part / "record.json").read_text())["events"][0]["examples"]
 
@@ -261,3 +284,8 @@ def test_keras_own_loop_ends_with_advice():
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
     assert "names the batch" in record.failure.message
     assert record.best_value is None
+    unguarded = plan({**changes, "guard.non_finite": False})
+    record = train(task(), unguarded, data=poisoned(np.nan))
+    assert (record.outcome, record.best_value) == ("completed", None)
+    assert [event.kind for event in record.events] == ["divergence"]
+    assert any("ended with a training loss of nan" in note for note in record.notes)

@@ -103,7 +103,8 @@ def fit(
         kept = begun_with(folder, launch.reference)
         finished = finished_run(folder, plan, changes, kept)
         if finished is not None:
-            listener(Notice(f"{folder} holds this run, and it is finished: nothing was trained."))
+            ended = "is finished" if finished.failure is None else "failed for good"
+            listener(Notice(f"{folder} holds this run, and it {ended}: nothing was trained."))
             if kept is not None and not (folder / REPORT_FILE).exists():
                 write_fit_report(folder, finished, kept)
             return finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +47,19 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> Indices:
     """
     key = np.array([seed, epoch], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(num_examples)
+
+
+def with_stand_ins(order: Indices, rows: Collection[int]) -> Indices:
+    """Return an order in which the example that comes next stands in for each of some.
+
+    Args:
+        order: An order of examples.
+        rows: The examples to be left out; not all there are.
+
+    Example:
+        >>> with_stand_ins(np.array([3, 0, 2, 1]), {0, 1}).tolist()
+        [3, 2, 2, 3]
+    """
+    places = np.arange(len(order))
+    good = np.flatnonzero(~np.isin(order, list(rows)))
+    return order[good[np.searchsorted(good, places) % len(good)]]

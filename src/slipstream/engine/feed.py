@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from slipstream.data.augmentation import Draws
 from slipstream.data.columns import columns_in
-from slipstream.data.order import epoch_order
+from slipstream.data.order import epoch_order, with_stand_ins
 from slipstream.data.splits import Arrays, Split, map_arrays
 from slipstream.engine.augmentation import Augmenter, Places
 from slipstream.engine.class_weights import class_weighted
@@ -80,6 +80,8 @@ class Feed:
             self._left_over = 0
         self.augmenter = Augmenter(plan, train)
         self._steps = min(plan.runtime.steps_per_execution, max(1, min(self._segments())))
+        self._without: dict[int, int] = {}
+        self._order = lru_cache(maxsize=3)(self._ordered)
         # Several threads ask for the same epoch, and for the next one at its end.
         self._drawn = lru_cache(maxsize=3)(self._draw)
         ahead = calls_ahead(plan, train) * self._steps * self.num_micro_batches
@@ -128,8 +130,18 @@ class Feed:
     def examples_of(self, update: int) -> NDArray[np.int64]:
         """Return the rows of the training split that make an update, which is counted from 0."""
         epoch, place = divmod(update, self.updates_per_epoch)
-        order = epoch_order(self._train.num_examples, self._plan.seeds.seed, epoch)
+        order = self._order(epoch)
         return order[place * self._effective : (place + 1) * self._effective]
+
+    def leave_out(self, rows: Mapping[int, int]) -> None:
+        """Let others stand in for some rows, each from an epoch on that is not begun yet."""
+        if rows == self._without:
+            return
+        self._without = dict(rows)
+        self._order.cache_clear()
+        self._drawn.cache_clear()
+        # What is read ahead may hold them.
+        self.close()
 
     @property
     def rows_before_split(self) -> NDArray[np.int64] | None:
@@ -196,9 +208,12 @@ class Feed:
 
     def _draw(self, epoch: int) -> tuple[NDArray[np.int64], dict[str, Draws]]:
         """Return the order of an epoch, and what its augmentation draws."""
-        seed = self._plan.seeds.seed
-        order = epoch_order(self._train.num_examples, seed, epoch)
-        return order, self.augmenter.draw(self._train.num_examples, epoch)
+        return self._order(epoch), self.augmenter.draw(self._train.num_examples, epoch)
+
+    def _ordered(self, epoch: int) -> NDArray[np.int64]:
+        order = epoch_order(self._train.num_examples, self._plan.seeds.seed, epoch)
+        rows = [row for row, first in self._without.items() if first <= epoch]
+        return with_stand_ins(order, rows) if rows else order
 
     def _segments(self) -> list[int]:
         points = [0, *self.evaluation_points()]

@@ -11,38 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.backends import Program, not_finite
+from slipstream.engine import trouble as words
 from slipstream.engine.feed import Feed
 from slipstream.engine.recorder import Recorder
+from slipstream.engine.trouble import ADVICE, TroubleError
 from slipstream.errors import TrainingError
 from slipstream.plan import Plan
-from slipstream.record import Point, Signal
-from slipstream.signals import Spikes
+from slipstream.record import Signal
+from slipstream.signals import Evidence, Spikes, evidence
 
-ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
 # A look takes at most this share of the time, and a copy of the state that much again.
 SHARE, SELDOM_SECONDS = 0.003, 1.0
 # Where an update is looked for among many, the state is looked at after each such part of them.
 PARTS = 16
 # Where so many updates in a row go wrong it is no matter of the examples.
 IN_A_ROW = 3
-# How many examples are named in a sentence; an event has them all.
-NAMED = 8
-
-
-class TroubleError(Exception):
-    """Something is wrong: the run is to go back to the state that it has kept.
-
-    Args:
-        update: The update that did it, from 0, or the last one that may have done it.
-        kind: "non_finite" or "loss_spike".
-        seen: What was seen, in words.
-    """
-
-    def __init__(self, update: int, kind: str, seen: str) -> None:
-        super().__init__(seen)
-        self.update = update
-        self.kind = kind
-        self.seen = seen
 
 
 @final
@@ -71,6 +54,8 @@ class Guard:
         self._spikes = Spikes(settings.spike, settings.window) if settings.spike > 0 else None
         self._left_out: list[int] = []
         self._lowered: list[int] = []
+        # Rows that are to blame, and the epoch from which training goes on without them.
+        self._without: dict[int, int] = {}
         self._always: set[str] | None = None
         # The state that the run can go back to.
         self._kept_at = 0
@@ -97,6 +82,7 @@ class Guard:
         return {
             "left_out": list(self._left_out),
             "lowered": list(self._lowered),
+            "without": sorted(self._without.items()),
             "spikes": self._spikes.state() if self._spikes else {},
         }
 
@@ -104,9 +90,16 @@ class Guard:
         """Know what `state` returned after so many updates."""
         self._left_out = list(state["left_out"])
         self._lowered = list(state["lowered"])
+        self._without = dict(state["without"])
+        self.use(self._feed)
         if self._spikes is not None:
             self._spikes.restore(state["spikes"])
         self._told_to = update
+
+    def use(self, feed: Feed) -> None:
+        """Go on with a feed of the same updates."""
+        self._feed = feed
+        feed.leave_out(self._without)
 
     def runs(self, update: int, count: int) -> Iterator[tuple[int, bool]]:
         """Cut the next updates where something is done between them.
@@ -185,17 +178,10 @@ class Guard:
         self._judge(program, model, update)
         if self._stride and update >= self._until:
             self._stride = 0
-            self._note_chance(update)
+            epoch = update / self._feed.updates_per_epoch
+            self._recorder.signal(words.chance(update, self._until, epoch))
         now = time.perf_counter()
         self._next_look = now + max(SELDOM_SECONDS, (now - start) / SHARE)
-
-    def _note_chance(self, update: int) -> None:
-        seen = f"something that was not finite by update {self._until}, and not when made again"
-        epoch = update / self._feed.updates_per_epoch
-        advice = "It is no matter of the examples: look at the machine, its memory and its driver."
-        self._recorder.signal(
-            Signal(epoch=epoch, step=update, kind="non_finite", seen=seen, advice=advice)
-        )
 
     def _judge(self, program: Program, model: Any, update: int) -> None:
         if self._spikes is not None:
@@ -225,8 +211,11 @@ class Guard:
             )
             raise TroubleError(told[place][0], "loss_spike", seen)
 
-    def meet(self, trouble: TroubleError) -> None:
+    def meet(self, trouble: TroubleError) -> str:
         """Decide what is done about it; the run is to go back then.
+
+        Returns:
+            What the record is to say of it, beside events; "" for nothing.
 
         Raises:
             TrainingError: Too much went wrong lately.
@@ -235,10 +224,10 @@ class Guard:
         made = end - start - self.left_out(start, end)
         if trouble.kind == "non_finite" and made > 1:
             self._stride, self._until = max(1, made // PARTS), end
-            return
+            return ""
         self._stride = 0
         update = max((one for one in range(start, end) if one not in self._left_out), default=start)
-        self._leave_out(update, trouble)
+        return self._leave_out(update, trouble)
 
     def back(self, program: Program) -> None:
         """Note that the run stands at the state that was kept."""
@@ -247,106 +236,75 @@ class Guard:
             self._spikes.restore(self._kept_spikes)
         self._rows, self._told_to = [], self._kept_at
 
-    def refusal(self, trouble: TroubleError) -> TrainingError:
-        """Return what a run ends with that has kept no state to go back to."""
-        came = f"{trouble.seen} by update {trouble.update + 1}, and no state to go back to"
-        return TrainingError("updates that are finite", came, self.advice, code="SLP-501")
-
-    def _leave_out(self, update: int, trouble: TroubleError) -> None:
-        settings, per_epoch = self._settings, self._feed.updates_per_epoch
+    def _leave_out(self, update: int, trouble: TroubleError) -> str:
         examples = self._feed.examples_of(update).tolist()
-        lately = [one for one in self._left_out if abs(update - one) < settings.window]
-        seen = f"{trouble.seen}, at update {update + 1}, from {self._named(examples)}"
-        row = next(i for i in range(update + 1) if update - 1 - i not in self._left_out)
-        if len(lately) >= settings.retries or row + 1 >= IN_A_ROW:
-            self._give_up(update, seen, [*lately, update])
-        since = [one for one in lately if not self._lowered or one >= self._lowered[-1]]
+        seen = f"{trouble.seen}, at update {update + 1}, from {words.rows_of(examples, self._feed)}"
+        found = evidence(self._feed, self._left_out, update)
+        lately = [one for one in self._left_out if update - one < self._settings.window]
+        given_up = self._given_up(found, lately, seen)
+        if given_up is not None:
+            raise given_up
         done = "the update is left out"
-        if settings.lower_after and len(since) + 1 >= settings.lower_after:
+        if found.shared:
+            before = found.with_row(found.shared)
+            done += words.same_trouble(before, found.shared, self._feed)
+        elif self._is_repeated(found, lately):
             self._lowered.append(update + 1)
-            done += f", and rates are times {settings.rate_factor:g} after it"
+            done += f", and rates are times {self._settings.rate_factor:g} after it"
         self._left_out.append(update)
-        shared = self._shared([*lately, update])
-        advice = f"{shared}Look at these examples (the event lists all). If they are right: "
+        note = self._blame(found)
+        self._tell(update, trouble.kind, f"{seen}; {done}", note, examples)
+        return note
+
+    def _tell(self, update: int, kind: str, seen: str, note: str, examples: list[int]) -> None:
+        advice = (
+            f"{note} Mend the data, or take that out of them."
+            if note
+            else f"Look at these examples (the record lists all). If they are right: {self.advice}"
+        )
+        epoch = (update + 1) / self._feed.updates_per_epoch
         self._recorder.signal(
             Signal(
-                epoch=(update + 1) / per_epoch,
+                epoch=epoch,
                 step=update + 1,
-                kind=trouble.kind,
-                seen=f"{seen}; {done}",
-                advice=advice + self.advice,
+                kind=kind,
+                seen=seen,
+                advice=advice,
                 examples=examples,
             )
         )
 
-    def _give_up(self, update: int, seen: str, lately: list[int]) -> None:
-        settings, shared = self._settings, self._shared(lately)
+    def _blame(self, found: Evidence) -> str:
+        """Go on without the rows that are to blame, from the next epoch on; returns a note."""
+        rows = [row for row in found.certain if row not in self._without]
+        if not rows:
+            return ""
+        epoch = found.update // self._feed.updates_per_epoch + 1
+        self._without |= dict.fromkeys(rows, epoch)
+        self._feed.leave_out(self._without)
+        updates = len(found.with_row(rows)) + 1
+        return words.rows_left_out(rows, updates, epoch, self._feed)
+
+    def _is_repeated(self, found: Evidence, lately: list[int]) -> bool:
+        """Whether so much went wrong since the rate was lowered last that it is lowered again."""
+        since = [one for one in lately if not self._lowered or one >= self._lowered[-1]]
+        after = self._settings.lower_after
+        return after > 0 and found.num_causes([*since, found.update]) >= after
+
+    def _given_up(self, found: Evidence, lately: list[int], seen: str) -> TrainingError | None:
+        """Return what the run ends with where too much went wrong lately."""
+        settings, update = self._settings, found.update
+        in_a_row = next(i for i in range(update + 2) if update - 1 - i not in self._left_out) + 1
+        # A few examples may spoil batches that follow each other, but not all of two epochs.
+        most = 2 * self._feed.updates_per_epoch if found.shared else 0
+        if in_a_row >= max(IN_A_ROW, most):
+            error = words.all_in_a_row(in_a_row, seen, self.advice)
+        elif not found.shared and found.num_causes([*lately, update]) > settings.retries:
+            error = words.too_often(settings, seen, self.advice)
+        else:
+            return None
         epoch = (update + 1) / self._feed.updates_per_epoch
-        advice = f"{shared}{self.advice}"
         self._recorder.signal(
-            Signal(epoch=epoch, step=update + 1, kind="divergence", seen=seen, advice=advice)
+            Signal(epoch=epoch, step=update + 1, kind="divergence", seen=seen, advice=self.advice)
         )
-        raise TrainingError(
-            f"at most {settings.retries} updates left out of {settings.window} (guard.retries), "
-            f"and never {IN_A_ROW} in a row",
-            f"one more: {seen}",
-            advice,
-            code="SLP-501",
-        )
-
-    def _shared(self, updates: list[int]) -> str:
-        """Return which examples are in all of several updates, as a sentence; "" for none."""
-        if len(updates) < 2:
-            return ""
-        common = set.intersection(*(set(self._feed.examples_of(one).tolist()) for one in updates))
-        if not common:
-            return ""
-        return f"All {len(updates)} updates left out lately have {self._named(sorted(common))}. "
-
-    def _named(self, examples: list[int]) -> str:
-        """Return examples as whoever has the data finds them."""
-        rows = self._feed.rows_before_split
-        if rows is None:
-            return in_words(examples)
-        return in_words([int(rows[one]) for one in examples], "the data before the split")
-
-
-def in_words(examples: list[int], whole: str = "the training split") -> str:
-    """Return rows of a training split in words, or of what it was split off.
-
-    Example:
-        >>> in_words([3])
-        'row 3 of the training split'
-        >>> in_words([3, 5])
-        'rows 3, 5 of the training split'
-    """
-    named = ", ".join(map(str, examples[:NAMED]))
-    more = f" and {len(examples) - NAMED} more" if len(examples) > NAMED else ""
-    return f"row{'s' if len(examples) > 1 else ''} {named}{more} of {whole}"
-
-
-def refuse_divergence(point: Point, plan: Plan, recorder: Recorder, advice: str) -> None:
-    """End a run whose training loss is not finite, with an event.
-
-    Under float16 the loss scale skips a step that overflows, yet its loss may be logged: the
-    weights have suffered only if they fail on the validation split as well.
-
-    Args:
-        point: The last evaluation.
-        plan: The plan.
-        recorder: Where the event goes.
-        advice: What may help.
-
-    Raises:
-        TrainingError: It has diverged.
-    """
-    loss, judged = (point.values.get(name, 0.0) for name in ("loss", "val_loss"))
-    scaled = plan.precision.policy == "mixed_float16"
-    if math.isfinite(loss) or (scaled and math.isfinite(judged)):
-        return
-    seen, step = f"a training loss of {loss}", point.step
-    recorder.signal(
-        Signal(epoch=point.epoch, step=step, kind="divergence", seen=seen, advice=advice)
-    )
-    came = f"{loss} by update {step} (epoch {point.epoch:.2f})"
-    raise TrainingError("a finite training loss", came, advice, code="SLP-501")
+        return error

@@ -19,16 +19,17 @@ from slipstream.data.splits import Data
 from slipstream.engine.build import Built, build_state
 from slipstream.engine.class_weights import class_weighted
 from slipstream.engine.clipping import read_clipping
-from slipstream.engine.guard import ADVICE, refuse_divergence
 from slipstream.engine.keeping import Keeper
 from slipstream.engine.keras_feed import FileBatches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.replay import Replay, Sources, read_back, written_out
+from slipstream.engine.trouble import ADVICE, has_diverged, refuse_divergence
 from slipstream.plan import Plan
 from slipstream.record import Point
 
 OWN_LOOP = "runtime.loop = 'slipstream' names the batch and leaves it out."
+UNGUARDED = "Keras' loop went on, for guard.non_finite is off; with it on, the run ends there."
 
 
 @final
@@ -121,6 +122,7 @@ class KerasLoop:
         clock = self._recorder.clock
         start, evaluated = time.perf_counter(), clock.spent.get("evaluate", 0.0)
         self._built.model.fit(**settings, epochs=epochs, callbacks=callbacks, verbose=0)
+        self._note_divergence()
         if self.replay is not None:
             self.replay.end()
         evaluating = clock.spent.get("evaluate", 0.0) - evaluated
@@ -229,6 +231,14 @@ class KerasLoop:
         self._recorder.evaluated(point, self._built.model, rate)
         if self._plan.guard.non_finite:
             refuse_divergence(point, self._plan, self._recorder, f"{ADVICE} {OWN_LOOP}")
+
+    def _note_divergence(self) -> None:
+        """Say of a run that nothing ended how it ended, where its loss is not finite."""
+        points = self._recorder.points
+        advice = f"{UNGUARDED} {ADVICE}"
+        if points and has_diverged(points[-1], self._plan, self._recorder, advice):
+            loss = points[-1].values["loss"]
+            self._built.notes.append(f"The run ended with a training loss of {loss}. {UNGUARDED}")
 
     def should_stop(self, limits: Limits) -> bool:
         """Whether a limit is met."""

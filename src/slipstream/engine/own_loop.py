@@ -16,7 +16,7 @@ from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import Built
 from slipstream.engine.clipping import read_clipping
 from slipstream.engine.feed import Block, Feed, Ragged
-from slipstream.engine.guard import ADVICE, Guard, TroubleError, refuse_divergence
+from slipstream.engine.guard import Guard
 from slipstream.engine.judging import Judge
 from slipstream.engine.keeping import Keeper
 from slipstream.engine.limits import Limits
@@ -26,6 +26,7 @@ from slipstream.engine.open_program import open_for
 from slipstream.engine.phases import kept_metrics
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.snapshot import unresumable
+from slipstream.engine.trouble import ADVICE, TroubleError, no_way_back, refuse_divergence
 from slipstream.engine.waiting import waited_for
 from slipstream.engine.watch import Watch
 from slipstream.errors import RecordError
@@ -357,8 +358,8 @@ class OwnLoop:
         """Stand at the last state that was kept; the guard decides what is made from there."""
         self._guard.advice = self._advice
         if self._kept is None:
-            raise self._guard.refusal(trouble)
-        self._guard.meet(trouble)
+            raise no_way_back(trouble, self._advice)
+        self._built.notes.extend(filter(None, [self._guard.meet(trouble)]))
         counted = self._scaling.counted
         self.take_back(self._kept)
         self._scaling.count_from(*counted)
@@ -384,6 +385,7 @@ class OwnLoop:
         self._program.resume()
         self._feed.close()
         self._feed = Feed(self._data.train, self._plan, at_a_time)
+        self._guard.use(self._feed)
         self._stand_at(self._update_at(kept.position))
         restore_state(self._built.model, kept)
         self._program = open_for(self._built, self._plan, self._feed)
