@@ -6,7 +6,9 @@ What each means, its cause and its cure, stands in `messages/`, under the error'
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 # Of the problems of one plan, one command line or one data set; the rest is counted.
@@ -115,6 +117,20 @@ def more_problems(sentences: Sequence[str]) -> str:
     head = f"{count} more problem{'s were' if count > 1 else ' was'} found:"
     # Indented as the command's own lines are, under its first one.
     return "".join(f"\n  {line}" for line in [head, *shown])
+
+
+def line_of(error: BaseException) -> str:
+    """Return the user's own line that raised an error, like " in task.py, line 7"; "" if none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _is_library(frame.filename)]
+    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+
+
+def _is_library(filename: str) -> bool:
+    is_ours = Path(__file__).parent in Path(filename).parents
+    return (
+        is_ours or filename[:1] == "<" or "site-packages" in filename or "/lib/python" in filename
+    )
 
 
 def tells_of_memory(text: str) -> bool:

@@ -162,3 +162,36 @@ def test_every_type_has_a_digest(array):
 def test_lists_of_numbers_are_refused() -> None:
     with pytest.raises(DataError, match=r"numpy\.asarray"):
         to_data(([[1.0, 2.0], [3.0, 4.0]], [0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("names", "nested"),
+    [
+        ("x_train x_test y_train y_test", False),
+        ("x_train x_val x_test y_train y_val y_test", False),
+        ("x_train y_train x_test y_test", False),
+        ("x_train x_test y_train y_test", True),
+    ],
+)
+def test_arrays_in_one_row_are_known_by_their_lengths(names: str, nested: bool) -> None:
+    lengths = {"train": 12, "val": 5, "test": 4}
+    row = [
+        np.zeros((lengths[name[2:]], 3) if name[0] == "x" else lengths[name[2:]])
+        for name in names.split()
+    ]
+    loaded = ((row[0], row[1]), (row[2], row[3])) if nested else row
+    with pytest.raises(DataError) as caught:
+        to_data(tuple(loaded))
+    assert names.replace(" ", ", ") in caught.value.came
+    splits = dict.fromkeys(name[2:] for name in names.split())
+    pairs = ", ".join(f"(x_{name}, y_{name})" for name in splits)
+    assert caught.value.mend == f"Return {pairs}."
+
+
+def test_pairs_in_their_order_are_taken() -> None:
+    x, y = np.zeros((6, 3)), np.zeros(6)
+    assert to_data(((x, y), (x[:2], y[:2]))).validation.num_examples == 2
+    # Splits of one length tell nothing, and are pairs as ever.
+    assert to_data(((x, y), (x, y))).validation.num_examples == 6
+    with pytest.raises(DataError, match="got tuple"):
+        to_data((x, y, y, x[:1]))

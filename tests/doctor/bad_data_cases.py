@@ -58,8 +58,31 @@ def sharing(count: int) -> Any:
 
 
 def doubled(n: int) -> np.ndarray:
-    """Return inputs of which only a few differ: each validation row is a training row."""
-    return features(3)(7)[np.arange(n) % 7]
+    """Return copies of a few inputs, of very many that there could be."""
+    return features(30)(7)[np.arange(n) % 7]
+
+
+FOUR_FEATURES = InputFacts("x", (4,), "float32")
+
+
+def with_value(value: float, *rows: int) -> Any:
+    """Return a maker of inputs with a value in the second feature of some training rows."""
+
+    def make(n: int) -> np.ndarray:
+        x = features(3)(n)
+        x[list(rows) if n == NUM_TRAIN else [], 1] = value
+        return x
+
+    return make
+
+
+def by_split(training: Any, validation: Any) -> Any:
+    return lambda n: (training if n == NUM_TRAIN else validation)(n)
+
+
+def standard(n: int) -> np.ndarray:
+    x = features(3)(n).astype("float64")
+    return (x - x.mean(axis=0)) / x.std(axis=0)
 
 
 def with_column(value: float) -> Any:
@@ -129,7 +152,148 @@ MORE_ERRORS: Cases = {
     ),
 }
 
+MORE_ERRORS |= {
+    "the accuracy of measured values": (
+        "accuracy_of_values",
+        ("39 of 40", "MeanSquaredError", "'mae'"),
+        case(
+            lambda n: np.linspace(-3, 3, n),
+            output((1,), "linear", "MeanSquaredError", metrics=("MeanAbsoluteError", "Accuracy")),
+        ),
+    ),
+    "a target in percent": (
+        "target_value",
+        ("from 0 to 1 for val_accuracy", "got 92.", "target=0.92"),
+        case(
+            labels,
+            OutputFacts(**{**vars(SPARSE), "metrics": ("Accuracy",)}),
+            monitor="val_accuracy",
+            target=92,
+        ),
+    ),
+    "a loss below 0": (
+        "target_value",
+        ("0 or more", "-0.5"),
+        case(labels, SPARSE, target=-0.5),
+    ),
+    "a target of the second output": (
+        "target_value",
+        ("1 or less for val_b_r2_score", "1.5"),
+        case(
+            lambda n: (labels(n), counts(n, 1)),
+            OutputFacts(**{**vars(SPARSE), "name": "a", "metrics": ("Accuracy",)}),
+            OutputFacts(
+                **{**vars(regression("Huber")), "name": "b"}
+                | {"metrics": ("MeanAbsoluteError", "R2Score")}
+            ),
+            logged=("loss", "a_loss", "b_loss", "a_accuracy", "b_mae", "b_r2_score"),
+            monitor="val_b_r2_score",
+            target=1.5,
+        ),
+    ),
+    "five answers of four classes": (
+        "top_k",
+        ("at least 5 classes", "top-5", "got 4."),
+        case(labels, OutputFacts(**{**vars(SPARSE), "top_k": 5})),
+    ),
+    "channels before rows": (
+        "input_shapes",
+        ("(N, 3, 8, 6)", "numpy.moveaxis(x, 1, -1)", "mix up"),
+        case(labels, SPARSE, x=features(3, 8, 6), inputs=(InputFacts("x", (8, 6, 3), "float32"),)),
+    ),
+    "channels behind columns": (
+        "input_shapes",
+        ("numpy.moveaxis(x, -1, 1)",),
+        case(
+            labels,
+            SPARSE,
+            x=features(8, 8, 3),
+            inputs=(InputFacts("x", (3, None, None), "float32"),),
+        ),
+    ),
+}
+
 MORE_WARNINGS: Cases = {
+    "a number for what is missing": (
+        "sentinels",
+        ("-999 in 3 of 40 examples of feature 1", "median"),
+        case(labels, SPARSE, x=with_value(-999, 2, 3, 9)),
+    ),
+    "a feature of other size": (
+        "feature_scales",
+        ("in feature 2", "where 0.2", "Normalization"),
+        case(labels, SPARSE, x=lambda n: features(3)(n) * [1, 1, 1e9]),
+    ),
+    "a row number": (
+        "row_numbers",
+        ("1 of 4 (number 3, counted from 0) that numbers", "from 0 to 39"),
+        case(
+            labels,
+            SPARSE,
+            x=lambda n: np.column_stack([features(3)(n), np.arange(n) + (n != NUM_TRAIN) * 40]),
+            inputs=(FOUR_FEATURES,),
+        ),
+    ),
+    "pixels that only one split has scaled": (
+        "split_scales",
+        ("in the inputs of the validation split", "times as large in 3 of 3 features"),
+        case(labels, SPARSE, x=by_split(features(3), lambda n: features(3)(n) * 255)),
+    ),
+    "bytes judged by what is trained on shares": (
+        "split_scales",
+        ("times as small in 3 of 3 features",),
+        case(labels, SPARSE, x=by_split(lambda n: features(3)(n) * 255, features(3))),
+    ),
+    "features that only one split has standardised": (
+        "split_scales",
+        ("3 of 3 features standardised in the training split, and not in the validation",),
+        case(
+            labels,
+            SPARSE,
+            x=by_split(standard, lambda n: features(3)(n) + 3),
+            sizes=(NUM_TRAIN, 36),
+        ),
+    ),
+    "standardised in one split, from 0 to 1 in the other": (
+        "split_scales",
+        ("standardised in the validation split, and not in the training split",),
+        case(labels, SPARSE, x=by_split(features(3), standard), sizes=(NUM_TRAIN, 36)),
+    ),
+    "a validation split of one class": (
+        "one_class",
+        ("to judge by", "only class 2 in the targets of the validation split"),
+        case(by_split(labels, lambda n: np.full(n, 2)), SPARSE),
+    ),
+    "labels that were sorted and split": (
+        "unjudged_class",
+        ("every class of the training split", "none of classes 0, 1 there"),
+        case(by_split(labels, lambda n: 2 + bits(n)), SPARSE, sizes=(NUM_TRAIN, 39)),
+    ),
+    "sigmoids for one of four classes": (
+        "sigmoid_of_classes",
+        ("softmax over the 4 classes", "sigmoid"),
+        case(labels, OutputFacts(**{**vars(SPARSE), "activation": "sigmoid"})),
+    ),
+    "a class without its weight": (
+        "class_weight_keys",
+        ("none for class 3", "one for 4, which does not occur", "{0: 1.0"),
+        case(labels, SPARSE, class_weight={0: 1.0, 1: 2.0, 2: 1.0, 4: 1.0}),
+    ),
+    "BinaryAccuracy of logits": (
+        "accuracy_of_logits",
+        ("BinaryAccuracy for 'y'", "0.5"),
+        case(
+            lambda n: np.eye(4)[labels(n)],
+            output(
+                (4,),
+                "linear",
+                "BinaryCrossentropy",
+                from_logits=True,
+                metrics=("BinaryAccuracy",),
+                share_metrics=("BinaryAccuracy",),
+            ),
+        ),
+    ),
     "some rows that were trained on": (
         "shared_rows",
         ("2 of 20 examples (rows 4, 5), 10 %",),
@@ -137,8 +301,8 @@ MORE_WARNINGS: Cases = {
     ),
     "rows that repeat each other by nature": (
         "shared_rows",
-        ("20 of 20", "82 % of the rows repeat"),
-        case(labels, SPARSE, x=doubled),
+        ("20 of 20", "100 % of the rows repeat"),
+        case(labels, SPARSE, x=doubled, inputs=(InputFacts("x", (30,), "float32"),)),
     ),
     "five examples to judge by": (
         "tiny_split",

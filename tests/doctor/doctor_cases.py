@@ -41,13 +41,16 @@ def case(
     changes: dict[str, Any] | None = None,
     sizes: tuple[int, int] = (NUM_TRAIN, NUM_VALIDATION),
     layers: tuple[str, ...] = (),
-    is_shuffled: bool = True,
+    **more: Any,
 ) -> Case:
-    """Build a case whose splits are made by functions of their number of examples."""
+    """Build a case whose splits are made by functions of their number of examples.
+
+    What else a Case takes is handed on.
+    """
     train, validation = (Split(x(n), y(n), weight(n)) for n in sizes)
     plan = Plan().edit(changes or {})
     model = ModelFacts(inputs, outputs, logged, layers)
-    return Case(Data(train, validation), model, plan, monitor, is_shuffled=is_shuffled)
+    return Case(Data(train, validation), model, plan, monitor, **more)
 
 
 def one_hot(n: int) -> np.ndarray:

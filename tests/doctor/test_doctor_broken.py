@@ -453,13 +453,16 @@ ERRORS |= MORE_ERRORS
 
 KINDS = {"batch_size": PlanError} | dict.fromkeys(
     (
+        "accuracy_of_values",
         "metric_targets",
         "monitor_name",
         "one_unit",
         "prediction_domain",
         "probabilities",
         "scalar_outputs",
+        "target_value",
         "threshold_of_logits",
+        "top_k",
     ),
     TaskError,
 )

@@ -54,15 +54,14 @@ def test_shared_rows_are_counted_as_sets_count_them(
     )
     known = {tuple(row) for row in train.tolist()}
     wanted = [place for place, row in enumerate(held.tolist()) if tuple(row) in known]
-    if several:
-        findings = found((train[:, :2], train[:, 2]), (held[:, :2], held[:, 2]))
-    else:
-        findings = found(train, held)
-    assert len(findings) == bool(wanted)
-    if findings:
-        rows = "row" if len(wanted) == 1 else "rows"
-        shown = ", ".join(map(str, wanted[:3])) + (", ..." if len(wanted) > 3 else "")
-        assert f"{len(wanted)} of {len(held)} examples ({rows} {shown})" in findings[0].where
+    pair = [(x[:, :2], x[:, 2]) if several else x for x in (train, held)]
+    overlap = shared_rows._overlap(*(Split(x, None) for x in pair), "validation", {})
+    assert overlap is not None
+    rows = "row" if len(wanted) == 1 else "rows"
+    shown = ", ".join(map(str, wanted[:3])) + (", ..." if len(wanted) > 3 else "")
+    assert str(overlap.rows) == f"{len(wanted)} of {len(held)} examples ({rows} {shown})"
+    twice = [row for row in train.tolist() if train.tolist().count(row) > 1]
+    assert overlap.repeated == pytest.approx(len(twice) / len(train))
 
 
 def test_the_test_split_is_compared_and_rows_have_the_users_numbers() -> None:
@@ -94,6 +93,26 @@ def test_a_few_equal_rows_are_natural_where_training_rows_repeat_as_often() -> N
     assert len(found(train, held)) == 1
     train[100:110] = train[200:210]
     assert found(train, held) == []
+
+
+@pytest.mark.parametrize("kind", ["one-hot", "0 and 1", "small numbers"])
+def test_chance_explains_equal_rows_where_few_rows_are_possible(kind: str) -> None:
+    random = np.random.default_rng(3)
+    if kind == "one-hot":
+        x = np.eye(5)[random.integers(0, 5, (900, 4))].reshape(900, 20)
+    else:
+        x = random.integers(0, *((2, (900, 9)) if kind == "0 and 1" else (4, (900, 5))))
+    train, held = x[:600], x[600:]
+    known = {tuple(row) for row in train.tolist()}
+    assert sum(tuple(row) in known for row in held.tolist()) > 50
+    assert found(train, held) == []
+    # More of them than chance gives: the first rows were put into both.
+    copied = np.concatenate([held[:100], train[:200]])
+    (finding,) = found(train, copied)
+    assert "of 300 examples" in finding.where
+    # Copies of images of as few shades are none of chance.
+    images = random.integers(0, 4, (300, 64))[np.arange(900) % 300]
+    assert len(found(images[:600], images[600:])) == 1
 
 
 def test_nothing_is_said_of_what_cannot_be_compared() -> None:

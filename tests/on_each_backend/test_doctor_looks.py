@@ -134,8 +134,12 @@ def test_broken_models_do_not(name: str) -> None:
     assert {finding.check for finding in examine(BROKEN[name]())} == {name}
 
 
-@pytest.mark.parametrize("metric", ["accuracy", keras.metrics.BinaryAccuracy(threshold=0.0)])
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy", keras.metrics.BinaryAccuracy(), keras.metrics.BinaryAccuracy(threshold=0.0)],
+)
 def test_an_accuracy_of_logits_is_told_exactly_where_it_is_wrong(metric: Any) -> None:
+    wrong = metric == "accuracy" or metric.threshold == 0.5
     model = dense(1)()
     model.set_weights([np.ones((4, 1)), np.zeros(1)])
     logits, y = X.sum(axis=1), (X.sum(axis=1) > 0).astype(int)
@@ -143,10 +147,46 @@ def test_an_accuracy_of_logits_is_told_exactly_where_it_is_wrong(metric: Any) ->
     model.compile(loss=loss, metrics=[metric])
     logged = model.evaluate(X, y, verbose=0, return_dict=True)
     accuracy = logged["accuracy" if metric == "accuracy" else "binary_accuracy"]
-    assert accuracy == pytest.approx(np.mean((logits > (metric == "accuracy") / 2) == y))
-    assert (accuracy < 1) == (metric == "accuracy")
+    assert accuracy == pytest.approx(np.mean((logits > wrong / 2) == y))
+    assert (accuracy < 1) == wrong
     found = {finding.check for finding in examine(look(dense(1), loss, y, metric))}
-    assert found == ({"accuracy_of_logits"} if metric == "accuracy" else set())
+    assert found == ({"accuracy_of_logits"} if wrong else set())
+
+
+@pytest.mark.parametrize(
+    ("metric", "top_k"),
+    [
+        ("sparse_top_k_categorical_accuracy", 5),
+        (keras.metrics.SparseTopKCategoricalAccuracy(k=2), 2),
+        ("accuracy", None),
+        (own_metric, None),
+    ],
+)
+def test_a_top_k_accuracy_of_too_few_classes_is_refused(metric: Any, top_k: int | None) -> None:
+    case = look(dense(3, "softmax"), SPARSE_LOSS, LABELS, metric)
+    assert case.model.outputs[0].top_k == top_k
+    assert [one.check for one in examine(case)] == ["top_k"] * (top_k == 5)
+
+
+@pytest.mark.parametrize("loss", [SPARSE_LOSS, ONE_HOT_LOSS])
+def test_sigmoids_of_classes_are_divided_by_their_sum(loss: str) -> None:
+    y = LABELS if loss == SPARSE_LOSS else np.eye(3)[LABELS]
+    model = dense(3, "sigmoid")()
+    model.compile(loss=loss)
+    answers = model.predict(X, verbose=0)
+    picked = answers[np.arange(NUM), LABELS] / answers.sum(axis=1)
+    assert model.evaluate(X, y, verbose=0) == pytest.approx(-np.log(picked).mean(), rel=1e-4)
+    found = examine(look(dense(3, "sigmoid"), loss, y))
+    assert [one.check for one in found] == ["sigmoid_of_classes"]
+
+
+def test_the_accuracy_of_measured_values_is_none() -> None:
+    values = X.sum(axis=1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(loss="mse", metrics=["accuracy"])
+    assert model.evaluate(X, values, verbose=0)[1] == 0
+    found = examine(look(dense(1), "mse", values, "accuracy"))
+    assert [one.check for one in found] == ["accuracy_of_values"]
 
 
 def test_the_families_do_not_overlap() -> None:

@@ -57,7 +57,7 @@ def test_each_form_of_held_out_data_is_looked_at() -> None:
     assert checks() == set()
     assert checks(batch_size=600) == set()
     assert checks(validation_data=(X[:30], LABELS[:30])) == {"shared_rows"}
-    assert checks(y=np.sort(LABELS), validation_split=0.2) == set()
+    assert checks(y=np.sort(LABELS), validation_split=0.2) == {"one_class"}
     assert checks(y=np.sort(LABELS), validation_split=0.4) == {"unseen_class"}
     assert checks(y=np.sort(LABELS), shuffle=False) == {"sorted_labels"}
     assert checks(y=LABELS + 1) == {"sparse_labels"}
@@ -73,6 +73,9 @@ def test_class_weights_answer_imbalance() -> None:
     assert findings_of_fit(binary, arguments) == ()
     weighed = {**arguments, "class_weight": {0: 1.0, 1: 19.0}}
     assert findings_of_fit(model(1, "binary_crossentropy"), weighed) == ()
+    named = {**arguments, "class_weight": {"no": 1.0, 1: 19.0}}
+    (finding,) = findings_of_fit(model(1, "binary_crossentropy"), named)
+    assert "none for class 0, weighed as 1, and one for 'no'" in finding.where
 
 
 def test_tensors_of_the_backend_are_looked_at_and_generators_left_alone() -> None:

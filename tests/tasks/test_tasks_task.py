@@ -36,11 +36,22 @@ def test_a_given_direction_wins():
     assert make(monitor="val_loss", mode="max").better == "max"
 
 
+class Built:
+    """What can be called with inputs and compiled, as Keras' models can."""
+
+    def __call__(self, inputs):
+        return inputs
+
+    def compile(self):
+        return None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model": 3}, r"Task\(model=...\) to be a function without arguments; got int"),
         ({"data": (1, 2)}, r"Task\(data=...\) to be a function.*; got tuple"),
+        ({"model": Built()}, r"a model that is built already \(Built\). .* without parentheses"),
         ({"monitor": "accuracy"}, "Write 'val_accuracy'"),
         ({"name": "  "}, r"Task\(name=...\) to be a word or a few; got '  '"),
         ({"name": "a\udcff"}, r"got 'a\\udcff'"),

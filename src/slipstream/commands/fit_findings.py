@@ -42,13 +42,9 @@ def findings_of_fit(model: Any, arguments: Mapping[str, Any]) -> tuple[Finding, 
         plan,
         is_shuffled=bool(arguments.get("shuffle", True)),
         has_validation=has_validation,
+        class_weight=arguments.get("class_weight"),
     )
-    is_weighed = arguments.get("class_weight") is not None
-    return tuple(
-        finding
-        for finding in doctor.examine(case)
-        if not (is_weighed and finding.check == "class_imbalance")
-    )
+    return doctor.examine(case)
 
 
 def _facts(model: Any) -> Any:

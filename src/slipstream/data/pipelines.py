@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from slipstream.data.nests import Arrays, leaves, map_arrays
 from slipstream.data.spool import Collector
-from slipstream.errors import DataError, InputError
+from slipstream.errors import DataError, InputError, line_of
 
 # By the names of their classes: importing the libraries would take seconds.
 KINDS: Mapping[tuple[str, str], str] = {
@@ -93,26 +91,12 @@ def _told_where(batches: Iterator[Any], kind: str) -> Iterator[Any]:
             message = (str(error).strip().splitlines() or [""])[0].removesuffix(".")
             raise DataError(
                 f"batch {number} of the {kind}, counted from 0",
-                f"{type(error).__name__}: {message}{_line_of(error)}",
+                f"{type(error).__name__}: {message}{line_of(error)}",
                 "Mend what makes this batch, or how many batches it says that it has.",
                 code="SLP-316",
             ) from error
         yield batch
         number += 1
-
-
-def _line_of(error: Exception) -> str:
-    """Return the user's own line that raised it; "" where a library did."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if not frame.filename.startswith("<")
-        and "site-packages" not in frame.filename
-        and Path(frame.filename).parent != Path(__file__).parent
-        and "/lib/python" not in frame.filename
-    ]
-    return f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
 
 
 def _add(collected: Any, arrays: Arrays, where: str) -> None:

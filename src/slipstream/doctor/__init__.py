@@ -71,8 +71,8 @@ def examine(case: Case) -> tuple[Finding, ...]:
         >>> from slipstream.task import InputFacts, ModelFacts, OutputFacts
         >>> output = OutputFacts("y", (3,), "softmax", "SparseCategoricalCrossentropy", False)
         >>> model = ModelFacts((InputFacts("x", (2,), "float32"),), (output,), ("loss",))
-        >>> x, y = np.arange(80.0).reshape(40, 2), np.arange(40) % 3 + 1
-        >>> data = Data(Split(x, y), Split(-1 - x, y))
+        >>> x, y = np.random.default_rng(0).random((2, 40, 2)), np.arange(40) % 3 + 1
+        >>> data = Data(Split(x[0], y), Split(x[1], y))
         >>> finding, _ = examine(Case(data, model, Plan()))
         >>> print(finding.where.replace(", out", ",\\nout"))
         labels from 1 to 3 in the targets of the training split,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from slipstream.data import Data
 from slipstream.doctor._catalogue import CODES
@@ -26,6 +26,8 @@ class Case:
             handed arrays may go without.
         has_validation: Whether anything is held out; where not, as in a fit without it, the
             validation split of the data only stands there and is not looked at.
+        target: The value of the monitor that ends the race, or None.
+        class_weight: A weight for each class number, as a fit takes them, or None.
     """
 
     data: Data
@@ -35,6 +37,8 @@ class Case:
     task: str = "task"
     is_shuffled: bool = True
     has_validation: bool = True
+    target: float | None = None
+    class_weight: Mapping[Any, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ CHECKS: tuple[Entry, ...] = (
     ),
     Entry(
         "SLP-405",
-        "one_class", "Training examples of a single class", TOLD,
+        "one_class", "Examples of a single class", TOLD,
         "Shuffle before splitting; check how labels are read.",
     ),
     Entry(
@@ -146,7 +146,8 @@ CHECKS: tuple[Entry, ...] = (
     Entry(
         "SLP-422",
         "input_shapes", "Inputs of another shape than the model's", REFUSED,
-        "Reshape the array, or change the model's `Input`.",
+        "`numpy.moveaxis(x, 1, -1)` where the channels come first; else reshape the array, or"
+        " change the model's `Input`.",
     ),
     Entry(
         "SLP-423",
@@ -233,6 +234,57 @@ CHECKS: tuple[Entry, ...] = (
         REFUSED, "Name the model's outputs, or one loss that fits them all.",
         "A plan may train with another loss than the task's, for all outputs or by name. What the"
         " loss takes is then checked like the task's own.",
+    ),
+    Entry(
+        "SLP-439",
+        "accuracy_of_values", "An accuracy of measured values", REFUSED,
+        "`mae`, `root_mean_squared_error` or `r2_score`; for classes a loss of classes.",
+    ),
+    Entry(
+        "SLP-440",
+        "target_value", "A target that the monitor cannot come to", REFUSED,
+        "A share in place of percent: `target=0.92`.",
+    ),
+    Entry(
+        "SLP-441",
+        "split_scales", "Splits that were scaled in different ways", TOLD,
+        "Scale all splits with the numbers of the training split.",
+    ),
+    Entry(
+        "SLP-442",
+        "unjudged_class", "A class that is trained and never judged", TOLD,
+        "Shuffle before splitting, or split with equal shares of each class.",
+    ),
+    Entry(
+        "SLP-443",
+        "sentinels", "Numbers like -999 that stand for a missing value", TOLD,
+        "Put the feature's median there, and say in a column of its own where that was; or leave"
+        " these examples out.",
+    ),
+    Entry(
+        "SLP-444",
+        "feature_scales", "A feature that is far larger than all others", TOLD,
+        "Scale each feature, or begin the model with `keras.layers.Normalization()`.",
+    ),
+    Entry(
+        "SLP-445",
+        "row_numbers", "A feature that numbers the examples", TOLD,
+        "Leave out what is a row number or an id.",
+    ),
+    Entry(
+        "SLP-446",
+        "sigmoid_of_classes", "A sigmoid where one of several classes is chosen", TOLD,
+        "A softmax; for several classes an example, the loss `binary_crossentropy`.",
+    ),
+    Entry(
+        "SLP-447",
+        "class_weight_keys", "Classes that a fit's class_weight leaves out, or does not know", TOLD,
+        "One weight for each class, by its number, from 0.",
+    ),
+    Entry(
+        "SLP-448",
+        "top_k", "A top-k accuracy of fewer than k classes", REFUSED,
+        "Leave it out, or give it a smaller k.",
     ),
 )  # fmt: skip
 

@@ -17,24 +17,22 @@ SPARSE = frozenset(
 )
 ONE_HOT = frozenset({"CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge"})
 BINARY = frozenset({"BinaryCrossentropy", "BinaryFocalCrossentropy"})
+# How far measured values are off.
+VALUES = frozenset(
+    {
+        "AsymmetricMeanSquaredError",
+        "Huber",
+        "LogCosh",
+        "MeanAbsoluteError",
+        "MeanAbsolutePercentageError",
+        "MeanSquaredError",
+        "MeanSquaredLogarithmicError",
+    }
+)
 # These compare each number of the output with one number of the targets.
 ELEMENTWISE = (
-    frozenset(
-        {
-            "AsymmetricMeanSquaredError",
-            "CosineSimilarity",
-            "Hinge",
-            "Huber",
-            "KLDivergence",
-            "LogCosh",
-            "MeanAbsoluteError",
-            "MeanAbsolutePercentageError",
-            "MeanSquaredError",
-            "MeanSquaredLogarithmicError",
-            "Poisson",
-            "SquaredHinge",
-        }
-    )
+    frozenset({"CosineSimilarity", "Hinge", "KLDivergence", "Poisson", "SquaredHinge"})
+    | VALUES
     | ONE_HOT
     | BINARY
 )

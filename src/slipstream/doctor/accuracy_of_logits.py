@@ -9,22 +9,22 @@ from slipstream.doctor._losses import BINARY, num_classes
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Warn of "accuracy" by its name, where one unit puts out logits.
+    """Warn of "accuracy" by its name, or of BinaryAccuracy(), where units put out logits.
 
-    Keras makes a BinaryAccuracy of it, with a threshold of 0.5: a probability of 0.62.
+    Keras makes a BinaryAccuracy of the name, with a threshold of 0.5: a probability of 0.62.
     """
     for output in case.model.outputs:
-        if (
-            num_classes(output) == 1
-            and output.loss in BINARY
-            and output.from_logits is True
-            and "Accuracy" in output.metrics
-        ):
+        if output.loss not in BINARY or output.from_logits is not True:
+            continue
+        # Of several units the name is another accuracy, without a threshold.
+        by_name = num_classes(output) == 1 and "Accuracy" in output.metrics
+        if by_name or "BinaryAccuracy" in output.share_metrics:
+            metric = "'accuracy'" if by_name else "BinaryAccuracy"
             yield Finding(
                 "accuracy_of_logits",
                 "warning",
                 "an accuracy with the threshold of logits, 0",
-                f"'accuracy' for '{output.name}', which Keras compares with 0.5",
+                f"{metric} for '{output.name}', which Keras compares with 0.5",
                 "Name it {'class_name': 'BinaryAccuracy', 'config': {'name': 'accuracy', "
                 "'threshold': 0.0}}, or end the model with a sigmoid.",
                 about="task",

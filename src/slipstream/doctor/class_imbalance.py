@@ -21,6 +21,8 @@ def check(case: Case) -> Iterator[Finding]:
     and a small loss, on all backends. Silent where the loss is a focal one or examples have
     weights; of tokens, which are rare by nature, nothing is said.
     """
+    if case.class_weight is not None:
+        return
     weighted = {facts.name for part, facts in weights_of(case) if _differ(part)}
     for part, output in targets_of(case):
         if part.split != "training" or output.name in weighted or "Focal" in output.loss:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from slipstream.doctor._arrays import NUM_ROWS_SHOWN, Part, chunks, inputs_of
 from slipstream.doctor._case import Case, Finding
-from slipstream.task import InputFacts
+from slipstream.doctor._features import FEWEST_EXAMPLES, holds_tokens
 
-FEWEST_EXAMPLES = 10
 # Where so many values are zeros, as in pixels and counts, a feature of zeros is nothing odd.
 SPARSE_SHARE = 0.1
 
@@ -24,7 +23,9 @@ def check(case: Case) -> Iterator[Finding]:
     are left alone, and so are zeros where much else is zero.
     """
     for part, facts in inputs_of(case):
-        if part.split != "training" or len(part.array) < FEWEST_EXAMPLES or _is_text(case, facts):
+        if part.split != "training" or holds_tokens(case, facts):
+            continue
+        if len(part.array) < FEWEST_EXAMPLES:
             continue
         if not part.shape or part.shape[-1] == 0 or part.array.dtype.kind == "b":
             continue
@@ -41,10 +42,6 @@ def check(case: Case) -> Iterator[Finding]:
                 "Check how they are read, or leave them out: they tell examples apart no more than"
                 " a bias does.",
             )
-
-
-def _is_text(case: Case, facts: InputFacts) -> bool:
-    return facts.dtype.startswith(("int", "uint", "string")) or "Embedding" in case.model.layers
 
 
 def _constant(part: Part) -> NDArray[np.int64]:

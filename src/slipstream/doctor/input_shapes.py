@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
-from slipstream.doctor._arrays import fits, in_words, inputs_of
+from slipstream.doctor._arrays import Shape, fits, in_words, inputs_of
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._losses import differ_by_trailing_one
 
@@ -24,5 +25,22 @@ def check(case: Case) -> Iterator[Finding]:
             "error",
             f"inputs of shape {in_words(facts.shape)} for the model's input{name}",
             f"{in_words(part.shape)} in {part.place}",
-            "Reshape the array, or change the shape of the model's input.",
+            _mend(part.shape, facts.shape),
         )
+
+
+def _mend(came: Shape, wanted: Shape) -> str:
+    """Say how an array gets the model's shape: an axis in another place is no matter of reshape."""
+    if len(came) == len(wanted) > 1:
+        if fits((*came[1:], came[0]), wanted):
+            return _moved("numpy.moveaxis(x, 1, -1)")
+        if fits((came[-1], *came[:-1]), wanted):
+            return _moved("numpy.moveaxis(x, -1, 1)")
+    if None not in wanted and prod(came) == prod(wanted):  # type: ignore[arg-type]
+        sizes = ", ".join(str(size) for size in wanted)
+        return f"Reshape the array, x.reshape(-1, {sizes}), or change the model's input."
+    return "Change the shape of the model's input, or load the features that it is made for."
+
+
+def _moved(call: str) -> str:
+    return f"Move the axis of channels, x = {call}: a reshape would mix up the values."

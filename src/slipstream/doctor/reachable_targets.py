@@ -9,7 +9,7 @@ import numpy as np
 from slipstream.data.splits import Array
 from slipstream.doctor._arrays import bad_rows, fits, is_floating, targets_of
 from slipstream.doctor._case import Case, Finding
-from slipstream.doctor._losses import differ_by_trailing_one
+from slipstream.doctor._losses import VALUES, differ_by_trailing_one
 
 INFINITY = float("inf")
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -22,17 +22,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "softsign": (-1.0, 1.0),
     "tanh": (-1.0, 1.0),
 }
-LOSSES = frozenset(
-    {
-        "AsymmetricMeanSquaredError",
-        "Huber",
-        "LogCosh",
-        "MeanAbsoluteError",
-        "MeanAbsolutePercentageError",
-        "MeanSquaredError",
-        "MeanSquaredLogarithmicError",
-    }
-)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -46,7 +35,7 @@ def check(case: Case) -> Iterator[Finding]:
         is_alike = fits(part.shape, output.shape) or differ_by_trailing_one(
             part.shape, output.shape
         )
-        if bounds is None or output.loss not in LOSSES or not is_alike:
+        if bounds is None or output.loss not in VALUES or not is_alike:
             continue
         low, high = bounds
         rows = bad_rows(part, lambda values, low=low, high=high: _outside(values, low, high))  # type: ignore[misc]

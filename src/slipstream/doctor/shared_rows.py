@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom, entropy
 
 from slipstream.data import Split, leaves
 from slipstream.data.columns import NUM_SAMPLED, Column
@@ -19,10 +20,17 @@ from slipstream.doctor._case import Case, Finding
 # From here on what is measured is memory: refused. Fewer examples than these prove nothing anyhow.
 REFUSED_SHARE = 0.5
 FEWEST_REFUSED = 20
-# Unless training rows repeat each other as well: a few columns of a few values have no more to say.
-DISTINCT_SHARE = 0.9
+# Unless training rows repeat each other as well.
+REPEATED_SHARE = 0.1
 # So few are no more than what such data hold of their own, where training rows repeat as often.
 NATURAL_SHARE = 0.01
+# Columns of a few values, as of one-hot features, have no more rows to offer: if they differ by so
+# many bits, N examples repeat each other by chance. Columns depend on each other, so that all of
+# them together say less than each by itself.
+BITS_PER_DOUBLING, MORE_BITS = 2, 8
+MOST_COUNTED = 5000
+# One in so many sets that repeat themselves by chance is told nevertheless.
+ONE_IN = 1000
 PIECE_ROWS = 4096
 
 Leaf = Array | Column
@@ -34,12 +42,14 @@ _Known = dict[tuple[int, str], Keys]
 class _Overlap:
     """The rows of a held-out split that the training split holds too.
 
-    `repeated` is the share of training rows that occur there more than once; `sampled` says that
-    only some rows of each split were compared.
+    `repeated` is the share of training rows that occur there more than once: as large is the share
+    of new examples that chance alone would find there. `few` says that there are few different
+    rows at all; `sampled` that only some rows of each split were compared.
     """
 
     rows: Rows
     repeated: float
+    few: bool
     sampled: bool
 
     @property
@@ -48,12 +58,15 @@ class _Overlap:
 
     @property
     def is_natural(self) -> bool:
-        return self.share < NATURAL_SHARE and self.share <= 2 * self.repeated
+        if self.share < NATURAL_SHARE and self.share <= self.repeated:
+            return True
+        by_chance = binom.sf(self.rows.num_bad - 1, self.rows.num_rows, self.repeated)
+        return self.few and bool(by_chance > 1 / ONE_IN)
 
     @property
     def severity(self) -> Literal["error", "warning"]:
         is_memory = self.share >= REFUSED_SHARE and self.rows.num_rows >= FEWEST_REFUSED
-        return "error" if is_memory and self.repeated <= 1 - DISTINCT_SHARE else "warning"
+        return "error" if is_memory and self.repeated <= REPEATED_SHARE else "warning"
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -62,6 +75,8 @@ def check(case: Case) -> Iterator[Finding]:
     Inputs are compared exactly, value by value; of image folders, the files. No backend can tell:
     memorised examples pass for generalisation. Refused where it is half of the split or more, and
     training rows differ among each other; told below that, for equal rows may be equal by nature.
+    Nothing is said where features of a few values, like 0 and 1, leave few different rows, and
+    training rows repeat each other as often.
     """
     known: _Known = {}
     for name, split in splits(case):
@@ -82,7 +97,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _by_nature(overlap: _Overlap) -> str:
-    if overlap.repeated <= 1 - DISTINCT_SHARE:
+    if overlap.repeated <= REPEATED_SHARE:
         return ""
     return f", where {share_in_words(overlap.repeated, 1)} of the rows repeat each other"
 
@@ -108,7 +123,26 @@ def _overlap(train: Split, held: Split, name: str, known: _Known) -> _Overlap | 
     part = Part(name, "inputs", "", pairs[0][1], held.rows)
     rows = rows_at(part, places[1][shared]) if shared.size else Rows(0, len(judged), ())
     rows = Rows(rows.num_bad, len(judged), rows.first, rows.position, rows.is_split_off)
-    return _Overlap(rows, 1 - len(np.unique(trained)) / len(trained), sampled)
+    _, counts = np.unique(trained, return_counts=True)
+    repeated = float(counts[counts > 1].sum()) / len(trained)
+    few = bool(rows.num_bad) and repeated > 0 and _are_few([pair[0] for pair in pairs])
+    return _Overlap(rows, repeated, few, sampled)
+
+
+def _are_few(inputs: list[Leaf]) -> bool:
+    """Whether the values of features leave so few different rows that some repeat by chance."""
+    most = BITS_PER_DOUBLING * np.log2(len(inputs[0])) + MORE_BITS
+    bits = 0.0
+    for leaf in inputs:
+        if isinstance(leaf, Column):
+            return False
+        rows = leaf[:: max(1, len(leaf) // MOST_COUNTED)]
+        for column in rows.reshape(len(rows), -1).T:
+            _, counts = np.unique(column, return_counts=True)
+            bits += entropy(counts, base=2)
+            if bits > most:
+                return False
+    return True
 
 
 def _pairs(train: Split, held: Split) -> list[tuple[Leaf, Leaf]]:

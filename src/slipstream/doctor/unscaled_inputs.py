@@ -8,12 +8,8 @@ import numpy as np
 
 from slipstream.doctor._arrays import Part, chunks, inputs_of
 from slipstream.doctor._case import Case, Finding
+from slipstream.doctor._features import SCALING
 
-# Layers and operations that may bring bytes to unit size; what a user's own layer does, nobody
-# knows.
-SCALING = frozenset(
-    {"Divide", "Lambda", "Multiply", "Normalization", "Rescaling", "TrueDivide", "custom"}
-)
 PIXEL_AXES = 3
 BRIGHTEST = 255
 # Pixels that were scaled in some other way than by 255 stay below it.

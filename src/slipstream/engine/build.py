@@ -30,7 +30,7 @@ from slipstream.engine.outputs import output_facts
 from slipstream.engine.phases import Phases
 from slipstream.engine.precision import scaled, set_formats, set_policies
 from slipstream.engine.regularize import drop, penalise
-from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError
+from slipstream.errors import BackendError, PlanError, SlipstreamError, TaskError, line_of
 from slipstream.ops.optimizer_extras import Extras
 from slipstream.plan import Plan
 from slipstream.plan.augmentation import mixes_labels
@@ -172,8 +172,8 @@ def build_model(task: Task, train: Split) -> Any:
             raise
         raise TaskError(
             f"the model function of task '{task.name}' to return a model",
-            f"{type(error).__name__}: {error}",
-            "Call it by itself in a Python prompt to see where it fails.",
+            f"{type(error).__name__}: {str(error).removesuffix('.')}{line_of(error)}",
+            "Mend that line; call the function by itself in a Python prompt to see more.",
             code="SLP-211",
         ) from error
     if not isinstance(model, keras.Model):

@@ -98,6 +98,7 @@ def _output(
         tuple(_class_name(metric) for metric in metrics),
         getattr(loss, "ignore_class", None),
         tuple(_class_name(one) for one in metrics if from_logits and _takes_shares(one)),
+        max((_top_k(one) for one in metrics), default=0) or None,
     )
 
 
@@ -130,10 +131,20 @@ def _takes_shares(metric: Any) -> bool:
         metric = keras.metrics.get(metric)
     if isinstance(metric, keras.metrics.AUC):
         return not metric._from_logits
+    if isinstance(metric, keras.metrics.BinaryAccuracy):
+        return bool(metric.threshold == 0.5)
     if getattr(metric, "init_thresholds", None) is not None:
         return False
     thresholds = list(getattr(metric, "thresholds", ()))
     return len(thresholds) > 1 or thresholds == [0.5]
+
+
+def _top_k(metric: Any) -> int:
+    """Return in how many answers a metric looks for the right class; 0 where it does not."""
+    if isinstance(metric, str) and metric not in BY_SHAPES:
+        metric = keras.metrics.get(metric)
+    kinds = (keras.metrics.TopKCategoricalAccuracy, keras.metrics.SparseTopKCategoricalAccuracy)
+    return int(metric.k) if isinstance(metric, kinds) else 0
 
 
 def _activation(tensor: Any) -> str:
