@@ -51,6 +51,7 @@ def _asked(backend: str, count: int, folder: Path) -> Outcome:
 PARTS: dict[str, Part] = {
     **{f"train_{backend}": (100, partial(train, backend)) for backend in BACKENDS},
     **{f"ask_{backend}": (24, partial(_asked, backend)) for backend in BACKENDS},
+    "study_train": (20, partial(studies, "train")),
     "study_optimize": (100, partial(studies, "optimize")),
     "study_ablate": (50, partial(studies, "ablate")),
     "study_compare": (50, partial(studies, "compare")),

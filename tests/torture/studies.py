@@ -16,6 +16,7 @@ from typing import Any
 import optuna
 import psutil
 
+from slipstream.record import RECORD_FILE, read_record
 from slipstream.tuning.confirm import AS_GIVEN, TUNED, WINNER
 from torture.outcome import Outcome
 
@@ -25,6 +26,11 @@ LONGEST_SECONDS = 1.2
 MOST_SECONDS = 180.0
 # What differs between two studies that are the same: their places and times.
 NOT_COMPARED = ("warnings", "environment")
+# What must be the same in two runs of one plan and seed, their points besides.
+THE_SAME = (
+    "plan_digest", "backend", "seed", "outcome", "updates", "epochs", "best_value", "best_epoch",
+    "final_values", "test_values",
+)  # fmt: skip
 
 
 @dataclass
@@ -137,14 +143,23 @@ def _differences(command: str, whole: Path, run: Path) -> list[str]:
     ours, theirs = (_records(folder / "runs") for folder in (whole, run))
     found += [f"other {name}" for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)]
     notes = [json.loads((folder / "command.json").read_text()) for folder in (whole, run)]
+    # What is really trained takes other seconds each time.
+    differ = {*NOT_COMPARED, *(["verdict"] if command == "train" else [])}
     for key in notes[0]:
-        if key not in NOT_COMPARED and notes[0][key] != notes[1][key]:
+        if key not in differ and notes[0][key] != notes[1][key]:
             found.append(f"other {key}")
     return found
 
 
-def _records(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.json*")}
+def _records(folder: Path) -> dict[str, Any]:
+    """Return what came of each run, seconds aside."""
+    return {path.parent.name: _came_of(path.parent) for path in folder.glob(f"*/{RECORD_FILE}")}
+
+
+def _came_of(run: Path) -> dict[str, Any]:
+    record = read_record(run)
+    points = [(point.step, point.epoch, point.values) for point in record.points]
+    return {**{name: getattr(record, name) for name in THE_SAME}, "points": points}
 
 
 def _lost_trials(whole: Path, run: Path) -> list[str]:

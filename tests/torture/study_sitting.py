@@ -1,7 +1,7 @@
 """One sitting of a study that may be killed: `python -m torture.study_sitting COMMAND FOLDER`.
 
-It runs one of the commands with workers whose trainings are made up, goes on with what the folder
-holds, and says what happens on its standard output.
+It runs one of the commands with workers whose trainings are made up, or `train`, a comparison that
+does train; goes on with what the folder holds, and says what happens on its standard output.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from slipstream.task import TaskFacts
 from slipstream.tuning.runtime import search_runtime
 
 WORKER = Path(__file__).with_name("made_up_worker.py")
+TASK = Path(__file__).with_name("moments.py")
 TRAINING_SECONDS = 0.3
 BUDGET_SECONDS = 12.0
 BACKEND = "torch"
@@ -39,15 +40,29 @@ FACTS = TaskFacts(
 
 def main(command: str, folder: Path) -> None:
     """Run a command to its end."""
-    worker = _worker(folder.with_name(f"{folder.name}.worker.json"))
     resume = any((folder / name).exists() for name in ("command.json", "study.json"))
+    if command == "train":
+        _really_train(folder, resume)
+    else:
+        _make_up(command, folder, resume)
+
+
+def _tell(happening: Any) -> None:
+    print(type(happening).__name__, flush=True)
+
+
+def _really_train(folder: Path, resume: bool) -> None:
+    """Compare two plans of a small net with dropout, by workers as users have them."""
+    plans = GIVEN.edit({"batch.size": 8}), QUICK.edit({"batch.size": 8})
+    compare.compare(str(TASK), *plans, folder, num_seeds=3, resume=resume, listener=_tell)
+
+
+def _make_up(command: str, folder: Path, resume: bool) -> None:
+    worker = _worker(folder.with_name(f"{folder.name}.worker.json"))
 
     def launch(reference: str, run: Path | None = None) -> Launch:
         made = launch_for(reference, run)
         return Launch(made.reference, log_folder=made.log_folder, command=worker)
-
-    def tell(happening: Any) -> None:
-        print(type(happening).__name__, flush=True)
 
     commands: dict[str, Any] = {
         "compare": partial(compare.compare, "digits", GIVEN, QUICK, num_seeds=3, resume=resume),
@@ -60,7 +75,7 @@ def main(command: str, folder: Path) -> None:
         mock.patch.object(module, "launch_for", launch),
         mock.patch.object(optimize, "search_runtime", search),
     ):
-        commands[command](folder=folder, listener=tell)
+        commands[command](folder=folder, listener=_tell)
 
 
 def _settings(resume: bool) -> optimize.OptimizeSettings:
