@@ -113,7 +113,7 @@ def renamed(path: Path, content: bytes) -> Path:
         told = json.loads(content)
         if all(isinstance(told[name], int) for name in ("number", "update")):
             number, update = f"{told['number']:08d}", f"{told['update']:012d}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     if not (number.isdecimal() and update.isdecimal() and len(number + update) < 36):
         number, update = "00000001", "000000000001"
