@@ -48,8 +48,8 @@ def place_of(row, epoch, size=8, num=45):
 
 def by_hand(plan_, data_, without, task_=None, rows=None):
     """Train step by step, without some updates, and rows from an epoch on; return the run."""
-    unguarded = {"guard.non_finite": False, "guard.lower_after": 3, "guard.retries": 5}
-    made = Run(task_ or task(), plan_.edit(unguarded), data_)
+    plain = {"guard.non_finite": False, "guard.lower_after": 3, "guard.retries": 5}
+    made = Run(task_ or task(), plan_.edit({**plain, "data.prefetch": "auto"}), data_)
     made.feed.leave_out(rows or {})
     per_epoch = made.feed.updates_per_epoch
     for epoch in range(plan_.duration.epochs):
@@ -113,7 +113,7 @@ def test_a_poisoned_update_is_named_and_the_run_is_one_without_it(changes):
 
 def test_an_example_that_is_met_in_each_epoch_is_one_trouble_and_then_left_out():
     changes = {"duration.epochs": 8, "guard.retries": 1, "guard.lower_after": 2}
-    plan_ = plan({**MOMENTUM, **changes})
+    plan_ = plan({**MOMENTUM, **changes, "data.prefetch": 2, "runtime.steps_per_execution": 3})
     ran = run(task(), plan_, poisoned(np.nan))
     bad = [6 * epoch + place_of(BAD, epoch) for epoch in range(5)]
     # Of 8 rows, so many would be shared by chance: 8 / 6 ** 4 = 0.006.
@@ -125,6 +125,8 @@ def test_an_example_that_is_met_in_each_epoch_is_one_trouble_and_then_left_out()
     met = np.concatenate([ran.feed.examples_of(update) for update in range(36, 42)])
     np.testing.assert_array_equal(met, order)
     assert_identical(ran, by_hand(plan_, poisoned(np.nan), bad, rows={BAD: 5}))
+    ran.loop._split()
+    assert BAD not in ran.loop._feed.examples_of(6 * 6 + place_of(BAD, 6)), "nor in smaller parts"
 
 
 def test_a_gradient_that_is_not_finite_is_found_though_its_loss_is():
