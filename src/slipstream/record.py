@@ -229,7 +229,7 @@ def read_record(folder: str | Path) -> Record:
                 "Read it with the version of Slipstream that wrote it.",
                 code="SLP-624",
             )
-        return Record.model_validate({**values, "points": list(_read_points(folder))})
+        return Record.model_validate({**values, "points": list(read_points(folder))})
     except (OSError, ValueError, ValidationError) as error:
         raise RecordError(
             f"a run folder with {RECORD_FILE} at {folder}",
@@ -250,7 +250,13 @@ def point_to_line(point: Point) -> str:
     return point.model_dump_json() + "\n"
 
 
-def _read_points(folder: Path) -> Iterator[Point]:
+def read_points(folder: Path) -> Iterator[Point]:
+    """Yield the points of a run folder: of a run that is under way, those so far.
+
+    Raises:
+        OSError: They cannot be read.
+        ValueError: They are no points.
+    """
     file = folder / METRICS_FILE
     if not file.exists():
         return

@@ -18,6 +18,7 @@ from commands_help import make_record, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slipstream.checkpoint import RunLock
 from slipstream.cli import summaries
 from slipstream.cli.running import Manner
 from slipstream.commands import compare, fit, show
@@ -34,7 +35,7 @@ from slipstream.commands.interrupt import (
 from slipstream.commands.optimize import Confirmation
 from slipstream.commands.report import rebuild
 from slipstream.errors import InputError, RecordError, TaskError, TrainingError
-from slipstream.plan import Plan
+from slipstream.plan import Plan, write_plan
 from slipstream.progress import Notice, StageDone, StageStarted, Step
 from slipstream.record import Failure
 from slipstream.task import TaskFacts
@@ -263,6 +264,33 @@ def test_the_report_of_a_fit_is_rebuilt(tmp_path: Path) -> None:
     page = rebuild(tmp_path).read_text()
     assert "slipstream fit digits --plan" in page
     assert "&lt;b&gt;few&lt;/b&gt;" in page
+
+
+def test_what_there_is_of_a_fit_that_was_cut_is_reported(tmp_path: Path) -> None:
+    told: list[object] = []
+    write_run(make_record(), tmp_path)
+    notes = FitNotes(reference="digits", as_given=Plan().to_dict(), facts=FACTS)
+    write_notes(tmp_path, notes)
+    write_plan(Plan(), tmp_path / "plan.toml")
+    (tmp_path / "record.json").unlink()
+    page = rebuild(tmp_path, told.append).read_text()
+    (notice,) = told
+    assert isinstance(notice, Notice) and notice.warning
+    assert notice.text.startswith("This run was cut at 9 of 20 epochs")
+    assert f"'slipstream fit digits --out {tmp_path} --resume'" in notice.text
+    assert "This run was cut at 9 of 20 epochs" in page and "0.9" in page
+    assert not (tmp_path / "record.json").exists()
+    with RunLock(tmp_path):
+        rebuild(tmp_path, told.append)
+        assert isinstance(told[1], Notice) and "This run trains now" in told[1].text
+        (tmp_path / "metrics.jsonl").unlink()
+        with pytest.raises(RecordError, match="one that trains now, and has none yet"):
+            rebuild(tmp_path)
+    with pytest.raises(RecordError, match="one that was cut before its first evaluation"):
+        rebuild(tmp_path)
+    write_notes(tmp_path, CompareNotes(reference="digits", labels=("a", "b"), num_seeds=3))
+    with pytest.raises(RecordError, match="what 'compare' began, and no run of it"):
+        rebuild(tmp_path)
 
 
 def write_comparison(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,16 @@ def test_every_plan_is_checked_in_one_process_for_each_backend(
     ]  # fmt: skip
     # What the look and a plan's check both warn of is said once.
     assert [type(one) for one in told][1:] == [Notice, StageDone]
+
+
+@pytest.mark.parametrize("at", ["open", "look", "check"])
+def test_a_worker_that_is_killed_is_asked_once_more(
+    at: str, launch: Launch, facts: TaskFacts, asked: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "asked.txt.kill").write_text(at)
+    found = look_at_plans(launch, {"plan a": JAX, "plan b": JAX})
+    assert found.facts == facts and not (tmp_path / "asked.txt.kill").exists()
+    assert asked()[-4:] == ["jax open", "jax look", "jax check plan a", "jax check plan b"]
 
 
 def test_a_plan_that_cannot_be_trained_is_refused(launch: Launch) -> None:

@@ -249,11 +249,11 @@ def report(
 ) -> None:
     """Write report.html anew from the records in a folder."""
     manner = Manner(json)
-    with running(manner):
+    with running(manner) as listener:
         from slipstream.cli import summaries
         from slipstream.commands.report import rebuild
 
-        summaries.of_file("report", "report", rebuild(folder), manner)
+        summaries.of_file("report", "report", rebuild(folder, listener), manner)
 
 
 @app.command(epilog="Example: slipstream eject runs/digits/plan.toml digits --out train.py")

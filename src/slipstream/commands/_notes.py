@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from slipstream.errors import InputError, RecordError
 from slipstream.files import read_json
 from slipstream.record import RECORD_FILE, Environment, JsonModel, Record, write_json
+from slipstream.task import TaskFacts
 from slipstream.verdict import AblationRow, Verdict
 
 COMMAND_FILE = "command.json"
@@ -23,6 +24,7 @@ class FitNotes(JsonModel):
     command: Literal["fit"] = "fit"
     reference: str
     as_given: dict[str, dict[str, Any]]
+    facts: TaskFacts | None = None
     warnings: tuple[dict[str, str], ...] = ()
 
 

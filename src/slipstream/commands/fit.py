@@ -35,6 +35,7 @@ from slipstream.commands.interrupt import (
     first_interrupt_asks,
 )
 from slipstream.commands.look import as_given, launch_for, look, not_opened, on_installed
+from slipstream.commands.so_far import record_so_far
 from slipstream.loss_surface import LANDSCAPE_FILE, read_landscape
 from slipstream.measure import Failed, Job, Launch, Worker, require_backend
 from slipstream.measure.interleave import failed_record
@@ -49,9 +50,8 @@ from slipstream.measure.messages import (
 from slipstream.messages import code_of_signal
 from slipstream.plan import Plan, Value, to_toml, write_plan
 from slipstream.progress import Listener, Notice, StageDone, StageStarted, Step, silent
-from slipstream.record import METRICS_FILE, Record, read_record, write_record
+from slipstream.record import METRICS_FILE, Record, write_record
 from slipstream.report.landscape import write_picture
-from slipstream.signals import found_over
 from slipstream.task import TaskFacts
 
 STOPPING = (
@@ -99,17 +99,18 @@ def fit(
     Every.parse(checkpoint_every)
     launch = launch_for(reference, folder)
     refuse_taken(folder)
+    wanted = on_installed(plan) if plan is not None else None
     if resume:
         kept = begun_with(folder, launch.reference)
-        finished = finished_run(folder, plan, changes, kept)
+        finished = finished_run(folder, wanted, changes, kept)
         if finished is not None:
             ended = "is finished" if finished.failure is None else "failed for good"
             listener(Notice(f"{folder} holds this run, and it {ended}: nothing was trained."))
             if kept is not None and not (folder / REPORT_FILE).exists():
                 write_fit_report(folder, finished, kept)
             return finished
-        plan = plan_to_go_on_with(folder, plan, changes, kept)
-    wanted = on_installed(plan) if plan is not None else None
+        wanted = plan_to_go_on_with(folder, wanted, changes, kept)
+        wanted = on_installed(wanted) if wanted is not None else None
     if "runtime.backend" in changes:
         require_backend(str(changes["runtime.backend"]))
     # A worker refuses a plan before its first update, when this is all that there is.
@@ -120,6 +121,7 @@ def fit(
         notes = FitNotes(
             reference=launch.reference,
             as_given=facts.as_given.to_dict(),
+            facts=facts,
             warnings=tuple(dict(vars(finding)) for finding in warnings),
         )
         if not (resume and is_under_way(folder)):
@@ -161,10 +163,10 @@ def in_words(record: Record) -> str:
     return text
 
 
-def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
+def write_fit_report(folder: Path, record: Record, notes: FitNotes, said: str = "") -> Path:
     """Write the report of a single run into its folder, and its landscape's picture if it has one.
 
-    Returns the report's path.
+    `said` stands in it as a warning. Returns the report's path.
     """
     if (folder / LANDSCAPE_FILE).exists():
         write_picture(read_landscape(folder), folder / LANDSCAPE_PICTURE)
@@ -181,6 +183,7 @@ def write_fit_report(folder: Path, record: Record, notes: FitNotes) -> Path:
         machine=machine,
         versions=versions,
         reproduce=(command_line("fit", notes.reference, "--plan", folder / PLAN_FILE),),
+        notices=(report.Notice(title="Not finished", text=said, warning=True),) if said else (),
     )
     return write_report(folder, content, findings_of(notes.warnings))
 
@@ -239,25 +242,7 @@ def _closed(worker: Worker) -> Asked | None:
 
 def _salvage(job: Job, facts: TaskFacts) -> Record:
     """Return the record of a run that was ended in its middle, from what it had written."""
-    unfinished = failed_record(job, facts, Failed("error", "interrupted"))
-    unfinished = unfinished.model_copy(update={"outcome": "interrupted", "failure": None})
-    points = read_record(write_record(unfinished, job.folder).parent).points
-    values = [point.values.get(facts.monitor, math.nan) for point in points]
-    finite = [value for value in values if math.isfinite(value)]
-    best = (min if facts.mode == "min" else max)(finite) if finite else None
-    clock = points[-1].seconds if points else 0.0
-    timings = unfinished.timings.model_copy(update={"clock_seconds": clock})
-    known = {
-        "points": points,
-        "events": found_over(points, facts.monitor, facts.mode),
-        "best_value": best,
-        "best_epoch": points[values.index(best)].epoch if best is not None else None,
-        "updates": points[-1].step if points else 0,
-        "epochs": points[-1].epoch if points else 0.0,
-        "final_values": points[-1].values if points else {},
-        "timings": timings,
-    }
-    return _write(unfinished.model_copy(update=known), job.folder)
+    return _write(record_so_far(job, facts), job.folder)
 
 
 def _write(record: Record, folder: Path) -> Record:

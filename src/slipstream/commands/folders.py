@@ -184,7 +184,7 @@ def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap:
     """Remove what was written since, if it is scrap, and the folders that are empty then."""
     with contextlib.suppress(OSError):
         new = [name for name in _names(folder) if name not in before]
-        if not scrap.issuperset(new) or _is_anothers(folder):
+        if not scrap.issuperset(new) or is_anothers(folder):
             return
         for path in (folder / name for name in new):
             if path.is_dir() and not path.is_symlink():
@@ -196,7 +196,7 @@ def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap:
             path.rmdir()
 
 
-def _is_anothers(folder: Path) -> bool:
+def is_anothers(folder: Path) -> bool:
     """Whether another process has begun a run there meanwhile."""
     if not (folder / LOCK_FILE).exists():
         return False

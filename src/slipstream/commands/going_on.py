@@ -18,6 +18,8 @@ from slipstream.record import RECORD_FILE, Record, read_record
 LASTING_FAILURES = ("Diverged",)
 # A worker whose command was killed ends by itself, but not in the same moment.
 PATIENCE_SECONDS = 5.0
+# Keys that differ, of those that are told.
+MOST_NAMED = 6
 
 
 def refuse_taken(folder: Path) -> None:
@@ -77,10 +79,8 @@ def finished_run(
     failed_for_good = record.failure is not None and record.failure.kind in LASTING_FAILURES
     if record.outcome == "interrupted" or (record.failure is not None and not failed_for_good):
         return None
-    if plan is None and not changes:
-        return record
-    wanted = (plan or Plan.from_dict(notes.as_given)).edit(changes)
-    others = Plan.from_dict(record.plan).difference(wanted)
+    begun = Plan.from_dict(record.plan)
+    others = begun.difference((plan or begun).edit(changes))
     if others:
         raise InputError(
             f"the plan of the finished run in {folder}",
@@ -94,10 +94,31 @@ def finished_run(
 def plan_to_go_on_with(
     folder: Path, plan: Plan | None, changes: Mapping[str, Value], notes: FitNotes | None
 ) -> Plan | None:
-    """Return the plan that a run goes on with: the one it began with, where none is asked for."""
-    if plan is not None or notes is None:
-        return plan
-    if changes:
-        return Plan.from_dict(notes.as_given)
+    """Return the plan that a run goes on with, before changes: its own, where none is asked for.
+
+    Args:
+        folder: The run's folder.
+        plan: The plan that was asked for.
+        changes: Dotted keys that are to be changed in it.
+        notes: What the run was begun with.
+
+    Raises:
+        InputError: There are checkpoints, and the plan with its changes is another one than theirs.
+    """
     file = folder / PLAN_FILE
-    return read_plan(file) if file.exists() else None
+    if notes is None or not file.exists():
+        return plan
+    begun = read_plan(file)
+    wanted = (plan or begun).edit(changes)
+    others = wanted.difference(begun)
+    if others and is_under_way(folder):
+        told = [f"{key} = {now!r} where it was {before!r}" for key, (now, before) in others.items()]
+        more = f" and {len(told) - MOST_NAMED} more" if len(told) > MOST_NAMED else ""
+        raise InputError(
+            f"the plan that the run in {folder} began with: no key can change in its middle",
+            "; ".join(told[:MOST_NAMED]) + more,
+            "Leave --set and --plan away to go on with it. To train the changed plan, begin "
+            f"another run: --plan {file} with --set, and another folder with --out.",
+            code="SLP-610",
+        )
+    return plan or begun

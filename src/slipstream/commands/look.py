@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -140,35 +139,34 @@ def look(
     if backend is None:
         chosen = changes.get("runtime.backend") or (plan and plan.runtime.backend)
         backend = str(chosen or usual_backend())
-    with opened_worker(launch, backend) as worker:
-        looked = answered(worker.look(Look(plan=plan, changes=dict(changes))), launch)
+    request = Look(plan=plan, changes=dict(changes))
+    looked = asked(launch, backend, lambda worker: worker.look(request))
     warnings = warnings_in(looked.findings)
     tell_look(looked.task, warnings, listener, start)
     return looked.task, warnings
 
 
-@contextlib.contextmanager
-def opened_worker(launch: Launch, backend: str) -> Iterator[Worker]:
-    """Within it a worker has loaded the task."""
-    with answered(once_more(lambda: _opened(launch, backend)), launch) as worker:
-        yield worker
+def asked(launch: Launch, backend: str, ask: Callable[[Worker], Answer | Failed]) -> Answer:
+    """Return what a worker answers that has loaded the task.
 
+    One that is killed meanwhile, while it loads or at any question, is asked all of it once more.
 
-def _opened(launch: Launch, backend: str) -> Worker | Failed:
-    worker = launch.worker(backend, "look")
-    try:
-        opened = worker.open()
-    except BaseException:
-        worker.end()
-        raise
-    if isinstance(opened, Failed):
-        worker.end()
-        return opened
-    return worker
+    Args:
+        launch: How it is started; see `launch_for`.
+        backend: Its backend.
+        ask: Asks it; may be called twice, each time with another worker.
 
+    Raises:
+        InputError: Task, data or plan cannot be used.
+        TrainingError: It ended before it could answer; see `not_opened`.
+    """
 
-def answered(answer: Answer | Failed, launch: Launch) -> Answer:
-    """Return what a worker answered, or raise the error of one that could not; see `not_opened`."""
+    def attempt() -> Answer | Failed:
+        with launch.worker(backend, "look") as worker:
+            opened = worker.open()
+            return opened if isinstance(opened, Failed) else ask(worker)
+
+    answer = once_more(attempt)
     if isinstance(answer, Failed):
         raise not_opened(answer, launch.reference)
     return answer

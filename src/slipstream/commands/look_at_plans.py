@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
-from slipstream.commands.look import answered, opened_worker, tell_look, warnings_in
+from slipstream.commands.look import asked, tell_look, warnings_in
 from slipstream.doctor import Finding
 from slipstream.errors import InputError, TrainingError
-from slipstream.measure import Launch, Worker
+from slipstream.measure import Failed, Launch, Worker
 from slipstream.measure.messages import Look
 from slipstream.plan import Plan
 from slipstream.progress import Listener, StageStarted, silent
@@ -56,43 +57,60 @@ def look_at_plans(
     start = time.monotonic()
     listener(StageStarted("look", "Looking at the task, its data, its model and the plans"))
     first, *_ = plans.values()
-    with opened_worker(launch, first.runtime.backend) as worker:
-        looked = answered(worker.look(Look(plan=first)), launch)
+    main = first.runtime.backend
+
+    def look_first(worker: Worker) -> _Looked | Failed:
+        looked = worker.look(Look(plan=first))
+        if isinstance(looked, Failed):
+            return looked
         warnings = dict.fromkeys(warnings_in(looked.findings))
-        more = dict(further(looked.task)) if further is not None else {}
-        backends = dict.fromkeys(plan.runtime.backend for plan in [*plans.values(), *more.values()])
-        checks = _Checks(launch, plans, more)
-        warnings |= checks.run(worker, first.runtime.backend)
-    for backend in backends:
-        if backend != first.runtime.backend:
-            with opened_worker(launch, backend) as worker:
-                answered(worker.look(Look(plan=first)), launch)
-                warnings |= checks.run(worker, backend)
-    tell_look(looked.task, tuple(warnings), listener, start)
-    return PlansLookedAt(looked.task, tuple(warnings), checks.refused)
+        checks = _Checks(plans, further(looked.task) if further is not None else {})
+        found = checks.run(worker, main)
+        return found if isinstance(found, Failed) else (looked.task, checks, warnings | found)
+
+    facts, checks, warnings = asked(launch, main, look_first)
+
+    def check(worker: Worker, backend: str) -> dict[Finding, None] | Failed:
+        looked = worker.look(Look(plan=first))
+        return looked if isinstance(looked, Failed) else checks.run(worker, backend)
+
+    for backend in checks.backends:
+        if backend != main:
+            warnings |= asked(launch, backend, partial(check, backend=backend))
+    tell_look(facts, tuple(warnings), listener, start)
+    return PlansLookedAt(facts, tuple(warnings), checks.refused)
+
+
+_Looked = tuple[TaskFacts, "_Checks", dict[Finding, None]]
 
 
 @final
 class _Checks:
-    def __init__(self, launch: Launch, plans: Mapping[str, Plan], more: Mapping[str, Plan]) -> None:
-        self._launch = launch
+    def __init__(self, plans: Mapping[str, Plan], more: Mapping[str, Plan]) -> None:
         self._plans = {**plans, **more}
         self._may_be_refused = more.keys() - plans.keys()
         self.refused: dict[str, InputError] = {}
 
-    def run(self, worker: Worker, backend: str) -> dict[Finding, None]:
-        """Check the plans of one backend; returns the warnings."""
+    @property
+    def backends(self) -> KeysView[str]:
+        """The backends of all plans, in their order."""
+        return dict.fromkeys(plan.runtime.backend for plan in self._plans.values()).keys()
+
+    def run(self, worker: Worker, backend: str) -> dict[Finding, None] | Failed:
+        """Check the plans of one backend; returns the warnings, or what became of the worker."""
         warnings: dict[Finding, None] = {}
         for name, plan in self._plans.items():
             if plan.runtime.backend != backend:
                 continue
             try:
-                checked = answered(worker.check(name, plan), self._launch)
+                checked = worker.check(name, plan)
             except InputError as error:
                 if name not in self._may_be_refused:
                     raise
                 self.refused[name] = error
             else:
+                if isinstance(checked, Failed):
+                    return checked
                 warnings |= dict.fromkeys(warnings_in(checked.findings))
         return warnings
 

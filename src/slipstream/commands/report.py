@@ -15,6 +15,7 @@ from slipstream.commands._notes import (
     AblationNotes,
     CompareNotes,
     FitNotes,
+    Notes,
     read_notes,
 )
 from slipstream.commands._optimize_values import Ablation, Confirmation, FirstLook, is_gain
@@ -22,8 +23,10 @@ from slipstream.commands._writing import environment_of, findings_of, write_repo
 from slipstream.commands.ablate import write_ablate_report
 from slipstream.commands.compare import read_sides, write_compare_report
 from slipstream.commands.fit import write_fit_report
+from slipstream.commands.so_far import fit_so_far, in_words
 from slipstream.errors import RecordError
 from slipstream.plan import Plan, to_toml
+from slipstream.progress import Listener, Notice, silent
 from slipstream.record import RECORD_FILE, Record, read_record
 from slipstream.tuning.baselines import Baselines
 from slipstream.tuning.learn import LearnResult
@@ -33,12 +36,14 @@ from slipstream.tuning.study import STUDY_FILE, Study
 BASELINES = {"as_given": "baseline", "tuned_baseline": "tuned baseline", "a": "baseline"}
 
 
-def rebuild(folder: Path) -> Path:
+def rebuild(folder: Path, listener: Listener = silent) -> Path:
     """Write report.html anew from what a folder holds; nothing is trained.
 
     Args:
         folder: What `fit`, `compare`, `ablate` or `optimize` wrote, or a folder of run folders.
-            A study that was interrupted before its proof gets a report of its runs alone.
+            A study that was interrupted before its proof gets a report of its runs alone, and a
+            run that trains now, or was cut, one of what there is of it.
+        listener: Told that what the folder holds is not finished.
 
     Returns:
         The path of the report.
@@ -48,7 +53,12 @@ def rebuild(folder: Path) -> Path:
     """
     kept = read_notes(folder)
     if isinstance(kept, FitNotes):
-        return write_fit_report(folder, read_record(folder), kept)
+        if (folder / RECORD_FILE).exists():
+            return write_fit_report(folder, read_record(folder), kept)
+        record = fit_so_far(folder, kept)
+        said = in_words(folder, kept, record)
+        listener(Notice(said, warning=True, code="SLP-646"))
+        return write_fit_report(folder, record, kept, said)
     if isinstance(kept, CompareNotes) and kept.verdict is not None:
         sides = read_sides(folder, kept)
         if not any(sides):
@@ -60,7 +70,9 @@ def rebuild(folder: Path) -> Path:
             return rebuilt
     runs = dict(_runs_by_side(folder))
     if not runs:
-        raise _no_records(folder)
+        raise _no_records(folder, kept)
+    if kept is not None or (folder / STUDY_FILE).exists():
+        _tell_unfinished(kept, listener)
     _refuse_several_tasks(folder, runs)
     if isinstance(kept, AblationNotes) and kept.verdict is not None:
         return write_ablate_report(folder, runs, kept)
@@ -144,7 +156,27 @@ def _plan_of(record: Record) -> Plan:
     return Plan.from_dict(record.plan)
 
 
-def _no_records(folder: Path) -> RecordError:
+def _tell_unfinished(kept: Notes | None, listener: Listener) -> None:
+    command = kept.command if kept is not None else "optimize"
+    if isinstance(kept, AblationNotes | CompareNotes) and kept.verdict is not None:
+        return
+    said = (
+        f"This '{command}' has not come to its end: the report shows the runs that are finished. "
+        "Where it was interrupted, the same command with --out and --resume goes on with it."
+    )
+    listener(Notice(said, warning=True, code="SLP-646"))
+
+
+def _no_records(folder: Path, kept: Notes | None = None) -> RecordError:
+    if kept is not None or (folder / STUDY_FILE).exists():
+        command = kept.command if kept is not None else "optimize"
+        return RecordError(
+            f"a finished run in {folder}",
+            f"what '{command}' began, and no run of it that is finished",
+            "Wait for it; where it was interrupted, the same command with --out and --resume goes "
+            "on with it.",
+            code="SLP-646",
+        )
     return RecordError(
         f"a folder with records at {folder}",
         "none" if folder.is_dir() else "no such folder",

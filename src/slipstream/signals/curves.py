@@ -95,7 +95,7 @@ def _divergence(points: Sequence[Point]) -> tuple[str, str, str] | None:
 
 def _overfitting(points: Sequence[Point]) -> tuple[str, str, str] | None:
     train, held_out = _losses(points, "loss"), _losses(points, "val_loss")
-    if len(train) != len(held_out) or not _all_finite([*train, *held_out]):
+    if not len(train) == len(held_out) == len(points) or not _all_finite([*train, *held_out]):
         return None
     best = min(range(len(held_out)), key=held_out.__getitem__, default=0)
     if len(points) - 1 - best < LASTING:
