@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from typing import Any
 MOST_TEXT_BYTES = 16 << 20
 # What is read is written again, and told: each level takes its place on Python's stack.
 MOST_LEVELS = 100
+_PART = re.compile(r".+\.[0-9a-f]{32}\.part", re.DOTALL)
 
 
 def cache_folder() -> Path:
@@ -134,13 +136,24 @@ def write_bytes(path: Path, content: bytes) -> Path:
     return path
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of that name was being written when its process was killed.
+
+    Example:
+        >>> is_part(f"study.json.{uuid.uuid4().hex}.part"), is_part("my.part")
+        (True, False)
+    """
+    return _PART.fullmatch(name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Remove what was being written in a folder, or below, when a process was killed.
 
     Only for the folder's one writer.
     """
-    for path in folder.rglob(f"*.{'?' * 32}.part"):
-        path.unlink(missing_ok=True)
+    for path in folder.rglob("*.part"):
+        if is_part(path.name):
+            path.unlink(missing_ok=True)
 
 
 def whole_lines(path: Path) -> None:

@@ -88,6 +88,20 @@ def test_what_is_written_follows_no_link(tmp_path: Path, name: str) -> None:
     assert outside.read_text() == "theirs"
 
 
+@pytest.mark.parametrize("locked", [True, False])
+def test_what_a_command_was_writing_that_was_killed_is_no_result(
+    tmp_path: Path, locked: bool
+) -> None:
+    part = tmp_path / f"command.json.{'0' * 32}.part"
+    part.touch()
+    with claimed(tmp_path, locked=locked):
+        assert not part.exists()
+    part.touch()
+    with RunLock(tmp_path), claimed(tmp_path):
+        # Somebody writes it right now.
+        assert part.exists()
+
+
 @pytest.mark.parametrize("below", ["file", "file/deeper", "file/deeper/still"])
 def test_a_file_in_its_place_is_an_input_error(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("theirs")

@@ -41,6 +41,13 @@ def test_what_was_stored_is_there_when_it_goes_on(tmp_path):
     again.close()
 
 
+def test_what_was_left_by_a_study_that_was_killed_at_its_first_file_goes(tmp_path):
+    part = tmp_path / f"{STUDY_FILE}.{'0' * 32}.part"
+    part.touch()
+    opened(tmp_path).close()
+    assert not part.exists()
+
+
 def test_there_must_be_something_to_go_on_with(tmp_path):
     with pytest.raises(InputError, match="none there"):
         opened(tmp_path / "mistyped", resume=True)

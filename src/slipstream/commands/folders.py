@@ -13,7 +13,7 @@ from pathlib import Path
 from slipstream.checkpoint import RunLock
 from slipstream.checkpoint.lock import HOLDER_FILE, LOCK_FILE
 from slipstream.errors import InputError
-from slipstream.files import sweep
+from slipstream.files import is_part, sweep
 
 RUNS = Path("runs")
 REPORT_FILE = "report.html"
@@ -87,7 +87,7 @@ def claim(folder: Path, *, resume: bool | None = False, marker: str = "") -> Pat
             what is written; or it cannot be written to.
     """
     with _writable(folder):
-        holds = next((name for name in _names(folder) if name not in NO_RESULTS), None)
+        holds = next((name for name in _names(folder) if not _is_scrap(name)), None)
         if holds is not None and not resume:
             raise InputError(
                 f"a new or an empty folder, where {folder} is",
@@ -165,6 +165,8 @@ def claimed(
             if locked:
                 held.enter_context(RunLock(folder))
                 sweep(folder)
+            else:
+                _sweep_unless_taken(folder)
             yield folder
     except InputError:
         _take_back(folder, before, made, {*NO_RESULTS, *traces})
@@ -177,7 +179,19 @@ def claimed(
 def holds_results(folder: Path) -> bool:
     """Return whether a folder holds more than what a command that came to nothing leaves."""
     with _writable(folder):
-        return any(name not in NO_RESULTS for name in _names(folder))
+        return any(not _is_scrap(name) for name in _names(folder))
+
+
+def _is_scrap(name: str) -> bool:
+    """Whether a file or folder of that name is no result, whoever left it."""
+    return name in NO_RESULTS or is_part(name)
+
+
+def _sweep_unless_taken(folder: Path) -> None:
+    """Remove what was being written when an earlier command was killed, where nobody writes now."""
+    if any(map(is_part, _names(folder))):
+        with contextlib.suppress(InputError), RunLock(folder):
+            sweep(folder)
 
 
 def _take_back(folder: Path, before: Sequence[str], made: Sequence[Path], scrap: set[str]) -> None:

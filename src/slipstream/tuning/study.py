@@ -72,8 +72,8 @@ class Study:
         try:
             # Not before: whoever had the folder may have written meanwhile.
             self._refuse(resume)
+            sweep(folder)
             if resume:
-                sweep(folder)
                 self._take_up()
         except BaseException:
             self._lock.release()
