@@ -137,7 +137,7 @@ def _clear(file: Path | None) -> None:
 
 
 def _told(read: Callable[[Path], object], place: Path, watch: object) -> str:
-    from slipstream.errors import InputError
+    from slipstream.errors import InputError, PlanError
     from torture.watching import CaughtError
 
     try:
@@ -145,7 +145,9 @@ def _told(read: Callable[[Path], object], place: Path, watch: object) -> str:
             read(place)
     except InputError as error:
         text = str(error)
-        if "\n" in text or len(text) > 3000 or "MemoryError" in text or "fit into memory" in text:
+        # Every mistake of a plan stands on a line of its own.
+        is_long = len(text) > 3000 or ("\n" in text and not isinstance(error, PlanError))
+        if is_long or "MemoryError" in text or "fit into memory" in text:
             return f"said so: {text[:1000]!r}"
         return "refused"
     except CaughtError as error:

@@ -9,6 +9,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 from tuning_help import record_of
 
+from slipstream.errors import RecordError
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
 from slipstream.tuning import learn as learning
@@ -161,3 +162,19 @@ def test_a_trial_that_was_killed_just_before_its_end_was_told_is_not_run_again(
     assert len({row.number for row in result.trials}) == FEWEST_TRIALS
     searched = [plan for plan in later.plans if plan.seeds.seed == 1000]
     assert len(searched) == FEWEST_TRIALS - 1
+
+
+def test_a_search_among_other_choices_is_not_gone_on_with(run, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        run(Pool(stop_after=1), 0.0)
+    suggested = learning._Learner._suggested
+
+    def other(learner, trial):
+        suggest = trial.suggest_categorical
+        with monkeypatch.context() as patched:
+            patched.setattr(trial, "suggest_categorical", lambda name, _: suggest(name, ["x"]))
+            return suggested(learner, trial)
+
+    monkeypatch.setattr(learning._Learner, "_suggested", other)
+    with pytest.raises(RecordError, match="a search among other choices"):
+        run(Pool(), 0.0)

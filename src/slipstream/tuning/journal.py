@@ -74,25 +74,25 @@ def check_journal(journal: Path) -> None:
         RecordError: It is a link, no file, too long, or says what no search says.
     """
     if journal.is_symlink():
-        _refuse(journal, "a link to somewhere else")
+        refuse(journal, "a link to somewhere else")
     if not journal.exists():
         return
     if is_other_than_file(journal):
-        _refuse(journal, "a pipe, a device or a folder")
+        refuse(journal, "a pipe, a device or a folder")
     try:
         with journal.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        _refuse(journal, f"one that cannot be read ({error.strerror})")
+        refuse(journal, f"one that cannot be read ({error.strerror})")
     if len(content) > MOST_BYTES:
-        _refuse(journal, f"more than {MOST_BYTES:,} bytes")
+        refuse(journal, f"more than {MOST_BYTES:,} bytes")
     # Half a last line is what a process leaves that was killed while it wrote.
     whole = content[: content.rfind(b"\n") + 1]
     try:
         _replay(_Lines(whole))
     except Exception as error:  # What a line can make Optuna raise has no common class.
         said = (str(error).strip() or "unknown entries").splitlines()[0][:200]
-        _refuse(journal, f"one with other lines ({type(error).__name__}: {said!r})")
+        refuse(journal, f"one with other lines ({type(error).__name__}: {said!r})")
 
 
 @final
@@ -143,7 +143,8 @@ def _check_trial(trial: FrozenTrial) -> None:
         raise ValueError("a trial that waits without parameters")
 
 
-def _refuse(journal: Path, came: str) -> NoReturn:
+def refuse(journal: Path, came: str) -> NoReturn:
+    """Raise what says that a journal is none of a search that could go on."""
     raise RecordError(
         f"the journal of a search at {journal}",
         came,

@@ -26,6 +26,7 @@ from slipstream.tuning.journal import (
     TRIED,
     TrialRow,
     open_study,
+    refuse,
 )
 from slipstream.tuning.objective import score
 from slipstream.tuning.portfolio import Portfolio
@@ -182,6 +183,14 @@ class _Learner:
         return self._parameters(copy.ask())
 
     def _parameters(self, trial: Trial) -> dict[str, Any]:
+        try:
+            return self._suggested(trial)
+        except ValueError as error:
+            # Optuna keeps to the choices that a trial of the same search began with.
+            journal = self._context.folder / JOURNAL_FILE
+            refuse(journal, f"one of a search among other choices ({str(error)[:200]!r})")
+
+    def _suggested(self, trial: Trial) -> dict[str, Any]:
         longest = max(2, self._portfolio.longest)
         names = [recipe.name for recipe in self._portfolio.recipes]
         return {
