@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -84,3 +85,51 @@ def test_tensors_of_the_backend_are_looked_at_and_generators_left_alone() -> Non
     assert checks(x=keras.ops.convert_to_tensor(x)) == {"not_finite"}
     assert checks(x=iter([(x, LABELS)]), y=None) == set()
     assert checks(x=[[1.0, 2.0]], y=[0]) == set()
+
+
+def batches() -> Iterator[Any]:
+    x = X.copy()
+    x[3] = np.nan
+    while True:
+        for start in range(0, 60, 20):
+            yield x[start : start + 20], LABELS[start : start + 20]
+
+
+class Loader(keras.utils.PyDataset):
+    """Batches by their numbers; counts how often they are asked for."""
+
+    asked = 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        self.asked += 1
+        return X[20 * index : 20 * index + 20], LABELS[20 * index : 20 * index + 20]
+
+
+def test_the_first_batch_of_a_generator_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+    begin = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: seen.append(len(caplog.records)))
+    with caplog.at_level(logging.WARNING, "slipstream"):
+        history = slipstream.fit(
+            model(), batches(), steps_per_epoch=3, verbose=0, shuffle=False, callbacks=[begin]
+        )
+    (said,) = history.slipstream.findings
+    assert "finite numbers in the inputs of the first batch; got NaN in 1 of 20" in said
+    assert caplog.messages[0] == f"fit: {said}"
+    assert seen == [1]
+    assert np.isnan(history.history["loss"]).all()
+
+
+def test_a_look_at_a_loader_reads_nothing_more() -> None:
+    loaders = [Loader(), Loader()]
+    kept = [model(), model()]
+    kept[1].set_weights(kept[0].get_weights())
+    kept[0].fit(loaders[0], epochs=2, verbose=0, shuffle=False)
+    history = slipstream.fit(kept[1], loaders[1], epochs=2, verbose=0, shuffle=False)
+    assert history.slipstream.findings == ()
+    assert history.slipstream.loop == "slipstream"
+    assert loaders[1].asked <= loaders[0].asked
+    for one, other in zip(kept[0].get_weights(), kept[1].get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from slipstream.commands import show
 from slipstream.commands.durations import parse_seconds
-from slipstream.commands.fit_findings import findings_of_fit
+from slipstream.commands.fit_findings import findings_of_batch, findings_of_fit
 from slipstream.commands.folders import claimed, default_folder
 from slipstream.commands.given import reference_to
+from slipstream.doctor import Finding
 from slipstream.errors import TaskError
 from slipstream.plan import Plan, Value, read_plan
 from slipstream.progress import Listener
@@ -190,25 +191,29 @@ def _fit_here(model: Any, *positional: Any, **named: Any) -> Any:
 
     if drop_in.has_own_fit(model):
         return drop_in.fit_with_own(model, *positional, **named)
-    found = _told(model, drop_in.fit, positional, named)
-    return drop_in.with_findings(drop_in.fit(model, *positional, **named), found)
-
-
-def _told(
-    model: Any, fit_here: Any, positional: Sequence[Any], named: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Log what the doctor finds in a fit, before its first step; returns it."""
     try:
-        arguments = inspect.signature(fit_here).bind(model, *positional, **named).arguments
+        arguments = inspect.signature(drop_in.fit).bind(model, *positional, **named).arguments
     except TypeError:
         # The call itself will say it.
-        return ()
+        return drop_in.fit(model, *positional, **named)
+    found = _told(lambda: findings_of_fit(model, arguments))
+
+    def look(*batch: Any) -> None:
+        found.extend(_told(lambda: findings_of_batch(model, arguments, batch)))
+
+    with drop_in.first_batch_shown_to(look):
+        history = drop_in.fit(model, *positional, **named)
+    return drop_in.with_findings(history, tuple(found))
+
+
+def _told(examine: Callable[[], Sequence[Finding]]) -> list[str]:
+    """Log what the doctor finds in a fit, before its first step; returns it."""
     try:
-        found = tuple(str(finding) for finding in findings_of_fit(model, arguments))
+        found = [str(finding) for finding in examine()]
     except Exception:
         # Data or a model in a form that nobody here knows: Keras may know it.
         logging.getLogger("slipstream").debug("fit: not looked at", exc_info=True)
-        return ()
+        return []
     for finding in found:
         logging.getLogger("slipstream").warning("fit: %s", finding)
     return found

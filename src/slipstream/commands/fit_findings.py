@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,24 @@ from slipstream.task import Task
 
 # The arrays that a model was looked at with: a script may call fit once for each epoch.
 _SEEN: WeakKeyDictionary[Any, set[tuple[int, ...]]] = WeakKeyDictionary()
+# What a single batch cannot tell of the whole split.
+_OF_WHOLE_SPLITS = frozenset(
+    {
+        "class_imbalance",
+        "class_weight_keys",
+        "constant_features",
+        "feature_scales",
+        "missing_class",
+        "one_class",
+        "row_numbers",
+        "shared_rows",
+        "sorted_labels",
+        "tiny_split",
+        "unjudged_class",
+        "unseen_class",
+        "weight_values",
+    }
+)
 
 
 def findings_of_fit(model: Any, arguments: Mapping[str, Any]) -> tuple[Finding, ...]:
@@ -33,6 +52,41 @@ def findings_of_fit(model: Any, arguments: Mapping[str, Any]) -> tuple[Finding, 
     given = [arguments.get(name) for name in ("x", "y", "sample_weight", "validation_data")]
     if given[1] is None or not _are_arrays(given[:3]) or _is_known(model, given):
         return ()
+    return _examined(model, arguments)
+
+
+def findings_of_batch(
+    model: Any, arguments: Mapping[str, Any], batch: tuple[Any, Any, Any]
+) -> tuple[Finding, ...]:
+    """Examine a compiled model and the first batch that its fit is handed.
+
+    Args:
+        model: The model; one without declared outputs cannot be looked into.
+        arguments: The arguments of `Model.fit`, by name.
+        batch: Inputs, targets and weights.
+
+    Returns:
+        What a batch alone can tell; none where the model was looked at with the same source before.
+    """
+    if not getattr(model, "outputs", None) or getattr(model, "loss", None) is None:
+        return ()
+    if not _are_arrays(batch[:2]) or batch[1] is None or _is_known(model, [arguments.get("x")]):
+        return ()
+    x, y, sample_weight = batch
+    shown = {**arguments, "x": x, "y": y, "sample_weight": sample_weight, "validation_split": 0.0}
+    whole = "the training split"
+    return tuple(
+        replace(
+            finding,
+            what=finding.what.replace(whole, "the first batch"),
+            where=finding.where.replace(whole, "the first batch"),
+        )
+        for finding in _examined(model, shown)
+        if finding.check not in _OF_WHOLE_SPLITS
+    )
+
+
+def _examined(model: Any, arguments: Mapping[str, Any]) -> tuple[Finding, ...]:
     data, has_validation = _data(arguments)
     # No plan decides here: a batch that is larger than the split is what fit makes of it.
     plan = Plan().edit({"batch.size": 1})

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
-from slipstream.commands.fit_findings import findings_of_fit
+from slipstream.commands.fit_findings import findings_of_batch, findings_of_fit
+from slipstream.doctor import Finding
 from slipstream.record import Failure, Outcome
 from slipstream.script import describe
 from slipstream.script.contradictions import contradictions
@@ -57,14 +58,18 @@ class Fits:
     def _fit(self, model: Any, arguments: dict[str, Any]) -> Any:
         # `before` is asked for now: training changes what an optimizer says of itself.
         before = self._quietly(lambda: _Before.of(model, arguments)) or _Before()
-        for warning in before.warnings:
-            if warning not in self._told:
-                self._told.add(warning)
-                self._say(warning)
+        self._tell(before.warnings)
+        of_batch: list[str] = []
+
+        def look(*batch: Any) -> None:
+            found = self._quietly(lambda: findings_of_batch(model, arguments, batch)) or ()
+            of_batch.extend(_beside_contradictions(found))
+            self._tell(of_batch)
+
         seen = Seen()
         ended = _Ended()
         try:
-            history = self._engine(model, **with_watch(arguments, seen))
+            history = self._engine(model, look, **with_watch(arguments, seen))
             ended = _Ended("stopped_early" if seen.stopped else "completed", told=_told(history))
             return history
         except Exception as error:
@@ -74,16 +79,24 @@ class Fits:
             ended = _Ended("interrupted")
             raise
         finally:
+            before = replace(before, warnings=(*before.warnings, *of_batch))
             self._quietly(lambda: self._keep(model, arguments, before, seen, ended))
 
-    def _engine(self, model: Any, **arguments: Any) -> Any:
+    def _tell(self, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            if warning not in self._told:
+                self._told.add(warning)
+                self._say(warning)
+
+    def _engine(self, model: Any, look: Callable[..., None], **arguments: Any) -> Any:
         try:
             from slipstream.engine import drop_in
         except ImportError as error:
             # Another Keras than the engine knows: within a fit, this is Keras' own.
             self.complaints.append(f"Keras' own fit runs, because of {error}")
             return sys.modules["keras"].Model.fit(model, **arguments)
-        return drop_in.fit(model, **arguments)
+        with drop_in.first_batch_shown_to(look):
+            return drop_in.fit(model, **arguments)
 
     def _keep(
         self, model: Any, arguments: dict[str, Any], before: _Before, seen: Seen, ended: _Ended
@@ -243,9 +256,13 @@ def _warnings(model: Any, arguments: Mapping[str, Any]) -> tuple[str, ...]:
     with suppress(Exception):
         found += contradictions(model)
     with suppress(Exception):
-        findings = findings_of_fit(model, arguments)
-        found += [str(finding) for finding in findings if finding.check != "probabilities"]
+        found += _beside_contradictions(findings_of_fit(model, arguments))
     return tuple(found)
+
+
+def _beside_contradictions(findings: Sequence[Finding]) -> list[str]:
+    """Return what was found as texts, without what `contradictions` has said."""
+    return [str(finding) for finding in findings if finding.check != "probabilities"]
 
 
 def _examples(arguments: dict[str, Any], epochs: int) -> int | None:

@@ -13,6 +13,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 
 from slipstream.backends import Program
 from slipstream.data.splits import Arrays, leaves, map_arrays
+from slipstream.engine.drop_in.first_batch import show
 from slipstream.engine.drop_in.inputs import (
     MOST_BLOCK_BYTES,
     Portion,
@@ -110,6 +111,7 @@ class StreamSource:
             return None
         if self._main is None:
             check_dense(batch)
+            show(*data_adapter_utils.unpack_x_y_sample_weight(batch))
             self._main = _shapes(batch)
             self._steps = self._block_size(batch)
         if _shapes(batch) != self._main:
