@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipstream.files import sweep, whole_lines, write_bytes, write_text
+from slipstream.files import put_in_place, sweep, whole_lines, write_bytes, write_text
 
 
 def test_many_can_write_one_file_at_once(tmp_path: Path) -> None:
@@ -51,6 +52,25 @@ def test_file_and_folder_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "fsync", sync)
     write_text(tmp_path / "file", "text")
     assert synced == ["file", "folder"]
+    (tmp_path / "beside").write_text("new")
+    put_in_place(tmp_path / "beside", tmp_path / "file")
+    assert synced == ["file", "folder"] * 2
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_system_that_syncs_no_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    code = errno.EINVAL
+    assert write_text(tmp_path / "file", "text").read_text() == "text"
+    code = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        write_text(tmp_path / "file", "text")
 
 
 def test_half_a_last_line_is_taken_away_and_nothing_else(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from typing import Any
 MOST_TEXT_BYTES = 16 << 20
 # What is read is written again, and told: each level takes its place on Python's stack.
 MOST_LEVELS = 100
+# What file systems answer that have no notion of syncing a folder.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF})
 _PART = re.compile(r".+\.[0-9a-f]{32}\.part", re.DOTALL)
 
 
@@ -132,7 +135,7 @@ def write_bytes(path: Path, content: bytes) -> Path:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return path
 
 
@@ -172,12 +175,27 @@ def whole_lines(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Keep a new name through a loss of power; where folders cannot be opened, there is no way."""
+def put_in_place(beside: Path, path: Path) -> None:
+    """Give a file that was written beside its place the name that it is read by.
+
+    What stood there stays until all of the new one rests on the disk.
+    """
+    # Not read alone: Windows syncs only what may be written to.
+    with beside.open("r+b") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Keep the names in a folder through a loss of power, where the file system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)

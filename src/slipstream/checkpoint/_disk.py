@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -12,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+
+from slipstream.files import sync_folder
 
 CHUNK_BYTES = 1 << 22
 # Names are followed to no other place; a pipe in a file's place keeps nobody waiting.
@@ -22,8 +23,6 @@ _OLD = (
     | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
 )
-# What file systems answer that have no notion of syncing a folder.
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF})
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,6 @@ def write_file(path: Path, parts: Iterable[bytes | memoryview]) -> Written:
 def _write_all(descriptor: int, chunk: memoryview) -> None:
     while chunk:
         chunk = chunk[os.write(descriptor, chunk) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Keep the names in a folder through a loss of power, where the file system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:

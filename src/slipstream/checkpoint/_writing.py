@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.checkpoint._arrays import Entry, entries_of, parts_of
-from slipstream.checkpoint._disk import remove_tree, sync_folder, write_file
+from slipstream.checkpoint._disk import remove_tree, write_file
 from slipstream.checkpoint._manifest import (
     ARRAYS_FILE,
     MANIFEST_FILE,
@@ -23,6 +23,7 @@ from slipstream.checkpoint._manifest import (
 )
 from slipstream.checkpoint.snapshot import Snapshot
 from slipstream.errors import InputError
+from slipstream.files import sync_folder
 
 PART = ".part"
 

@@ -35,6 +35,7 @@ from slipstream.engine.recorder import Recorder
 from slipstream.engine.snapshot import Running, unresumable
 from slipstream.engine.wrong_images import refuse_other_than_images
 from slipstream.errors import InputError, PlanError, StorageError, TrainingError
+from slipstream.files import put_in_place
 from slipstream.loss_surface import LandscapeSettings, write_landscape
 from slipstream.plan import Plan
 from slipstream.plan.losses import changes_loss
@@ -299,12 +300,12 @@ def _save_best_so_far(run: Run, recorder: Recorder, folder: Path | None) -> None
 
 def _save_weights(run: Run, folder: Path) -> None:
     assert run.built is not None
-    # Keras writes in place and wants this ending: write beside, then rename.
+    # Keras writes in place, syncs nothing, and wants this ending.
     beside = folder / f"part.{WEIGHTS_FILE}"
     # HDF5 would follow a link that somebody left there.
     beside.unlink(missing_ok=True)
     run.built.stored.save_weights(beside)
-    beside.replace(folder / WEIGHTS_FILE)
+    put_in_place(beside, folder / WEIGHTS_FILE)
 
 
 def _check_monitor(task: Task, plan: Plan) -> None:

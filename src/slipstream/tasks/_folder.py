@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from slipstream.data.keras_files import why_not_model
 from slipstream.data.npz import read_npz
 from slipstream.data.splits import Array, Data, Split, to_data
 from slipstream.errors import TaskError
-from slipstream.files import read_text
+from slipstream.files import put_in_place, read_text
 from slipstream.record import write_json
 from slipstream.tasks._arrays import unpack
 from slipstream.tasks._compiled import WRITE_A_FILE, as_in_a_fresh_process
@@ -182,10 +181,8 @@ def _replace_file(path: Path, write: Callable[[Path], None]) -> str:
     beside.unlink(missing_ok=True)
     try:
         write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
         digest = _digest(beside)
-        beside.replace(path)
+        put_in_place(beside, path)
     finally:
         beside.unlink(missing_ok=True)
     return digest
