@@ -1,4 +1,4 @@
-"""Updates that would ruin a training: found, undone, left out, and named."""
+"""Updates that would ruin a training: found, and undone."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.backends import Program, not_finite
-from slipstream.engine import trouble as words
 from slipstream.engine.feed import Feed
+from slipstream.engine.left_out import LeftOut
 from slipstream.engine.recorder import Recorder
-from slipstream.engine.trouble import ADVICE, TroubleError
-from slipstream.errors import TrainingError
+from slipstream.engine.trouble import TroubleError, chance
 from slipstream.plan import Plan
-from slipstream.record import Signal
-from slipstream.signals import Evidence, Spikes, evidence
+from slipstream.signals import Spikes
 
 # A look takes at most this share of the time, and a copy of the state that much again.
 SHARE, SELDOM_SECONDS = 0.003, 1.0
 # Where an update is looked for among many, the state is looked at after each such part of them.
 PARTS = 16
-# Where so many updates in a row go wrong it is no matter of the examples.
-IN_A_ROW = 3
 
 
 @final
 class Guard:
-    """Finds updates that go wrong, and decides what becomes of them.
+    """Finds updates that go wrong.
 
     It looks at the loss and at the state about once a second, before evaluations and before
     checkpoints. Where a state is not finite it has the run made again from the last state that
@@ -44,7 +40,7 @@ class Guard:
         recorder: Where events go.
 
     Attributes:
-        advice: What is said to whoever is given up on.
+        left_out: What is left out, and what follows from that.
     """
 
     def __init__(self, plan: Plan, feed: Feed, recorder: Recorder) -> None:
@@ -52,10 +48,7 @@ class Guard:
         self._feed = feed
         self._recorder = recorder
         self._spikes = Spikes(settings.spike, settings.window) if settings.spike > 0 else None
-        self._left_out: list[int] = []
-        self._lowered: list[int] = []
-        # Rows that are to blame, and the epoch from which training goes on without them.
-        self._without: dict[int, int] = {}
+        self.left_out = LeftOut(plan, feed, recorder)
         self._always: set[str] | None = None
         # The state that the run can go back to.
         self._kept_at = 0
@@ -65,7 +58,6 @@ class Guard:
         self._rows: list[NDArray[np.float64]] = []
         self._told_to = 0
         self._next_look = self._next_copy = 0.0
-        self.advice = ADVICE
 
     @property
     def is_on(self) -> bool:
@@ -80,18 +72,13 @@ class Guard:
     def state(self) -> dict[str, Any]:
         """Return what it knows, as plain values; right after a look."""
         return {
-            "left_out": list(self._left_out),
-            "lowered": list(self._lowered),
-            "without": sorted(self._without.items()),
+            "left_out": self.left_out.state(),
             "spikes": self._spikes.state() if self._spikes else {},
         }
 
     def restore(self, state: Mapping[str, Any], update: int) -> None:
         """Know what `state` returned after so many updates."""
-        self._left_out = list(state["left_out"])
-        self._lowered = list(state["lowered"])
-        self._without = dict(state["without"])
-        self.use(self._feed)
+        self.left_out.restore(state["left_out"])
         if self._spikes is not None:
             self._spikes.restore(state["spikes"])
         self._told_to = update
@@ -99,7 +86,7 @@ class Guard:
     def use(self, feed: Feed) -> None:
         """Go on with a feed of the same updates."""
         self._feed = feed
-        feed.leave_out(self._without)
+        self.left_out.use(feed)
 
     def runs(self, update: int, count: int) -> Iterator[tuple[int, bool]]:
         """Cut the next updates where something is done between them.
@@ -113,28 +100,15 @@ class Guard:
         """
         end = update + count
         while update < end:
-            if update in self._left_out:
+            if update in self.left_out:
                 yield 1, False
                 update += 1
                 continue
-            stop = min([end, *(one for one in self._left_out if update < one < end)])
+            stop = self.left_out.first_in(update, end)
             if self._stride:
                 stop = min(stop, update + self._stride)
             yield stop - update, True
             update = stop
-
-    def left_out(self, start: int, end: int) -> int:
-        """Return how many of the updates from `start` up to `end` are left out."""
-        return sum(start <= update < end for update in self._left_out)
-
-    def lowered(self, update: int, rates: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the learning rates of the updates from `update` on, lowered where they are."""
-        if not self._lowered:
-            return rates
-        places = np.arange(update, update + len(rates))
-        times: NDArray[np.int64] = np.sum([places >= start for start in self._lowered], axis=0)
-        factors = np.power(self._settings.rate_factor, times)
-        return (rates * factors).astype(np.float32)
 
     def collect(self, program: Program) -> None:
         """Take over the losses that a program tells, before another one takes its place."""
@@ -179,7 +153,7 @@ class Guard:
         if self._stride and update >= self._until:
             self._stride = 0
             epoch = update / self._feed.updates_per_epoch
-            self._recorder.signal(words.chance(update, self._until, epoch))
+            self._recorder.signal(chance(update, self._until, epoch))
         now = time.perf_counter()
         self._next_look = now + max(SELDOM_SECONDS, (now - start) / SHARE)
 
@@ -197,7 +171,7 @@ class Guard:
     def _judge_losses(self, program: Program, spikes: Spikes, update: int) -> None:
         self.collect(program)
         rows = np.concatenate(self._rows)
-        places = [one for one in range(self._told_to, update) if one not in self._left_out]
+        places = [one for one in range(self._told_to, update) if one not in self.left_out]
         self._rows, self._told_to = [], update
         # Nothing is measured of what overflows, or by a step that does not track its loss.
         told = [(at, row[0] / row[1]) for at, row in zip(places, rows, strict=False) if row[1] > 0]
@@ -221,13 +195,13 @@ class Guard:
             TrainingError: Too much went wrong lately.
         """
         start, end = self._kept_at, trouble.update + 1
-        made = end - start - self.left_out(start, end)
+        made = end - start - self.left_out.between(start, end)
         if trouble.kind == "non_finite" and made > 1:
             self._stride, self._until = max(1, made // PARTS), end
             return ""
         self._stride = 0
-        update = max((one for one in range(start, end) if one not in self._left_out), default=start)
-        return self._leave_out(update, trouble)
+        update = max((one for one in range(start, end) if one not in self.left_out), default=start)
+        return self.left_out.add(update, trouble)
 
     def back(self, program: Program) -> None:
         """Note that the run stands at the state that was kept."""
@@ -235,76 +209,3 @@ class Guard:
             program.read_losses()
             self._spikes.restore(self._kept_spikes)
         self._rows, self._told_to = [], self._kept_at
-
-    def _leave_out(self, update: int, trouble: TroubleError) -> str:
-        examples = self._feed.examples_of(update).tolist()
-        seen = f"{trouble.seen}, at update {update + 1}, from {words.rows_of(examples, self._feed)}"
-        found = evidence(self._feed, self._left_out, update)
-        lately = [one for one in self._left_out if update - one < self._settings.window]
-        given_up = self._given_up(found, lately, seen)
-        if given_up is not None:
-            raise given_up
-        done = "the update is left out"
-        if found.shared:
-            before = found.with_row(found.shared)
-            done += words.same_trouble(before, found.shared, self._feed)
-        elif self._is_repeated(found, lately):
-            self._lowered.append(update + 1)
-            done += f", and rates are times {self._settings.rate_factor:g} after it"
-        self._left_out.append(update)
-        note = self._blame(found)
-        self._tell(update, trouble.kind, f"{seen}; {done}", note, examples)
-        return note
-
-    def _tell(self, update: int, kind: str, seen: str, note: str, examples: list[int]) -> None:
-        advice = (
-            f"{note} Mend the data, or take that out of them."
-            if note
-            else f"Look at these examples (the record lists all). If they are right: {self.advice}"
-        )
-        epoch = (update + 1) / self._feed.updates_per_epoch
-        self._recorder.signal(
-            Signal(
-                epoch=epoch,
-                step=update + 1,
-                kind=kind,
-                seen=seen,
-                advice=advice,
-                examples=examples,
-            )
-        )
-
-    def _blame(self, found: Evidence) -> str:
-        """Go on without the rows that are to blame, from the next epoch on; returns a note."""
-        rows = [row for row in found.certain if row not in self._without]
-        if not rows:
-            return ""
-        epoch = found.update // self._feed.updates_per_epoch + 1
-        self._without |= dict.fromkeys(rows, epoch)
-        self._feed.leave_out(self._without)
-        updates = len(found.with_row(rows)) + 1
-        return words.rows_left_out(rows, updates, epoch, self._feed)
-
-    def _is_repeated(self, found: Evidence, lately: list[int]) -> bool:
-        """Whether so much went wrong since the rate was lowered last that it is lowered again."""
-        since = [one for one in lately if not self._lowered or one >= self._lowered[-1]]
-        after = self._settings.lower_after
-        return after > 0 and found.num_causes([*since, found.update]) >= after
-
-    def _given_up(self, found: Evidence, lately: list[int], seen: str) -> TrainingError | None:
-        """Return what the run ends with where too much went wrong lately."""
-        settings, update = self._settings, found.update
-        in_a_row = next(i for i in range(update + 2) if update - 1 - i not in self._left_out) + 1
-        # A few examples may spoil batches that follow each other, but not all of two epochs.
-        most = 2 * self._feed.updates_per_epoch if found.shared else 0
-        if in_a_row >= max(IN_A_ROW, most):
-            error = words.all_in_a_row(in_a_row, seen, self.advice)
-        elif not found.shared and found.num_causes([*lately, update]) > settings.retries:
-            error = words.too_often(settings, seen, self.advice)
-        else:
-            return None
-        epoch = (update + 1) / self._feed.updates_per_epoch
-        self._recorder.signal(
-            Signal(epoch=epoch, step=update + 1, kind="divergence", seen=seen, advice=self.advice)
-        )
-        return error

@@ -300,7 +300,7 @@ class OwnLoop:
     def _rates_from(self, count: int, update: int | None = None) -> NDArray[np.float32]:
         """Return the learning rates of the next updates, or of those after another update."""
         start = self.update if update is None else update
-        rates = self._guard.lowered(start, self._rates[start : start + count])
+        rates = self._guard.left_out.lower(start, self._rates[start : start + count])
         return rates if self._plateau is None else rates * np.float32(self._plateau.factor)
 
     def _evaluate(self, epoch: float) -> None:
@@ -311,7 +311,7 @@ class OwnLoop:
         training |= read_clipping(self._built.model.optimizer)
         training |= self._scaling.read(self.update, training)
         before = self._recorder.points[-1].step if self._recorder.points else 0
-        if self._guard.left_out(before, self.update) == self.update - before:
+        if self._guard.left_out.between(before, self.update) == self.update - before:
             # Metrics of nothing are 0 in Keras.
             training = {}
         clock.add("train", time.perf_counter() - start)
@@ -356,7 +356,7 @@ class OwnLoop:
 
     def _undo(self, trouble: TroubleError) -> None:
         """Stand at the last state that was kept; the guard decides what is made from there."""
-        self._guard.advice = self._advice
+        self._guard.left_out.advice = self._advice
         if self._kept is None:
             raise no_way_back(trouble, self._advice)
         self._built.notes.extend(filter(None, [self._guard.meet(trouble)]))
@@ -372,7 +372,7 @@ class OwnLoop:
         return is_plain and self._feed.smaller_part() is not None
 
     def _scaling_of(self, begun_at: int) -> LossScaleWatch:
-        optimizer, left_out = self._built.model.optimizer, self._guard.left_out
+        optimizer, left_out = self._built.model.optimizer, self._guard.left_out.between
         return LossScaleWatch(self._plan, optimizer, begun_at, left_out)
 
     def _split(self) -> None:
