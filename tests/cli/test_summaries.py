@@ -14,6 +14,7 @@ from slipstream.cli.running import Manner
 from slipstream.commands.compare import CompareResult
 from slipstream.commands.optimize import OptimizeResult
 from slipstream.plan import Plan
+from slipstream.record import Failure
 from slipstream.verdict import AblationRow, Pair, Rules, Verdict, judge
 
 RULES = Rules(monitor="val_accuracy", mode="max", target=0.97)
@@ -127,3 +128,13 @@ def test_an_ablation_shows_failures_too(tmp_path: Path, capsys: pytest.CaptureFi
     assert "2 techniques" in text
     assert "2.00x" in text
     assert "it [crashed]" in text
+
+
+@pytest.mark.parametrize(("kind", "goes_on"), [("Diverged", False), ("ValueError", True)])
+def test_resuming_is_advised_where_it_helps(
+    kind: str, goes_on: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summaries.of_failure(Failure(kind=kind, message="Too much. [SLP-501]"), tmp_path)
+    told = capsys.readouterr().err
+    assert ("--resume goes on" in told) is goes_on
+    assert ("another folder" in told) is not goes_on and str(tmp_path) in told

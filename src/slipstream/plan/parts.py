@@ -355,13 +355,13 @@ class Guard(Section):
         description="updates whose losses a spike is compared with, and in which trouble repeats",
     )
     lower_after: Annotated[int, Field(ge=0)] = Field(
-        default=3, description="updates left out within the window that lower the rate; 0 is never"
+        default=3, description="troubles within the window that lower the rate; 0 is never"
     )
     rate_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=0.5, description="what the rate is multiplied by then, for the rest of the run"
     )
     retries: Annotated[int, Field(ge=0)] = Field(
-        default=5, description="updates left out within the window; one more ends the run"
+        default=5, description="troubles within the window; one more ends the run"
     )
 
 
