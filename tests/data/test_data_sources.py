@@ -160,6 +160,9 @@ def test_gaps_broken_rows_and_missing_tables_are_refused(tmp_path):
     path.write_text("a,b\n1,2\n,3\n")
     with pytest.raises(DataError, match=r"column 'a' of .*gaps\.csv; got 1 of 2 rows"):
         table_file(path, "b")
+    path.write_text("a,b\n1,2\n3,2\nmany,2\n")
+    with pytest.raises(DataError, match=r"type string, like 'many' in row 2\."):
+        table_file(path, "b")
     path.write_text("a,b\n1,2\n1,2,3\n")
     with pytest.raises(DataError, match=r"gaps\.csv"):
         table_file(path, "b")

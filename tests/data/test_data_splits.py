@@ -195,3 +195,8 @@ def test_pairs_in_their_order_are_taken() -> None:
     assert to_data(((x, y), (x, y))).validation.num_examples == 6
     with pytest.raises(DataError, match="got tuple"):
         to_data((x, y, y, x[:1]))
+
+
+def test_a_generator_in_a_pair_is_called_one() -> None:
+    with pytest.raises(DataError, match=r"got a generator\. .*PyDataset"):
+        to_data(((x for x in range(3)), np.zeros(3)))

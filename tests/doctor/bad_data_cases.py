@@ -193,7 +193,7 @@ MORE_ERRORS |= {
     ),
     "five answers of four classes": (
         "top_k",
-        ("at least 5 classes", "top-5", "got 4."),
+        ("at least 5 classes", "top-5", "got 4 of them."),
         case(labels, OutputFacts(**{**vars(SPARSE), "top_k": 5})),
     ),
     "channels before rows": (
@@ -281,7 +281,7 @@ MORE_WARNINGS: Cases = {
     ),
     "BinaryAccuracy of logits": (
         "accuracy_of_logits",
-        ("BinaryAccuracy for 'y'", "0.5"),
+        ("BinaryAccuracy for 'y'", "0.5", "Give it threshold=0.0"),
         case(
             lambda n: np.eye(4)[labels(n)],
             output(

@@ -120,7 +120,7 @@ def compare(
         refuse_others(folder, notes)
         names = labels if labels[0] != labels[1] else tuple(side.upper() for side in SIDES)
         called = {f"plan {name}": plan for name, plan in zip(names, sides.values(), strict=True)}
-        looked = look_at_plans(launch, called, listener)
+        looked = look_at_plans(launch, called, listener, target=target)
         notes = notes.model_copy(
             update={"warnings": tuple(dict(vars(finding)) for finding in looked.warnings)}
         )

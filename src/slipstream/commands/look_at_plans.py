@@ -39,6 +39,7 @@ def look_at_plans(
     plans: Mapping[str, Plan],
     listener: Listener = silent,
     further: Callable[[TaskFacts], Mapping[str, Plan]] | None = None,
+    target: float | None = None,
 ) -> PlansLookedAt:
     """Look at a task as `look` does, and refuse every plan that could not be trained.
 
@@ -49,6 +50,7 @@ def look_at_plans(
         plans: The plans, by what messages call them; the first says where the first look is.
         listener: Told what happens.
         further: Returns more plans when the facts are known; these may be refused.
+        target: What is raced to in the place of the task's target; the task's own if None.
 
     Raises:
         InputError: Task, data or one of the plans cannot be used; nothing was trained.
@@ -60,7 +62,7 @@ def look_at_plans(
     main = first.runtime.backend
 
     def look_first(worker: Worker) -> _Looked | Failed:
-        looked = worker.look(Look(plan=first))
+        looked = worker.look(Look(plan=first, target=target))
         if isinstance(looked, Failed):
             return looked
         warnings = dict.fromkeys(warnings_in(looked.findings))
@@ -71,7 +73,7 @@ def look_at_plans(
     facts, checks, warnings = asked(launch, main, look_first)
 
     def check(worker: Worker, backend: str) -> dict[Finding, None] | Failed:
-        looked = worker.look(Look(plan=first))
+        looked = worker.look(Look(plan=first, target=target))
         return looked if isinstance(looked, Failed) else checks.run(worker, backend)
 
     for backend in checks.backends:

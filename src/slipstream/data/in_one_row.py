@@ -44,10 +44,11 @@ Return (x_train, y_train), (x_test, y_test). [SLP-301]
         names = by_split
     else:
         return
+    came, sizes = ", ".join(names), ", ".join(map(str, lengths))
     pairs = ", ".join(f"(x_{name}, y_{name})" for name in splits)
     raise DataError(
         "pairs of inputs and targets, a pair for each split",
-        f"{', '.join(names)}, by their lengths of {', '.join(map(str, lengths))}",
+        f"{came}, by their lengths of {sizes}",
         f"Return {pairs}.",
         code="SLP-301",
     )

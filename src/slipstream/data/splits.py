@@ -207,12 +207,18 @@ def _to_split(part: Split | Sequence[Arrays]) -> Split:
             code="SLP-304",
         )
     split = Split(*(map_arrays(as_array, arrays) for arrays in part))
-    if any(not array.shape for arrays in split.parts() for array in leaves(arrays)):
+    single = next((array for array in leaves(split.parts()) if not array.shape), None)
+    if single is not None:
+        thing = single.item()
+        is_iterable = hasattr(thing, "__iter__") and not isinstance(thing, str | bytes)
         # A list is several inputs or outputs, as in Keras: lists of numbers are no array.
         raise DataError(
             "arrays as inputs, targets and weights",
-            "single numbers or words, most likely in lists",
-            "Return numpy.asarray(...) of each.",
+            f"a {type(thing).__name__}"
+            if is_iterable
+            else "single numbers or words, most likely in lists",
+            "Return numpy.asarray(...) of each; a keras.utils.PyDataset, or another loader that"
+            " Model.fit takes, in the place of a pair (x, y).",
             code="SLP-425",
         )
     return split

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from slipstream.errors import DataError
 
 PARQUET_ENDINGS = (".parquet", ".pq")
 NUM_ROWS_SHOWN = 3
+# Rows that are looked through for an example of what is wrong.
+MOST_LOOKED_THROUGH = 100_000
 
 
 def table_file(path: str | Path, label: str, *, features: Sequence[str] | None = None) -> Split:
@@ -170,20 +173,34 @@ def _refuse_missing(name: str, names: Sequence[str], path: Path) -> None:
 
 def _numbers(column: Any, name: str, path: Path) -> Array:
     _refuse_gaps(column, name, path)
-    _refuse_words(column.type, name, path, f", like {str(column[0])[:20]!r}")
+    _refuse_words(column.type, name, path, column)
     if needed("pyarrow").types.is_decimal(column.type):
         column = column.cast("float64")
     return np.asarray(column.to_numpy(), np.float32)
 
 
-def _refuse_words(kind: Any, name: str, path: Path, example: str = "") -> None:
+def _refuse_words(kind: Any, name: str, path: Path, column: Any = ()) -> None:
     if not (needed("pyarrow").types.is_boolean(kind) or _is_number(kind)):
+        example = _example(column)
         raise DataError(
             f"numbers in column '{name}' of {path}",
             f"values of type {kind}{example}",
             "Leave it out with features=[...], or write it as numbers.",
             code="SLP-315",
         )
+
+
+def _example(column: Any) -> str:
+    """Return the first value that is no number, and its row: others may look like numbers."""
+    for row, value in enumerate(islice(column, MOST_LOOKED_THROUGH)):
+        try:
+            text = str(value)
+            float(text)
+        except UnicodeError:
+            return f", in row {row} no text either"
+        except ValueError:
+            return f", like {text[:20]!r} in row {row}"
+    return ""
 
 
 def _targets(column: Any, name: str, path: Path) -> Array:

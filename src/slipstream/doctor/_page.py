@@ -20,8 +20,8 @@ spread. On 60,000 rows of 784 values all checks together take well under a secon
 
 In `slipstream.fit(model, x, y, ...)` and `slipstream run SCRIPT.py`, which do what Keras does, \
 nothing is refused: the same findings are told before the first step. Of what comes batch by batch \
-(datasets, loaders, generators) the first batch is looked at, when the fit has taken it: nothing is \
-read for the look alone, and what only a whole split can tell is not said.
+(datasets, loaders, generators) the first batch is looked at, when the fit has taken it: nothing \
+is read for the look alone, and what only a whole split can tell is not said.
 
 This page is made of the checks themselves: `python -m slipstream.doctor._page`."""
 

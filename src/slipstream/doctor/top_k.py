@@ -22,7 +22,7 @@ def check(case: Case) -> Iterator[Finding]:
                 "error",
                 f"at least {output.top_k} classes for the top-{output.top_k} accuracy of"
                 f" '{output.name}'",
-                f"{classes}",
+                f"{classes} of them",
                 "Leave the metric out, or give it a smaller k, like k=2: the right class is always"
                 " among as many answers as there are classes.",
                 about="task",

@@ -39,12 +39,13 @@ class Look(Message):
     """Build the model once and say what it, the task and the data are.
 
     The checks take the plan that is to be trained, or, where there is none, the task's own; in
-    either the keys of `changes` are changed first.
+    either the keys of `changes` are changed first. `target` takes the place of the task's own.
     """
 
     do: Literal["look"] = "look"
     plan: Plan | None = None
     changes: dict[str, bool | int | float | str] = {}
+    target: float | None = None
 
 
 class CheckPlan(Message):

@@ -152,7 +152,8 @@ class Session:
         facts, model = engine.look(task, self._reference, data)
         self._model = model
         plan = (request.plan or task.plan).edit(request.changes)
-        case = doctor.Case(data, model, plan, task.monitor, task.name, target=task.target)
+        target = task.target if request.target is None else request.target
+        case = doctor.Case(data, model, plan, task.monitor, task.name, target=target)
         findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
         return messages.Looked(task=facts, model=model, findings=findings)
 
@@ -160,7 +161,7 @@ class Session:
         from slipstream import doctor, engine
 
         task, data, plan = self._task, self._data, request.plan
-        case = doctor.Case(data, self._model, plan, task.monitor, task.name, target=task.target)
+        case = doctor.Case(data, self._model, plan, task.monitor, task.name)
         findings = doctor.examine(case)
         try:
             doctor.refuse(findings)
