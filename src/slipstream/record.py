@@ -179,6 +179,16 @@ class Record(JsonModel):
     events: list[Signal] = []
     points: list[Point] = []
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether whoever measures ended it before its plan did: its quality is not known."""
+        return self.outcome == "limit_reached"
+
+    @property
+    def quality(self) -> float | None:
+        """The best value of a run that came to its end; None where it was cut, or has none."""
+        return None if self.is_cut else self.best_value
+
     def seconds_to(self, target: float) -> float:
         """Return the clock's seconds at which the monitor first met the target.
 

@@ -426,6 +426,16 @@ def test_the_report_of_a_study_is_rebuilt(tmp_path: Path) -> None:
     assert not (tmp_path / "train.py").exists()
 
 
+def test_a_study_without_a_proof_says_why(tmp_path: Path) -> None:
+    write_study(tmp_path, confirmed=False)
+    study = Study(tmp_path, Identity("digits", 3, (), True), 600.0, resume=True)
+    skipped = "the proof needs <90 s> of the 60 s"
+    study.store("confirm", Confirmation(plan=Plan(), target=0.5, verdicts={}, skipped=skipped), 0.0)
+    study.close()
+    page = rebuild(tmp_path).read_text()
+    assert "No gain is claimed: the proof needs &lt;90 s&gt; of the 60 s." in page
+
+
 def test_a_study_that_stopped_gets_a_report_of_its_runs(tmp_path: Path) -> None:
     write_study(tmp_path, confirmed=False)
     page = rebuild(tmp_path).read_text()

@@ -50,6 +50,16 @@ def a_side(*seconds, **changes):
     return [a_run(seed, value, **changes) for seed, value in enumerate(seconds)]
 
 
+def test_a_run_that_was_cut_tells_when_it_met_the_target_and_nothing_of_quality():
+    whole, cut = a_side(10.0, 20.0, 40.0), a_side(1.0, 2.0, 4.0, outcome="limit_reached")
+    verdict = compare(cut, whole, target=0.97)
+    assert verdict.ratio == pytest.approx(10.0) and verdict.quality is None
+    assert "accuracy +" not in verdict.sentence() and "points" not in verdict.sentence()
+    assert compare(whole, whole, target=0.97).quality.split == "test"
+    one_left = [*cut[:1], *a_side(0.0, 2.0, 4.0)[1:]]
+    assert compare(one_left, whole, target=0.97).quality.num_pairs == 2
+
+
 def test_runs_are_paired_by_seed_whatever_their_order():
     baseline = a_side(10.0, 20.0, 40.0)
     candidate = a_side(1.0, 2.0, 4.0, learning_rate=0.01)

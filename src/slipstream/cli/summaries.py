@@ -19,7 +19,7 @@ from slipstream.commands.batch import in_words as in_words_of_batch
 from slipstream.commands.batch import row_in_words
 from slipstream.commands.durations import seconds_in_words
 from slipstream.commands.fit import in_words
-from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE
+from slipstream.commands.folders import LANDSCAPE_PICTURE, PLAN_FILE, REPORT_FILE, TRIED_FILE
 from slipstream.commands.going_on import LASTING_FAILURES
 from slipstream.commands.show import printable, write_json_line
 from slipstream.errors import TrainingError
@@ -119,8 +119,14 @@ def of_optimize(result: OptimizeResult, task: str, manner: Manner) -> None:
         if math.isfinite(result.payback)
         else "not paid back"
     )
-    _grid(console, [("tuning took", f"{seconds_in_words(result.tuning_seconds)}, {paid}")])
+    cut = [("cut off", text) for text in result.cut_off]
+    took = f"{seconds_in_words(result.tuning_seconds)}, {paid}"
+    _grid(console, [*cut, ("tuning took", took)])
     _files(console, files)
+    tried = result.folder / TRIED_FILE
+    if not result.verdicts and tried.exists():
+        _next(console, "compare", task, result.plan_file, tried)
+        return
     _next(console, "fit", task, "--plan", result.plan_file, *_test(*result.verdicts.values()))
 
 

@@ -61,7 +61,7 @@ def content_of(
     confirmation = found.confirmation
     verdicts = confirmation.verdicts if confirmation else {}
     against_given = verdicts.get(confirming.AS_GIVEN)
-    sides = [_side(study.folder, side) for side in LABELS] if confirmation else []
+    sides = [_side(study.folder, side) for side in LABELS] if verdicts else []
     notes = _notes(study)
     known = [record.environment for side in sides for record in side.records]
     machine, versions = described(known[0] if known else notes.environment if notes else None)
@@ -161,7 +161,7 @@ def _trial(row: TrialRow) -> report.Trial:
 def _rate(row: SweepRow, found: Found) -> report.Rate:
     return report.Rate(
         rate=row.rate,
-        quality=row.best_value,
+        quality=None if row.is_cut else row.best_value,
         seconds=row.seconds_to_target if math.isfinite(row.seconds_to_target) else None,
         chosen=row.rate == found.baselines.tuned.schedule.peak,
     )

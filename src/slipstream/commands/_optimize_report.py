@@ -9,6 +9,7 @@ from slipstream.commands._notes import OptimizeNotes, write_notes
 from slipstream.commands._optimize_content import Found, content_of, records_of
 from slipstream.commands._optimize_values import Confirmation
 from slipstream.commands._writing import write_report
+from slipstream.commands.folders import TRIED_FILE
 from slipstream.environment import environment
 from slipstream.errors import SlipstreamError
 from slipstream.export import eject
@@ -40,6 +41,8 @@ def headline(found: Found, gain: bool) -> str:
             f"No gain found: of {len(found.learned.trials)} trials none met "
             f"{found.facts.monitor} {found.baselines.target:.4g}."
         )
+    if confirmation.skipped:
+        return f"No gain is claimed: {confirmation.skipped}."
     details = [
         f"{_called(side)}: {verdict.sentence()}." for side, verdict in confirmation.verdicts.items()
     ]
@@ -56,7 +59,7 @@ def _claim(found: Found, confirmation: Confirmation) -> str:
         + (
             "no loss of quality was found."
             if not confirmation.cut_off
-            else "what the baselines reach in the end was not waited for."
+            else "what they reach in the end was not waited for."
         )
     )
 
@@ -75,8 +78,10 @@ def write_all(
         (folder / "train.py").unlink(missing_ok=True)
         notices.append(f"No plain Keras script was written. {error}")
     if not gain and found.confirmation is not None:
-        write_plan(found.confirmation.plan, folder / "tried.toml")
-        notices.append("The best plan that was tried, without proof of a gain, is in tried.toml.")
+        write_plan(found.confirmation.plan, folder / TRIED_FILE)
+        notices.append(
+            f"The best plan that was tried, without proof of a gain, is in {TRIED_FILE}."
+        )
     notes = OptimizeNotes(
         reference=reference, budget_seconds=study.budget_seconds, environment=environment()
     )

@@ -38,10 +38,10 @@ def runtime_text(result: RuntimeResult, given: Plan) -> str:
 def baselines_text(result: Baselines) -> str:
     """Return what the sweep of the baselines found, in one line."""
     rate = result.tuned.schedule.peak
-    return (
-        f"best plain SGD: rate {rate:.3g}; target {result.target:.4g}; "
-        f"best quality of a baseline {result.quality:.4g}"
-    )
+    quality = f"best quality of a baseline {result.quality:.4g}"
+    if result.is_cut:
+        quality = "what the baselines reach in the end was not waited for"
+    return f"best plain SGD: rate {rate:.3g}; target {result.target:.4g}; {quality}"
 
 
 def learn_text(result: LearnResult) -> str:
@@ -68,10 +68,13 @@ def generalise_text(result: GeneraliseResult) -> str:
 
 def confirm_text(result: Confirmation) -> str:
     """Return what the confirmation found, in one line."""
-    return "; ".join(
+    if result.skipped:
+        return f"no proof: {result.skipped}"
+    against = [
         f"against {side.replace('_', ' ')}: {verdict.sentence()}"
         for side, verdict in result.verdicts.items()
-    )
+    ]
+    return "; ".join([*against, *result.cut_off])
 
 
 def cut_off(records: Mapping[str, Sequence[Record]], limit_seconds: float) -> tuple[str, ...]:

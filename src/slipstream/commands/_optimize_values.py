@@ -65,13 +65,15 @@ class RunLimit(JsonModel):
 class Confirmation(JsonModel):
     """What the confirmation found: a verdict against each baseline.
 
-    `cut_off` says in words which baselines the budget ended before their plan did.
+    `cut_off` says in words which sides the budget ended before their plan did; `skipped` why there
+    is no verdict, where the budget was too short for any.
     """
 
     plan: Plan
     target: float
     verdicts: dict[str, Verdict]
     cut_off: tuple[str, ...] = ()
+    skipped: str = ""
 
 
 class Ablation(JsonModel):
@@ -94,6 +96,7 @@ class OptimizeResult:
         tuning_seconds: What all of it cost.
         payback: After how many trainings that is paid for.
         folder: Where everything lies.
+        cut_off: Which sides of the race the budget ended before their plan did, in words.
     """
 
     outcome: Literal["gain", "no_gain"]
@@ -104,6 +107,7 @@ class OptimizeResult:
     tuning_seconds: float
     payback: float
     folder: Path
+    cut_off: tuple[str, ...] = ()
 
     @property
     def report(self) -> Path:

@@ -18,6 +18,7 @@ from slipstream.files import is_part, sweep
 RUNS = Path("runs")
 REPORT_FILE = "report.html"
 PLAN_FILE = "plan.toml"
+TRIED_FILE = "tried.toml"
 SCRIPT_FILE = "train.py"
 LANDSCAPE_PICTURE = "landscape.html"
 LOG_FOLDER = "logs"

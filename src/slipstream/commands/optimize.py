@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from slipstream.ablation import PLAN, rows, variants
 from slipstream.commands import _optimize_report as report_of
 from slipstream.commands import _optimize_text as text_of
+from slipstream.commands._optimize_proof import ProofTime
 from slipstream.commands._optimize_values import (
     Ablation,
     Confirmation,
@@ -54,8 +55,6 @@ BASELINES_SHARE, BASELINES_MOST_SECONDS = 0.12, 300.0
 GENERALISE_SHARE = 0.12
 # Where techniques were asked for, they get their time.
 ASKED_SHARE = 0.3
-# The proof is worth as much of the budget as the search.
-CONFIRM_MOST_SHARE = 0.5
 LEARN_LEAST_SHARE = 0.2
 # A search that had this share of the time that there is now is not worth going on with.
 ENOUGH = 0.8
@@ -220,13 +219,17 @@ class _Optimizer:
                 code="SLP-504",
             )
         self._end("baselines", result, text_of.baselines_text(result), start)
+        warning = self._proof(context.facts, result, runtime).warning()
+        if warning:
+            self._listener(Notice(warning, warning=True, code="SLP-524"))
         return result
 
     def _learn(self, context: Context, baselines: Baselines, runtime: RuntimeResult) -> LearnResult:
         stored = self._resumed("learn", LearnResult, text_of.learn_text)
         if stored is not None:
             return stored
-        reserve = self._confirm_seconds(context.facts, baselines, runtime)
+        proof = self._proof(context.facts, baselines, runtime)
+        reserve = 0.0 if proof.why_not() else proof.seconds
         reserve += self._generalise_seconds()
         left = self._study.left_seconds
         budget = max(LEARN_LEAST_SHARE * self._study.budget_seconds, left - reserve)
@@ -249,6 +252,10 @@ class _Optimizer:
         if stored is not None:
             return stored.plan
         budget = self._generalise_seconds()
+        if not asked and self._study.left_seconds < 0:
+            result = GeneraliseResult(plan=learned.plan, reason="the budget was spent")
+            self._end("generalise", result, text_of.generalise_text(result), time.monotonic())
+            return result.plan
         what = f"Trying {', '.join(asked)}, and asking" if asked else "Asking"
         start = self._begin("generalise", f"{what} whether regularization is needed", budget)
         deadline = self._study.deadline("generalise", budget)
@@ -267,17 +274,18 @@ class _Optimizer:
         if stored is not None:
             return stored
         limit = self._kept_limit(facts, baselines, runtime)
-        planned = self._confirm_seconds(facts, baselines, runtime)
-        start = self._begin("confirm", "Racing the winner against both baselines", planned)
-        sides = {
-            confirming.AS_GIVEN: baselines.as_given,
-            confirming.TUNED: baselines.tuned,
-            confirming.WINNER: plan,
-        }
+        proof = self._proof(facts, baselines, runtime)
+        skipped = proof.why_not()
+        if skipped:
+            result = Confirmation(plan=plan, target=baselines.target, verdicts={}, skipped=skipped)
+            self._end("confirm", result, text_of.confirm_text(result), time.monotonic())
+            return result
+        what = "Racing the winner against both baselines"
+        start = self._begin("confirm", what, proof.seconds)
         records = confirming.confirm(
             self._launch,
             facts,
-            sides,
+            baselines.against(plan),
             self._settings.num_seeds,
             self._runs,
             self._listener,
@@ -331,17 +339,19 @@ class _Optimizer:
         confirmation = found.confirmation
         gain = confirmation is not None and is_gain(confirmation.verdicts)
         plan = confirmation.plan if confirmation and gain else found.baselines.as_given
-        against_given = confirmation.verdicts[confirming.AS_GIVEN] if confirmation else None
+        verdicts = confirmation.verdicts if confirmation else {}
+        against_given = verdicts.get(confirming.AS_GIVEN)
         seconds = self._study.spent_seconds
         result = OptimizeResult(
             outcome="gain" if gain else "no_gain",
             headline=report_of.headline(found, gain),
             plan=plan,
             target=found.baselines.target,
-            verdicts=confirmation.verdicts if confirmation else {},
+            verdicts=verdicts,
             tuning_seconds=seconds,
             payback=payback(seconds, against_given) if gain and against_given else math.inf,
             folder=self._study.folder,
+            cut_off=confirmation.cut_off if confirmation else (),
         )
         notice = report_of.write_all(
             found, result.headline, gain, plan, self._study, self._launch.reference
@@ -357,25 +367,17 @@ class _Optimizer:
     def _records(self, side: str) -> list[Record]:
         return report_of.records_of(self._study.folder, side)
 
-    def _confirm_seconds(
-        self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult
-    ) -> float:
-        """What the confirmation takes: starts, two baselines and a winner, for each seed."""
-        run = report_of.estimated_seconds(facts, baselines.as_given, runtime)
-        run = min(run, self._limit(facts, baselines, runtime))
-        return self._settings.num_seeds * (3 * self._start_seconds + 2.5 * run)
-
-    def _limit(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> float:
-        """The clock seconds of one run: what a baseline takes, if the budget can bear it."""
-        full = 1.5 * report_of.estimated_seconds(facts, baselines.as_given, runtime) + 5.0
-        share = CONFIRM_MOST_SHARE * self._study.budget_seconds / self._settings.num_seeds
-        return max(5.0, min(full, (share - 3 * self._start_seconds) / 2.5))
+    def _proof(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> ProofTime:
+        full = report_of.estimated_seconds(facts, baselines.as_given, runtime)
+        return ProofTime(
+            self._settings.num_seeds, self._start_seconds, full, self._study.budget_seconds
+        )
 
     def _kept_limit(self, facts: TaskFacts, baselines: Baselines, runtime: RuntimeResult) -> float:
         """The limit of all runs of the race: also of those that a later sitting makes."""
         kept = self._study.result("limit", RunLimit)
         if kept is None:
-            kept = RunLimit(seconds=self._limit(facts, baselines, runtime))
+            kept = RunLimit(seconds=self._proof(facts, baselines, runtime).limit_seconds)
             self._study.store("limit", kept, 0.0)
         return kept.seconds
 

@@ -78,7 +78,7 @@ def pareto(sides: Sequence[Side], trials: Sequence[Trial], question: Question) -
     for slot, side in enumerate_slots(sides):
         times = times_to(side, question.target)
         runs = [
-            _spot(time, record.best_value, f"{side.label}, seed {record.seed}")
+            _spot(time, record.quality, f"{side.label}, seed {record.seed}")
             for time, record in zip(times, side.records, strict=False)
         ]
         spots = [spot for spot in runs if spot]

@@ -179,7 +179,9 @@ def _row(name: str, sides: Sequence[Side], cell: Callable[[Side], tuple[str, str
 
 def _runs(side: Side) -> tuple[str, str]:
     failed = sum(record.outcome == "failed" for record in side.records)
-    return str(len(side.records)), f"{failed} failed" if failed else ""
+    cut = sum(record.is_cut for record in side.records)
+    said = [f"{failed} failed"] * bool(failed) + [f"{cut} cut off"] * bool(cut)
+    return str(len(side.records)), ", ".join(said)
 
 
 def _time_to(name: str, sides: Sequence[Side], target: float | None) -> Row:
@@ -216,7 +218,7 @@ def _test_rows(sides: Sequence[Side]) -> list[Row]:
 
 def _test_cell(name: str) -> Callable[[Side], tuple[str, str]]:
     def cell(side: Side) -> tuple[str, str]:
-        values = [record.test_values or {} for record in side.records]
+        values = [record.test_values or {} for record in side.records if not record.is_cut]
         return _spread(value[name] for value in values if name in value)
 
     return cell
@@ -277,14 +279,12 @@ def _per_second(value: float | None) -> str:
 
 
 def _best_values(side: Side) -> list[float]:
-    return [record.best_value for record in side.records if record.best_value is not None]
+    return [record.quality for record in side.records if record.quality is not None]
 
 
 def _seconds_to_own_best(side: Side) -> list[float]:
     return [
-        record.seconds_to(record.best_value)
-        for record in side.records
-        if record.best_value is not None
+        record.seconds_to(record.quality) for record in side.records if record.quality is not None
     ]
 
 

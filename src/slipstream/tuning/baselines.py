@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from slipstream.measure.manager import Failed
 from slipstream.plan import Plan
 from slipstream.progress import Step
-from slipstream.record import JsonModel
+from slipstream.record import JsonModel, Record
+from slipstream.tuning.confirm import AS_GIVEN, TUNED, WINNER, cut_in_words
 from slipstream.tuning.context import TUNING_SEED, Context, Deadline
 from slipstream.tuning.rates import find_range
 
@@ -23,6 +25,7 @@ class SweepRow(JsonModel):
     rate: float
     best_value: float | None
     seconds_to_target: float
+    is_cut: bool = False
 
 
 class Baselines(JsonModel):
@@ -34,6 +37,7 @@ class Baselines(JsonModel):
         sweep: All rates that were tried.
         target: The task's target, or what the tuned baseline reached.
         quality: The best value of the monitor that either baseline reached.
+        is_cut: Whether that run was ended before its plan did: it is no quality to be told.
     """
 
     as_given: Plan
@@ -41,6 +45,11 @@ class Baselines(JsonModel):
     sweep: tuple[SweepRow, ...]
     target: float
     quality: float
+    is_cut: bool = False
+
+    def against(self, plan: Plan) -> dict[str, Plan]:
+        """Return both baselines and a plan as the sides of a race."""
+        return {AS_GIVEN: self.as_given, TUNED: self.tuned, WINNER: plan}
 
 
 def find_baselines(
@@ -62,26 +71,23 @@ def find_baselines(
     limit = deadline.seconds / (len(FACTORS) + 1)
     seeded = fast.edit({"seeds.seed": TUNING_SEED})
     given = context.train(seeded, limit_seconds=limit)
-    given_best = None if isinstance(given, Failed) else given.best_value
-    if given_best is not None:
-        text = f"as given: best {facts.monitor} {given_best:.4f}"
+    first = _row(context, given, given.plan["schedule"]["peak"]) if _has_value(given) else None
+    if first is not None:
+        text = f"as given: {_in_words(context, given)}"
         context.listener(Step("baselines", text, deadline.fraction))
     rows: list[SweepRow] = []
     for rate in _rates(context, seeded):
         if rows and deadline.left < 0:
             break
-        row = _try(context, seeded, rate, limit)
-        rows.append(row)
-        reached = "nothing" if row.best_value is None else f"{facts.monitor} {row.best_value:.4f}"
-        context.listener(
-            Step("baselines", f"SGD with momentum at {rate:.3g}: {reached}", deadline.fraction)
-        )
+        record = context.train(seeded.adapt(_sgd(rate)), limit_seconds=limit)
+        rows.append(_row(context, record, rate))
+        text = f"SGD with momentum at {rate:.3g}: {_in_words(context, record)}"
+        context.listener(Step("baselines", text, deadline.fraction))
     best = _best(context, rows)
-    found = (given_best, best.best_value if best else None)
-    values = [value for value in found if value is not None]
-    if not values:
+    strongest = _best_of(context, [row for row in (first, best) if row is not None])
+    if strongest is None or strongest.best_value is None:
         return None
-    quality = min(values) if facts.mode == "min" else max(values)
+    quality = strongest.best_value
     tuned_value = best.best_value if best and best.best_value is not None else quality
     return Baselines(
         as_given=as_given,
@@ -89,6 +95,7 @@ def find_baselines(
         sweep=tuple(rows),
         target=facts.target if facts.target is not None else tuned_value,
         quality=quality,
+        is_cut=strongest.is_cut,
     )
 
 
@@ -99,24 +106,45 @@ def _rates(context: Context, fast: Plan) -> list[float]:
     return [found.suggested * factor for factor in FACTORS]
 
 
-def _try(context: Context, fast: Plan, rate: float, limit: float) -> SweepRow:
-    record = context.train(fast.adapt(_sgd(rate)), limit_seconds=limit)
+def _has_value(record: Record | Failed) -> TypeGuard[Record]:
+    return isinstance(record, Record) and record.best_value is not None
+
+
+def _row(context: Context, record: Record | Failed, rate: float) -> SweepRow:
     if isinstance(record, Failed):
         return SweepRow(rate=rate, best_value=None, seconds_to_target=math.inf)
     target = context.facts.target
+    return SweepRow(
+        rate=rate,
+        best_value=record.best_value,
+        seconds_to_target=math.inf if target is None else record.seconds_to(target),
+        is_cut=record.is_cut,
+    )
+
+
+def _in_words(context: Context, record: Record | Failed) -> str:
+    """Return what a baseline came to; of one that was cut, when it met the target."""
+    if not _has_value(record):
+        return "nothing"
+    if not record.is_cut:
+        return f"best {record.monitor} {record.best_value:.4f}"
+    target = context.facts.target
     seconds = math.inf if target is None else record.seconds_to(target)
-    return SweepRow(rate=rate, best_value=record.best_value, seconds_to_target=seconds)
+    met = f"; the target was met after {seconds:.1f} s" if math.isfinite(seconds) else ""
+    return cut_in_words(record) + met
 
 
 def _best(context: Context, rows: list[SweepRow]) -> SweepRow | None:
     """The row that met the target first; where none did, the one that came closest."""
+    sooner = min((row.seconds_to_target for row in rows), default=math.inf)
+    return _best_of(context, [row for row in rows if row.seconds_to_target == sooner])
+
+
+def _best_of(context: Context, rows: list[SweepRow]) -> SweepRow | None:
+    """The row with the best value."""
     usable = [row for row in rows if row.best_value is not None]
     sign = 1.0 if context.facts.mode == "min" else -1.0
-    return min(
-        usable,
-        key=lambda row: (row.seconds_to_target, sign * (row.best_value or 0.0)),
-        default=None,
-    )
+    return min(usable, key=lambda row: sign * (row.best_value or 0.0), default=None)
 
 
 def _sgd(rate: float) -> dict[str, str | float | bool]:

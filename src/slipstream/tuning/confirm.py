@@ -94,6 +94,12 @@ class _Watch:
         return f"{side}, seed {job.plan.seeds.seed}"
 
 
+def cut_in_words(record: Record) -> str:
+    """Return where a run was cut: what it had reached by then is no quality of its plan."""
+    epochs = f"{record.epochs:.3g} of {record.plan['duration']['epochs']} epochs"
+    return f"cut off after {record.timings.clock_seconds:.1f} s, at {epochs}"
+
+
 def judge_sides(
     records: dict[str, list[Record]], target: float, candidate: str = WINNER
 ) -> dict[str, Verdict]:
@@ -112,5 +118,7 @@ def judge_sides(
 def _result(record: Record) -> str:
     if record.failure is not None:
         return f"failed ({record.failure.kind}: {record.failure.message})"
+    if record.is_cut:
+        return cut_in_words(record)
     best = "no finite value" if record.best_value is None else f"{record.best_value:.4f}"
     return f"best {record.monitor} {best} in {record.timings.clock_seconds:.1f} s"

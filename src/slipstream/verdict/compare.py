@@ -27,7 +27,7 @@ def compare(
 
     The runs are paired by their seed; `judge` documents the formula, the rules of decision and
     what becomes of runs that never met the target. Seeds that only one side has are left out and
-    named in the verdict.
+    named in the verdict. A run that was cut says when it met the target, and nothing of quality.
 
     Args:
         candidate: The runs of one plan, one for each seed.
@@ -161,8 +161,8 @@ def _pair(candidate: Record, baseline: Record, target: float) -> Pair:
         candidate_clock_seconds=_watched(candidate),
         baseline_test=_tested(baseline),
         candidate_test=_tested(candidate),
-        baseline_validation=_finite(baseline.best_value),
-        candidate_validation=_finite(candidate.best_value),
+        baseline_validation=_finite(baseline.quality),
+        candidate_validation=_finite(candidate.quality),
     )
 
 
@@ -171,6 +171,8 @@ def _watched(record: Record) -> float:
 
 
 def _tested(record: Record) -> float | None:
+    if record.is_cut:
+        return None
     values = record.test_values or {}
     name = record.monitor.removeprefix("val_")
     return _finite(values.get(name, values.get(f"test_{name}", values.get(record.monitor))))
