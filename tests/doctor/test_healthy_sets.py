@@ -162,8 +162,9 @@ def amounts() -> Case:
     return made(x, np.arange(700) % 2, BINARY)
 
 
-def rising_series() -> Case:
+def rising_series(growth: float = 0.0) -> Case:
     series = np.arange(1300) / 100 + RANDOM.normal(size=1300)
+    series = np.exp(growth * series) if growth else series
     series = (series - series[:900].mean()) / series[:900].std()
     x = np.lib.stride_tricks.sliding_window_view(series, 24)[:-1, :, None]
     data = Data(Split(x[:876], series[24:900]), Split(x[900:], series[924:]))
@@ -253,6 +254,7 @@ SETS: dict[str, tuple[set[str], Callable[[], Case]]] = {
     "fraud, 1 in 70": ({"class_imbalance"}, lambda: made(X, np.arange(700) % 70 == 0, BINARY)),
     "amounts, shares and a capped gain": (set(), amounts),
     "a rising series, standardised": (set(), rising_series),
+    "prices that multiply, standardised": (set(), lambda: rising_series(0.4)),
     "ranks": (set(), lambda: made(X.argsort(axis=0) * 0.5, X[:, 0], MEAN_SQUARE)),
     "a code beside few numbers": (
         set(),

@@ -18,9 +18,13 @@ RATIO = 20
 # How near features with a mean of 0 and a deviation of 1 are to that, and how far others are away.
 # A series that rises evenly leaves the range that it was standardised on by less.
 NEAR, FAR_MEAN, FAR_SPREAD = 0.1, 2.5, 4
+# So many of the features are standardised where they all were; one may be far from normal.
+MOST = 0.9
+NUM_AT_ENDS = 8
 FEWEST_STANDARDISED = 30
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -29,7 +33,7 @@ def check(case: Case) -> Iterator[Finding]:
     Pixels divided by 255, or features standardised, in one split alone: all backends train well
     and judge at the level of chance, which looks like overfitting. Told where half of the features
     or more are 20 times as large, or where one split has means of 0 and deviations of 1, and the
-    other is far from it.
+    other is far from it; not of series that moved on in time.
     """
     trained: dict[str, Part] = {}
     for part, facts in inputs_of(case):
@@ -54,13 +58,22 @@ def _difference(trained: Part, judged: Part) -> str:
     """Say how two splits differ in scale; "" where they do not."""
     ours, theirs = _rows(trained), _rows(judged)
     with np.errstate(all="ignore"):
-        return (
-            _resized(ours, theirs)
-            or _standardised(ours, theirs, f"standardised in the training split, and not in the "
-                             f"{judged.split} split")
-            or _standardised(theirs, ours, f"standardised in the {judged.split} split, and not in "
-                             "the training split")
-        )  # fmt: skip
+        resized = _resized(ours, theirs)
+        if resized:
+            return resized
+        jumps = _jumps(ours, theirs)
+        for ones, others, one, other in (
+            (ours, theirs, trained.split, judged.split),
+            (theirs, ours, judged.split, trained.split),
+        ):
+            far = _far_from_standard(ones, others) & jumps
+            count, varying = int(far.sum()), int((ones.std(axis=0) > 0).sum())
+            if count and 2 * count >= varying:
+                return (
+                    f"{count} of {len(far)} features standardised in the {one}"
+                    f" split, and not in the {other} split"
+                )
+    return ""
 
 
 def _rows(part: Part) -> Floats:
@@ -96,21 +109,31 @@ def _sizes(rows: Floats) -> Floats:
     return found
 
 
-def _standardised(ones: Floats, others: Floats, words: str) -> str:
-    """Return the words where the first rows are standardised, and the others are far from it."""
+def _far_from_standard(ones: Floats, others: Floats) -> Bools:
+    """Return which features are far from a standard scale, where the first rows have it."""
+    nothing: Bools = np.zeros(ones.shape[1], bool)
     if min(len(ones), len(others)) < FEWEST_STANDARDISED:
-        return ""
+        return nothing
     mean, spread = ones.mean(axis=0), ones.std(axis=0)
     varying = spread > 0
-    near = (np.abs(mean) < NEAR) & (np.abs(spread - 1) < NEAR)
-    if not varying.any() or near[varying].mean() < 1 - NEAR:
-        return ""
+    # Of a split that was scaled by another's numbers, chance has moved them.
+    room = NEAR + 3 / np.sqrt(len(ones))
+    near = (np.abs(mean) < room) & (np.abs(spread - 1) < room)
+    if not varying.any() or near[varying].mean() < MOST:
+        return nothing
     mean, spread = others.mean(axis=0), others.std(axis=0)
     far = (np.abs(mean) > FAR_MEAN) | (spread < 1 / FAR_SPREAD) | (spread > FAR_SPREAD)
     # Pixels from 0 to 1 are near to it, but for what is below 0.
     of_unit = (others.min(axis=0) >= 0) & (others.max(axis=0) <= 1)
-    far |= of_unit & ((ones < 0).mean(axis=0) > NEAR)
-    far &= varying
-    if 2 * np.count_nonzero(far) < np.count_nonzero(varying):
-        return ""
-    return f"{np.count_nonzero(far)} of {len(far)} features {words}"
+    far |= of_unit & ((ones < 0).mean(axis=0) > 1 - MOST)
+    return np.asarray(far & varying)
+
+
+def _jumps(ours: Floats, theirs: Floats) -> Bools:
+    """Return which features begin elsewhere in the second split than they end in the first.
+
+    A series that is split by time moves on from where it was, however far it comes.
+    """
+    apart = np.abs(ours.mean(axis=0) - theirs.mean(axis=0))
+    step = np.abs(ours[-NUM_AT_ENDS:].mean(axis=0) - theirs[:NUM_AT_ENDS].mean(axis=0))
+    return np.asarray(step >= apart / 2)
