@@ -124,9 +124,21 @@ def test_keras_own_loop_trains_from_files_in_an_order_of_seed_and_epoch(folder):
     assert record.updates == 9
     assert record.outcome == "completed"
     batches = FileBatches(from_files(folder).train, plan(), is_training=True)
-    batches.on_epoch_end()
+    batches.begin_epoch(1)
     order = epoch_order(22, 0, 1)
     np.testing.assert_array_equal(batches[2][0], folder[1][order[16:]])
+    batches.close()
+
+
+def test_keras_own_loop_sees_what_ours_sees_however_far_it_reads_ahead(folder):
+    """Each example once in each epoch: batches that are ready too early are none of the next."""
+    changes = {"schedule.peak": 0.01, "duration.epochs": 4, "runtime.lowering": False}
+    wanted = values(train(task(from_files(folder)), plan(changes)))
+    for more in ({"data.prefetch": 0}, {"data.prefetch": 4, "data.threads": 3}):
+        keras_own = plan({**changes, **more, "runtime.loop": "keras"})
+        got = values(train(task(from_files(folder)), keras_own))
+        for mine, theirs in zip(got, wanted, strict=True):
+            assert mine["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
 
 
 def test_a_probe_measures_examples_from_files(folder):

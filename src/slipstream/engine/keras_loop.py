@@ -86,6 +86,7 @@ class KerasLoop:
         self.keeper: Keeper | None = None
         self.replay: Replay | None = None
         self._sources: Sources = {}
+        self._batches: FileBatches | None = None
         self.update = 0
         self.examples = 0
 
@@ -134,12 +135,9 @@ class KerasLoop:
         train = class_weighted(self._data.train, self._plan)
         validation = self._data.validation
         if self._has_own_order:
-            first = self.replay.first_epoch if self.replay else 0
-            return {
-                "x": FileBatches(train, self._plan, is_training=True, epoch=first),
-                "validation_data": FileBatches(validation, self._plan, is_training=False),
-                "shuffle": False,
-            }
+            self._batches = FileBatches(train, self._plan, is_training=True)
+            judged = FileBatches(validation, self._plan, is_training=False)
+            return {"x": self._batches, "validation_data": judged, "shuffle": False}
         return {
             "x": train.x,
             "y": train.y,
@@ -246,6 +244,8 @@ class KerasLoop:
 
     def begin_epoch(self, epoch: int, limits: Limits) -> None:
         """Note that an epoch begins: its order is drawn next."""
+        if self._batches is not None:
+            self._batches.begin_epoch(epoch)
         if self.replay is not None and not self.replay.is_over:
             self.replay.begin_epoch(epoch)
             return
