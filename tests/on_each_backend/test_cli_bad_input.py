@@ -122,6 +122,18 @@ BAD: dict[str, tuple[dict, list[str]]] = {
     ),
     "a mistyped monitor": ({"monitor": "val_acuracy"}, ["val_acuracy", "val_accuracy"]),
     "wrong feature shape": ({"features": 5}, ["5", "4"]),
+    "the order of scikit-learn": (
+        {"data": "x[:40], x[40:], y[:40], y[40:]"},
+        ["x_train, x_test, y_train, y_test", "40, 20, 40, 20"],
+    ),
+    "five answers of three classes": (
+        {"metrics": ["sparse_top_k_categorical_accuracy"], "monitor": "val_loss"},
+        ["at least 5 classes", "got 3 of them"],
+    ),
+    "a model function that fails": (
+        {"activation": "no_such"},
+        ["no_such", "in bad_task.py, line 12"],
+    ),
 }
 
 

@@ -170,9 +170,10 @@ def build_model(task: Task, train: Split) -> Any:
     except Exception as error:
         if is_out_of_memory(error):
             raise
+        message = next(iter(str(error).strip().splitlines()), "").removesuffix(".")
         raise TaskError(
             f"the model function of task '{task.name}' to return a model",
-            f"{type(error).__name__}: {str(error).removesuffix('.')}{line_of(error)}",
+            f"{type(error).__name__}: {message}{line_of(error)}",
             "Mend that line; call the function by itself in a Python prompt to see more.",
             code="SLP-211",
         ) from error
