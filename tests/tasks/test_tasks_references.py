@@ -132,12 +132,19 @@ def test_a_fresh_process_elsewhere_rebuilds_it_with_its_neighbours(write, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("given", "nearest"), [("digit", "digits"), ("fashion-mnist", "fashion_mnist"), ("", "")]
+    ("given", "nearest"),
+    [("digit", "digits"), ("fashion-mnist", "fashion_mnist"), (" Digits", "digits")],
 )
 def test_an_unknown_name_is_told_the_nearest(given, nearest):
     message = refused(given)
     assert f"Did you mean '{nearest}" in message
     assert all(name in message for name in tasks.names())
+
+
+@pytest.mark.parametrize(("given", "says"), [("", "Built in are"), ("my.toml", "a plan's file")])
+def test_what_is_like_no_name_is_not_guessed_at(given, says):
+    message = refused(given)
+    assert says in message and "Did you mean" not in message
 
 
 def test_what_is_not_there_is_said(tmp_path):

@@ -293,7 +293,8 @@ def plan(
     with running(Manner(quiet=quiet)) as listener:
         from slipstream.commands.text import plan_text, write_or_print
 
-        text = plan_text(task, recipe, technique or (), parse_changes(changes), listener)
+        names = parse_techniques(",".join(technique or ()))
+        text = plan_text(task, recipe, names, parse_changes(changes), listener)
         write_or_print(text, out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,19 @@ from slipstream.errors import InputError, together
 
 # Two names are one, misspelt, from here on.
 ALIKE = 0.8
+# What commands are called elsewhere.
+OTHER_COMMANDS = {
+    "fit": "train training learn resume continue",
+    "optimize": "optimise tune tuning search auto speedup accelerate",
+    "compare": "bench benchmark race diff versus vs",
+    "ablate": "ablation",
+    "eject": "export script convert",
+    "techniques": "technique recipes recipe",
+    "tasks": "task ls list datasets",
+    "report": "show view open html",
+    "--help": "help usage",
+    "--version": "version",
+}
 # What options are called elsewhere.
 OTHER_WORDS = {
     "--out": "output output_dir outdir out_dir folder dir directory save_dir logdir log_dir o",
@@ -33,15 +46,17 @@ MOST_SHOWN = 200
 
 @dataclass(frozen=True)
 class _Usage:
-    """A command line that cannot be parsed: the parser's error, and what was given."""
+    """A command line that cannot be parsed: the parser's error, what was given, all commands."""
 
     error: Any
-    names: tuple[str, ...]
+    commands: Mapping[str, Any]
     given: Sequence[str]
 
     @property
     def command(self) -> str:
-        return getattr(self.error.ctx, "command_path", None) or "slipstream"
+        path = getattr(self.error.ctx, "command_path", None)
+        named = f"slipstream {self.given[0]}" if self.given[0] in self.commands else "slipstream"
+        return path or named
 
     @property
     def see(self) -> str:
@@ -68,7 +83,7 @@ def called(group: Any, given: Sequence[str]) -> int:
         if not hasattr(error, "format_message") or not hasattr(error, "ctx"):
             raise
         if given:
-            told = explained(error, tuple(group.commands), given)
+            told = explained(error, group.commands, given)
             tell_error(told, Manner(json="--json" in given))
         else:
             # Help was asked for by asking for nothing.
@@ -77,16 +92,16 @@ def called(group: Any, given: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def explained(error: Any, names: Sequence[str], given: Sequence[str]) -> InputError:
+def explained(error: Any, commands: Mapping[str, Any], given: Sequence[str]) -> InputError:
     """Return the error of a command line that cannot be parsed.
 
     Args:
         error: The parser's own error; told apart by the names of its classes, since Typer has had
             both Click's and its own.
-        names: Those of all commands.
+        commands: All commands, by their names.
         given: The arguments.
     """
-    usage = _Usage(error, tuple(names), given)
+    usage = _Usage(error, commands, given)
     for parent in type(error).__mro__:
         if parent.__name__ in _BY_CLASS:
             return _BY_CLASS[parent.__name__](usage)
@@ -98,7 +113,7 @@ def explained(error: Any, names: Sequence[str], given: Sequence[str]) -> InputEr
         return InputError(
             f"no more arguments than '{usage.command}' takes",
             f"'{_short(extra[1])}' beside them",
-            f"Leave it out, or quote a name with spaces; {usage.see}",
+            f"{_instead_of_extra(usage, extra[1])}; {usage.see}",
             code="SLP-004",
         )
     return InputError(
@@ -109,11 +124,26 @@ def explained(error: Any, names: Sequence[str], given: Sequence[str]) -> InputEr
     )
 
 
+def _instead_of_extra(usage: _Usage, extra: str) -> str:
+    """Return what to do with arguments that a command does not take."""
+    first, *_ = extra.split()
+    at = usage.given.index(first) if first in usage.given else 0
+    before = usage.given[at - 1]
+    if usage.given[at - 2 : at - 1] == ["--set"] and "=" not in before:
+        return f"Write --set {_short(before)}={_short(first)}, without spaces"
+    if "=" in first and first.partition("=")[0].count(".") == 1:
+        return f"Write --set {_short(first)}: one --set for each key"
+    return "Leave it out, or quote a name with spaces"
+
+
 def _no_such_command(usage: _Usage, given: str) -> InputError:
+    words = OTHER_COMMANDS.items()
+    meant = next((name for name, others in words if given.lower() in others.split()), "")
+    nearest = meant or _nearest(given, tuple(usage.commands))
     return InputError(
         "the name of a command",
         f"'{_short(given)}'",
-        f"Did you mean '{_nearest(given, usage.names)}'? 'slipstream --help' lists all.",
+        f"Did you mean '{nearest}'? 'slipstream --help' lists all.",
         code="SLP-001",
     )
 
@@ -128,7 +158,7 @@ def _no_such_option(usage: _Usage) -> InputError:
 
 
 def _unknown_option(usage: _Usage, given: str, names: Sequence[str]) -> InputError:
-    instead = _meant(given, names)
+    instead = _meant(usage, given, names)
     return InputError(
         f"an option of '{usage.command}'",
         f"'{_short(given)}'",
@@ -149,7 +179,7 @@ def _long_options(given: Sequence[str], parameters: Sequence[Any]) -> Iterator[s
         is_value = not is_value and argument in taking
 
 
-def _meant(given: str, names: Sequence[str]) -> str:
+def _meant(usage: _Usage, given: str, names: Sequence[str]) -> str:
     """Return what to write in the place of an option that a command does not have."""
     word = given.lstrip("-").replace("-", "_")
     # A long one is meant to be a long one.
@@ -163,6 +193,13 @@ def _meant(given: str, names: Sequence[str]) -> str:
     key = _plan_key(word)
     if key and "--set" in names:
         return f"Write --set {key}=..., for that is a key of the plan."
+    others = [
+        command
+        for command, what in usage.commands.items()
+        if any(given in (*one.opts, *one.secondary_opts) for one in what.params)
+    ]
+    if others:
+        return f"That is an option of 'slipstream {others[0]}'."
     if key:
         return f"That is a key of the plan, {key}: write it into the plan's file, or give it to \
 'slipstream fit' with --set."
@@ -179,10 +216,13 @@ def _plan_key(word: str) -> str:
 
 
 def _missing(usage: _Usage) -> InputError:
+    name = _name(usage.error)
+    plans = [word for word in usage.given[1:] if word.endswith(".toml")]
+    write = f"Write --plan {_short(plans[0])}" if name == "--plan" and plans else "Give it"
     return InputError(
-        f"{_name(usage.error)}, which '{usage.command}' cannot do without",
+        f"{name}, which '{usage.command}' cannot do without",
         "none",
-        f"Give it; {usage.see}",
+        f"{write}; {usage.see}",
         code="SLP-003",
     )
 

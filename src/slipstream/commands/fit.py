@@ -100,6 +100,7 @@ def fit(
     launch = launch_for(reference, folder)
     refuse_taken(folder)
     wanted = on_installed(plan) if plan is not None else None
+    kept: FitNotes | None = None
     if resume:
         kept = begun_with(folder, launch.reference)
         finished = finished_run(folder, wanted, changes, kept)
@@ -116,6 +117,8 @@ def fit(
     # A worker refuses a plan before its first update, when this is all that there is.
     traces = (COMMAND_FILE, PLAN_FILE, METRICS_FILE)
     with claimed(folder, resume=resume, marker=COMMAND_FILE, traces=traces):
+        if resume and kept is None:
+            listener(Notice(f"{folder} holds no run to go on with: one is begun there."))
         facts, warnings = look(launch, None, wanted, listener, changes)
         chosen = (wanted or as_given(facts)).edit(changes)
         notes = FitNotes(

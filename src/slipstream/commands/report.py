@@ -179,7 +179,7 @@ def _no_records(folder: Path, kept: Notes | None = None) -> RecordError:
         )
     return RecordError(
         f"a folder with records at {folder}",
-        "none" if folder.is_dir() else "no such folder",
+        "none" if folder.is_dir() else "a file" if folder.exists() else "no such folder",
         "Name a folder that fit, compare, ablate or optimize wrote.",
         code="SLP-623",
     )

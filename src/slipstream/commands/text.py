@@ -92,7 +92,7 @@ def write_or_print(text: str, file: Path | None) -> None:
     except OSError as error:
         raise InputError(
             f"a file that can be written to at {file}",
-            f"{type(error).__name__}: {error}",
+            (error.strerror or str(error)).lower(),
             "Name another one with --out.",
             code="SLP-019",
         ) from None

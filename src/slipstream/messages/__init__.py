@@ -68,10 +68,15 @@ def get(code: str) -> Entry:
         raise InputError(
             "the identifier of a message, like SLP-101",
             repr(code[:80]),
-            f"Did you mean '{_nearest(wanted, known)}'? 'slipstream explain' lists all.",
+            f"{_instead(wanted, known)}'slipstream explain' lists all.",
             code="SLP-023",
         )
     return known[wanted]
+
+
+def _instead(wanted: str, known: Iterable[str]) -> str:
+    # Words are like no number.
+    return f"Did you mean '{_nearest(wanted, known)}'? " if re.search(r"\d", wanted[4:]) else ""
 
 
 def _nearest(wanted: str, known: Iterable[str]) -> str:

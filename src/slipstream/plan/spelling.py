@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from slipstream.errors import PlanError, together
 from slipstream.plan.clashes import ClashError
-from slipstream.plan.usual_words import usual_word_for
+from slipstream.plan.usual_words import usual_value_for, usual_word_for
 
 MOST_BITS = 256
 # A key or word of thousands of letters is compared by its beginning.
@@ -184,13 +184,34 @@ def _allowed(problem: ErrorDetails) -> str:
 
 def _advice(given: object, allowed: str) -> str:
     words = re.findall(r"'([^']+)'", allowed)
+    if isinstance(given, str) and "number" in allowed and "text like" not in allowed:
+        return _as_number(given, words)
     if not words or not isinstance(given, str):
         return "Change that value."
+    if usual_value_for(given) in words:
+        return f"Did you mean '{usual_value_for(given)}'?"
     if "text like" in allowed:
         return f"Write it like '{words[0]}'."
     if not difflib.get_close_matches(given.lower()[:MOST_COMPARED], words, n=1, cutoff=0.6):
         return "Take one of these; 'slipstream techniques' says which keys each technique has."
     return f"Did you mean '{nearest_key(given, words)}'?"
+
+
+def _as_number(given: str, words: Sequence[str]) -> str:
+    """Return how to write a number that was not written as one.
+
+    Example:
+        >>> _as_number("50%", ()), _as_number("0,1", ())
+        ('Write it as a share: 0.5.', 'Write it with a point: 0.1.')
+    """
+    number = re.fullmatch(r"\s*(\d{1,9}(?:[.,]\d{1,9})?)\s*(%?)\s*", given)
+    if number and number[2]:
+        return f"Write it as a share: {float(number[1].replace(',', '.')) / 100:g}."
+    if number:
+        return f"Write it with a point: {number[1].replace(',', '.')}."
+    if not words:
+        return "Write a number, like 3e-3 or 64."
+    return f"Did you mean '{nearest_key(given, words)}'? Else write a number."
 
 
 _SHORT = _short_repr()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import json
 import re
 import tomllib
@@ -16,7 +18,7 @@ from slipstream.files import read_text, write_text
 from slipstream.plan.clashes import ClashError
 from slipstream.plan.lines import line_of, with_line
 from slipstream.plan.plan import Plan, Value, all_keys
-from slipstream.plan.spelling import explain_validation_error
+from slipstream.plan.spelling import MOST_COMPARED, explain_validation_error
 
 # A plan with all of its comments is some twenty kilobytes long.
 MOST_BYTES = 1 << 18
@@ -81,18 +83,31 @@ def read_plan(path: str | Path) -> Plan:
         raise PlanError(
             f"a plan in {path}",
             _why_unread(error),
-            "Name a TOML file; 'slipstream optimize' and 'slipstream plan' write one.",
+            f"{_file_meant(path)}'slipstream optimize' and 'slipstream plan' write one.",
             code="SLP-107",
         ) from None
     # Some editors begin a text in UTF-8 with a mark of their own.
     return from_toml(text.removeprefix("\ufeff"), str(path))
 
 
+def _file_meant(path: Path) -> str:
+    """Return which file is most likely meant by one that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        beside = [file.name for file in path.parent.glob("*.toml")]
+        inside = path / "plan.toml"
+        near = difflib.get_close_matches(path.name[:MOST_COMPARED], beside, n=1)
+        if inside.is_file():
+            return f"Did you mean '{inside}'? "
+        if near and not path.exists():
+            return f"Did you mean '{path.with_name(near[0])}'? "
+    return "Name a TOML file, where the command takes one; "
+
+
 def _why_unread(error: OSError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         line = bytes(error.object).count(b"\n", 0, error.start) + 1
         return f"a byte that is no UTF-8, line {line}"
-    return f"{type(error).__name__}: {error}"
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
 
 def write_plan(plan: Plan, path: str | Path) -> None:

@@ -46,9 +46,31 @@ USUAL_WORDS: dict[str, str] = {
     "architecture.base": "backbone model arch pretrained",
     "augmentation.flip": "horizontal_flip augment random_flip hflip",
 }
+USUAL_VALUES: dict[str, str] = {
+    "tensorflow": "tf tf.keras tensorflow.keras",
+    "torch": "pytorch pt",
+    "mixed_float16": "fp16 float16 half amp mixed mixed_precision",
+    "mixed_bfloat16": "bf16 bfloat16",
+    "float32": "fp32 full single",
+    "cosine": "cosine_decay cosine_annealing cosineannealing",
+    "warm_restarts": "cosine_restarts cosine_decay_restarts sgdr",
+    "step_decay": "step multistep",
+    "one_cycle": "onecycle 1cycle",
+}
+_VALUES = {word: value for value, words in USUAL_VALUES.items() for word in words.split()}
 _KEYS = {word: key for key, words in USUAL_WORDS.items() for word in words.split()}
 # Shorter ones are a slip of the finger away from another key of a section.
 LEAST_LETTERS = 5
+
+
+def usual_value_for(given: str) -> str:
+    """Return the word of a plan for what is called like that elsewhere; "" where there is none.
+
+    Example:
+        >>> usual_value_for("TF"), usual_value_for("x")
+        ('tensorflow', '')
+    """
+    return _VALUES.get(re.sub(r"[\s-]", "_", given.strip().lower()), "")
 
 
 def usual_word_for(given: str) -> str:

@@ -129,10 +129,15 @@ def _check_name(name: str) -> str:
     known = names()
     if name in known:
         return name
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    nearest = difflib.get_close_matches(name.strip().lower(), known, n=1, cutoff=0.5)
+    instead = f"Did you mean '{nearest[0]}'? " if nearest else ""
+    if name.strip().endswith(".toml"):
+        instead = "That is a plan's file: the task comes first, or the plan behind --plan. "
+    elif name and Path(name).is_file():
+        instead = "The name of a Python file ends in .py. "
     raise TaskError(
         "the name of a built-in task, a Python file, package.module:name or a handed-over folder",
         f"'{name}'",
-        f"Did you mean '{nearest}'? Built in are {', '.join(known)}.",
+        f"{instead}Built in are {', '.join(known)}.",
         code="SLP-201",
     )

@@ -28,10 +28,9 @@ def get_recipe(name: str) -> Recipe:
     """
     by_name = {recipe.name: recipe for recipe in (*_RECIPES, *case_recipes())}
     if name not in by_name:
-        nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.0)[0]
-        raise InputError(
-            "the name of a recipe", f"'{name}'", f"Did you mean '{nearest}'?", code="SLP-021"
-        )
+        nearest = difflib.get_close_matches(name, by_name, n=1, cutoff=0.4)
+        instead = f"Did you mean '{nearest[0]}'?" if nearest else f"There are {', '.join(by_name)}."
+        raise InputError("the name of a recipe", f"'{name}'", instead, code="SLP-021")
     return by_name[name]
 
 

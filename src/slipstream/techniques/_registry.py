@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 import slipstream.techniques
 from slipstream.errors import InputError, PlanError
 from slipstream.plan import Plan
+from slipstream.plan.usual_words import usual_word_for
 from slipstream.task import TaskFacts
 from slipstream.techniques._base import Technique
 
@@ -72,7 +73,12 @@ def _nearest(name: str) -> str:
         for known, text in texts.items()
         if re.search(rf"\b{word}", text, re.IGNORECASE)
     ]
-    return [*alike, *meant, *difflib.get_close_matches(name, names, n=1, cutoff=0.0)][0]
+    named = [word for word in name.lower().split() if word in names]
+    key = usual_word_for(name)
+    # The one that is about that key first of all.
+    owners = sorted((len(t.keys), t.name) for t in all_techniques() if key in t.keys)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    return [*alike, *named, *(owner for _, owner in owners[:1]), *meant, *near][0]
 
 
 def apply_all(names: Iterable[str], plan: Plan, facts: TaskFacts) -> Plan:
