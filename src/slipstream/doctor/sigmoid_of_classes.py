@@ -13,8 +13,10 @@ SIGMOIDS = frozenset({"hard_sigmoid", "sigmoid"})
 def check(case: Case) -> Iterator[Finding]:
     """Warn of a sigmoid under a cross-entropy that compares several classes.
 
-    Sigmoids answer for each class by itself, and do not sum to 1. All backends divide them by their
-    sum, silently: the model trains, more slowly, and what it predicts are no probabilities.
+    Sigmoids answer for each class by itself, and do not sum to 1. JAX and torch divide them by
+    their sum, silently, and train more slowly; TensorFlow looks through them and takes a softmax of
+    what comes before, so that the three train on different losses. What the model predicts are no
+    probabilities on any of them.
     """
     for output in case.model.outputs:
         classes = num_classes(output) or 0
