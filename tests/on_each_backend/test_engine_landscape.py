@@ -1,5 +1,6 @@
 """The loss around some weights, and its sharpness, against NumPy's own Hessian."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from engine_help import Run, plan, task
 from slipstream.data.splits import Data, Split
 from slipstream.engine import landscape as under_test
 from slipstream.engine.landscape import landscape
+from slipstream.errors import RecordError
 from slipstream.loss_surface import LandscapeSettings
 from slipstream.ops.directions import filter_normalized
 
@@ -122,3 +124,23 @@ def test_a_plan_asks_for_it(tmp_path):
     assert record.applied["monitoring.landscape"] == found.sentence()
     assert len(found.losses) == len(found.losses[0]) == 15
     assert found.losses[7][7] == found.loss < found.losses[0][0]
+
+
+def test_weights_that_lie_elsewhere_are_refused_before_keras_reads_them(tmp_path, monkeypatch):
+    from slipstream.engine import train
+
+    file, settings = tmp_path / "best.weights.h5", LandscapeSettings(points=3, examples=20)
+    one, followed = task(tiny_net, loss="mse", metrics=[]), plan({"duration.epochs": 1})
+    train(one, followed, data=examples(), folder=tmp_path)
+    given = one, followed, file, examples()
+    assert len(under_test.landscape_of(*given, settings).losses) == 3
+    with h5py.File(file, "a") as opened:
+        names = []
+        opened.visit(names.append)
+        place = next(name for name in names if isinstance(opened[name], h5py.Dataset))
+        del opened[place]
+        opened[place] = h5py.ExternalLink("/dev/zero", "/x")
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: pytest.fail("Keras reads it"))
+    with pytest.raises(RecordError, match="a link to somewhere else") as caught:
+        under_test.landscape_of(*given, settings)
+    assert caught.value.code == "SLP-638"
