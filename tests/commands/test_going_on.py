@@ -64,9 +64,7 @@ def test_it_goes_on_with_the_plan_that_it_began_with(tmp_path: Path) -> None:
         CheckpointStore(tmp_path, lock=lock).save(Snapshot({"w": np.ones(3)}, {}, update=1))
     assert plan_to_go_on_with(tmp_path, None, {"batch.size": 8}, NOTES) == plan
     assert plan_to_go_on_with(tmp_path, plan, {}, NOTES) == plan
-    with pytest.raises(
-        InputError, match=r"peak = 0\.1 where it was 0\.001\. Leave --set"
-    ):
+    with pytest.raises(InputError, match=r"peak = 0\.1 where it was 0\.001\. Leave --set"):
         plan_to_go_on_with(tmp_path, None, {"schedule.peak": 0.1}, NOTES)
     with pytest.raises(InputError, match=r"batch\.size = 32 where it was 8"):
         plan_to_go_on_with(tmp_path, Plan(), {}, NOTES)
