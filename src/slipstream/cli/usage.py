@@ -10,36 +10,12 @@ from typing import Any
 
 import typer
 
+from slipstream.cli.other_words import OTHER_COMMANDS, OTHER_OPTIONS
 from slipstream.cli.running import BAD_INPUT, FAILED, Manner, tell_error
 from slipstream.errors import InputError, together
 
 # Two names are one, misspelt, from here on.
 ALIKE = 0.8
-# What commands are called elsewhere.
-OTHER_COMMANDS = {
-    "fit": "train training learn resume continue",
-    "optimize": "optimise tune tuning search auto speedup accelerate",
-    "compare": "bench benchmark race diff versus vs",
-    "ablate": "ablation",
-    "eject": "export script convert",
-    "techniques": "technique recipes recipe",
-    "tasks": "task ls list datasets",
-    "report": "show view open html",
-    "--help": "help usage",
-    "--version": "version",
-}
-# What options are called elsewhere.
-OTHER_WORDS = {
-    "--out": "output output_dir outdir out_dir folder dir directory save_dir logdir log_dir o",
-    "--plan": "config cfg plan_file p c",
-    "--resume": "continue restart restore checkpoint ckpt",
-    "--budget": "time time_limit timeout minutes max_time",
-    "--data-dir": "data dataset data_path data_folder",
-    "--quiet": "silent verbose v",
-    "--seeds": "runs repeats repetitions num_seeds n",
-    "--recipe": "preset",
-    "--test": "evaluate eval",
-}
 # An option of thousands of characters is told by its beginning.
 MOST_SHOWN = 200
 
@@ -187,7 +163,7 @@ def _meant(usage: _Usage, given: str, names: Sequence[str]) -> str:
     alike = [name for name in names if name.startswith(start)]
     if difflib.get_close_matches(given[:MOST_SHOWN], alike, n=1, cutoff=ALIKE):
         return f"Did you mean '{_nearest(given, alike)}'?"
-    option = next((option for option, words in OTHER_WORDS.items() if word in words.split()), "")
+    option = next((option for option, words in OTHER_OPTIONS.items() if word in words.split()), "")
     if option in names:
         return f"Did you mean '{option}'?"
     key = _plan_key(word)
@@ -207,12 +183,12 @@ def _meant(usage: _Usage, given: str, names: Sequence[str]) -> str:
 
 
 def _plan_key(word: str) -> str:
-    """Return the key of a plan that a word stands for; "" if it stands for none."""
+    """Return the key of a plan that a word stands for; "" if it stands for none, or for several."""
     from slipstream.plan import all_keys
     from slipstream.plan.usual_words import usual_word_for
 
     exact = [key for key in all_keys() if word in (key, key.partition(".")[2])]
-    return usual_word_for(word) or (exact[0] if exact else "")
+    return usual_word_for(word) or (exact[0] if len(exact) == 1 else "")
 
 
 def _missing(usage: _Usage) -> InputError:
