@@ -19,11 +19,11 @@ import os, sys, time
 from pathlib import Path
 from slipstream.checkpoint import RunLock
 lock = RunLock(Path(sys.argv[1])).acquire()
-child = os.fork()
-if child == 0:
+if os.fork() == 0:
+    # Told by the child: until it runs it still has what its parent has.
+    print(os.getpid(), flush=True)
     time.sleep(60)
     os._exit(0)
-print(child, flush=True)
 time.sleep(60)
 """
 
