@@ -47,7 +47,7 @@ def test_runs_that_were_cut_have_no_figure_of_quality(tmp_path, capsys):
     told = Confirmation(plan=Plan(), target=0.5, verdicts=verdicts, cut_off=cut)
     text = confirm_text(told)
     assert "points" not in text and "accuracy +" not in text
-    assert "as given: 3 of 3 runs were ended after 10 s, at 45 to 45 % of their epochs" in text
+    assert "as given: 3 of 3 runs were ended after 10 s, at 45 % of their epochs" in text
     result = OptimizeResult("gain", "Said.", Plan(), 0.5, verdicts, 9.0, 3.0, tmp_path, cut_off=cut)
     summaries.of_optimize(result, "digits", Manner())
     shown = capsys.readouterr().out

@@ -57,7 +57,8 @@ def test_a_run_that_was_cut_tells_when_it_met_the_target_and_nothing_of_quality(
     assert "accuracy +" not in verdict.sentence() and "points" not in verdict.sentence()
     assert compare(whole, whole, target=0.97).quality.split == "test"
     one_left = [*cut[:1], *a_side(0.0, 2.0, 4.0)[1:]]
-    assert compare(one_left, whole, target=0.97).quality.num_pairs == 2
+    left = compare(one_left, whole, target=0.97)
+    assert left.quality.num_pairs == 2 and left.sentence().endswith(" in 2 of 3 seeds")
 
 
 def test_runs_are_paired_by_seed_whatever_their_order():

@@ -158,7 +158,8 @@ def of_compare(result: CompareResult, task: str, plans: tuple[Path, Path], manne
 def _test(*verdicts: Verdict) -> tuple[str, ...]:
     """Return what has the test split read, where there was one."""
     pairs = [pair for verdict in verdicts for pair in verdict.pairs]
-    return ("--test",) if all(pair.baseline_test is not None for pair in pairs) else ()
+    tests = [value for pair in pairs for value in (pair.baseline_test, pair.candidate_test)]
+    return ("--test",) if any(value is not None for value in tests) else ()
 
 
 def of_ablate(rows: Sequence[AblationRow], folder: Path, manner: Manner) -> None:

@@ -84,9 +84,10 @@ def cut_off(records: Mapping[str, Sequence[Record]], limit_seconds: float) -> tu
         cut = [run for run in runs if run.outcome == "limit_reached"]
         if cut:
             shares = [run.epochs / run.plan["duration"]["epochs"] for run in cut]
+            least, most = f"{100 * min(shares):.0f}", f"{100 * max(shares):.0f}"
             found.append(
                 f"{side.replace('_', ' ')}: {len(cut)} of {len(runs)} runs were ended after "
-                f"{limit_seconds:.0f} s, at {100 * min(shares):.0f} to {100 * max(shares):.0f} % "
+                f"{limit_seconds:.0f} s, at {least}{f' to {most}' if most != least else ''} % "
                 "of their epochs: their final quality is not known"
             )
     return tuple(found)

@@ -15,6 +15,8 @@ def sentence(verdict: Verdict) -> str:
     text = _of_time(verdict)
     if verdict.quality is not None:
         text += f", {of_quality(verdict.quality)}"
+        if verdict.quality.num_pairs < verdict.num_pairs:
+            text += f" in {verdict.quality.num_pairs} of {verdict.num_pairs} seeds"
     return text
 
 
