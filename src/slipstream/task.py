@@ -37,6 +37,10 @@ class Task:
         loss_weights: What `Model.compile` takes, for several outputs.
         plan: How the task is trained as given: the first baseline.
         name: What to call it.
+        callbacks: Called without arguments before a training of `slipstream fit`; returns what is
+            called with each of its events (`slipstream.engine.Event`), where True asks to stop.
+            One with `state()` and `restore(state)` is saved with the run. Studies, which time
+            plans, call none.
 
     Example:
         >>> task = Task(model=lambda: None, data=lambda: None, loss="mse", monitor="val_loss")
@@ -54,10 +58,12 @@ class Task:
     loss_weights: Mapping[str, float] | Sequence[float] | None = None
     plan: Plan = field(default=AS_GIVEN)
     name: str = "task"
+    callbacks: Callable[[], Sequence[Callable[[Any], bool | None]]] | None = None
 
     def __post_init__(self) -> None:
-        for name, called in (("model", "build_model"), ("data", "load_data")):
-            if not callable(getattr(self, name)):
+        functions = (("model", "build_model"), ("data", "load_data"), ("callbacks", "callbacks"))
+        for name, called in functions:
+            if not callable(getattr(self, name)) and (name, self.callbacks) != ("callbacks", None):
                 raise TaskError(
                     f"Task({name}=...) to be a function without arguments",
                     f"{type(getattr(self, name)).__name__}",

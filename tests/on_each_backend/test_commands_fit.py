@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import slipstream
+from slipstream.checkpoint import CheckpointStore
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.record import read_record
+from torture import asking
 from torture.asking import Case, ask
 
 LONG_TASK = """
@@ -107,6 +109,23 @@ def test_in_this_process_it_trains_the_same(
     wrong = "jax" if backend != "jax" else "torch"
     with pytest.raises(slipstream.InputError, match="KERAS_BACKEND"):
         train("wrong", own_process=False, changes={"runtime.backend": wrong})
+
+
+def test_callbacks_of_a_task_are_called_and_saved_with_its_run(
+    backend: str, tmp_path: Path
+) -> None:
+    changes = {"runtime.backend": backend, "runtime.loop": "slipstream", "duration.epochs": 3}
+    task, run = tmp_path / "counted.py", tmp_path / "run"
+    # Beside others its folder would hide modules of this process's.
+    task.write_text(asking.TASK.read_text())
+    record = slipstream.fit(task, changes=changes, folder=run, progress=False, own_process=False)
+    found = CheckpointStore(run).latest()
+    assert found is not None
+    kept = {"kind": "Counter", "values": {"count": len(record.points)}}
+    assert found.snapshot.values["observers"][0] == kept
+    names = ("val_loss", "val_accuracy")
+    seen = [[point.values[name] for name in names] for point in record.points]
+    np.testing.assert_allclose(found.snapshot.arrays["observers/0/sums"], np.sum(seen, axis=0))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as POSIX has them")

@@ -214,4 +214,10 @@ def test_another_run_is_not_gone_on_with(tmp_path):
         go(tmp_path, changes, resume=False)
     with pytest.raises(RecordError, match=r"batch.size = 4 where it was 8; duration.epochs = 2"):
         go(tmp_path, {**changes, "batch.size": 4, "duration.epochs": 2})
+
+    class Other(Watcher):
+        pass
+
+    with pytest.raises(RecordError, match="as the run had them: Watcher; got Other"):
+        go(tmp_path, changes, Other())
     assert (tmp_path / "metrics.jsonl").read_bytes() == before

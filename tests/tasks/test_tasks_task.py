@@ -52,6 +52,7 @@ class Built:
         ({"model": 3}, r"Task\(model=...\) to be a function without arguments; got int"),
         ({"data": (1, 2)}, r"Task\(data=...\) to be a function.*; got tuple"),
         ({"model": Built()}, r"a model that is built already \(Built\). .* without parentheses"),
+        ({"callbacks": [print]}, r"Task\(callbacks=...\) to be a function.*; got list"),
         ({"monitor": "accuracy"}, "Write 'val_accuracy'"),
         ({"name": "  "}, r"Task\(name=...\) to be a word or a few; got '  '"),
         ({"name": "a\udcff"}, r"got 'a\\udcff'"),

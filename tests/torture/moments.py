@@ -43,12 +43,38 @@ def load_data() -> Data:
     return Data(Split(x[:64], y[:64]), Split(x[64:], y[64:]))
 
 
+class Counter:
+    """A callback with a state: counts evaluations, and adds up what they gave."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sums = np.zeros(2)
+
+    def __call__(self, event: Any) -> None:
+        """Take one event."""
+        from slipstream.engine import Evaluated
+
+        if isinstance(event, Evaluated):
+            self._count += 1
+            values = event.point.values
+            self._sums = self._sums + np.array([values["val_loss"], values["val_accuracy"]])
+
+    def state(self) -> dict[str, Any]:
+        """Return what it knows."""
+        return {"count": self._count, "sums": self._sums}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Know what `state` returned."""
+        self._count, self._sums = state["count"], state["sums"]
+
+
 task = slipstream.Task(
     model=build_model,
     data=load_data,
     loss="sparse_categorical_crossentropy",
     metrics=["accuracy"],
     name="moments",
+    callbacks=lambda: [Counter()],
 )
 
 

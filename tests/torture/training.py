@@ -148,6 +148,8 @@ def differences(whole: Path, run: Path) -> list[str]:
     known, kept = ours.values["recorder"], theirs.values["recorder"]
     names = ("best", "since_best", "signals")
     found += [f"other {name}" for name in names if repr(known[name]) != repr(kept[name])]
+    if ours.values["observers"] != theirs.values["observers"]:
+        found.append("other callbacks")
     histories = [
         [{**point, "seconds": 0.0} for point in values["points"]] for values in (known, kept)
     ]

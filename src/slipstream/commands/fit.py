@@ -140,6 +140,7 @@ def fit(
             evaluate_test=evaluate_test,
             checkpoint_every=checkpoint_every,
             resume=resume,
+            callbacks=True,
         )
         record, asked = _train(launch, facts, job, request, listener)
         write_fit_report(folder, record, notes)

@@ -73,6 +73,7 @@ def fit_here(
     findings = doctor.examine(case)
     doctor.refuse(findings)
     engine.check(task, chosen, data)
+    callbacks = tasks.callbacks_of(task)
     tell_look(facts, findings, listener, start)
     notes = FitNotes(
         reference=reference,
@@ -89,7 +90,7 @@ def fit_here(
         chosen,
         data=data,
         folder=folder,
-        observers=(Teller(_Ear(facts, listener), 0), TensorBoardWriter(folder)),
+        observers=(Teller(_Ear(facts, listener), 0), *callbacks, TensorBoardWriter(folder)),
         evaluate_test=evaluate_test,
         origin=engine.Origin(reference, 0.0, load_seconds),
         keeping=engine.Keeping(every),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from slipstream.checkpoint import Snapshot
 from slipstream.engine.build import Built
 from slipstream.engine.events import Observer
 from slipstream.engine.recorder import Recorder
+from slipstream.errors import RecordError
 
 STATE, BEST, OBSERVERS = "state/", "best/", "observers/"
 
@@ -100,6 +101,8 @@ def restore(run: Running, snapshot: Snapshot) -> None:
         RecordError: It is the snapshot of another run. Nothing was changed.
     """
     arrays, values = snapshot.arrays, snapshot.values
+    stateful = _stateful(run.recorder)
+    _refuse_others(stateful, [plain["kind"] for plain in values["observers"]])
     run.loop.take_back(TrainingState.from_arrays(_below(STATE, arrays)))
     run.loop.restore(values["loop"])
     run.recorder.restore(values["recorder"])
@@ -107,11 +110,20 @@ def restore(run: Running, snapshot: Snapshot) -> None:
     run.recorder.best_weights = [best[str(place)] for place in range(len(best))] or None
     run.built.notes[:] = values["built"]["notes"]
     run.built.applied.update(values["built"]["applied"])
-    for place, (observer, plain) in enumerate(
-        zip(_stateful(run.recorder), values["observers"], strict=False)
-    ):
-        if plain["kind"] == type(observer).__name__:
-            observer.restore({**plain["values"], **_below(f"{OBSERVERS}{place}/", arrays)})
+    for place, (observer, plain) in enumerate(zip(stateful, values["observers"], strict=True)):
+        observer.restore({**plain["values"], **_below(f"{OBSERVERS}{place}/", arrays)})
+
+
+def _refuse_others(stateful: Sequence[Any], kept: Sequence[str]) -> None:
+    """Refuse other callbacks with a state than those that a run began with."""
+    here = [type(observer).__name__ for observer in stateful]
+    if here != list(kept):
+        raise RecordError(
+            f"callbacks with a state as the run had them: {', '.join(kept) or 'none'}",
+            ", ".join(here) or "none",
+            "Give it the same ones in the same order, or begin another run in another folder.",
+            code="SLP-647",
+        )
 
 
 def unresumable(model: Any) -> str:

@@ -75,6 +75,7 @@ class Train(Message):
 
     `checkpoint_every` says how often it is saved there, as `Every.parse` takes it; such a run that
     is asked to stop is interrupted, and may be gone on with. None is for runs that stop early.
+    `callbacks` says whether the task's own are called.
     """
 
     do: Literal["train"] = "train"
@@ -85,6 +86,7 @@ class Train(Message):
     limit_updates: int | None = None
     checkpoint_every: str | None = None
     resume: bool = False
+    callbacks: bool = False
 
 
 class RangeTest(Message):

@@ -217,12 +217,15 @@ class Session:
         return engine.Keeping(Every.parse(request.checkpoint_every), request.resume)
 
     def _observers(self, request: messages.Train) -> tuple[Any, ...]:
-        teller = Teller(self._channel, self._number)
+        from slipstream import tasks
+
+        users = tasks.callbacks_of(self._task) if request.callbacks else ()
+        observers = (Teller(self._channel, self._number), *users)
         if request.folder is None:
-            return (teller,)
+            return observers
         from slipstream.observers import TensorBoardWriter
 
-        return teller, TensorBoardWriter(Path(request.folder), goes_on=request.resume)
+        return *observers, TensorBoardWriter(Path(request.folder), goes_on=request.resume)
 
     def _range_test(self, request: messages.RangeTest) -> messages.Ranged:
         from slipstream import engine
