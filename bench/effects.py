@@ -10,7 +10,7 @@ plan without it, paired by seed, in turns. Runs share a warm process of their ba
 that does not count, except where starting or compiling is the question. A recipe is raced against
 the task as given and against SGD with momentum at the best of several rates, all three on one
 runtime. Each interval holds with 95 % by itself. Effects go to
-src/slipstream/techniques/effects; write the page anew with `python -m slipstream.techniques.page`.
+src/slipstream/techniques/effects; write the page anew with `python -m slipstream.pages`.
 """
 
 from __future__ import annotations

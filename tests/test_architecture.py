@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",
     "messages": "errors doctor",
+    "pages": "doctor messages techniques",
     "engine": "errors files better plan task record environment data ops rewrite lowering backends"
     " loss_surface signals checkpoint",
     "observers": "errors plan record engine signals",
@@ -57,8 +58,8 @@ MAIN = "__main__"
 
 # The files of these rooms do not know each other; what they share stands in files with a "_".
 NO_SIDEWAYS = ("techniques", "lowering", "backends", "observers", "doctor")
-# These stand beside the techniques and tell of all of them; they are none.
-TELLERS = ("slipstream.techniques.explain", "slipstream.techniques.page")
+# This stands beside the techniques and tells of all of them; it is none.
+TELLERS = ("slipstream.techniques.explain",)
 
 FRAMEWORKS = ("tensorflow", "jax", "jaxlib", "torch")
 FRAMEWORK_ROOMS = ("backends", "lowering")
@@ -68,7 +69,7 @@ KERAS_IN_FUNCTIONS = ("tasks", "measure.worker", "script", "export")
 WITHOUT_KERAS = (
     "errors", "files", "better", "plan", "task", "record", "environment", "progress", "data",
     "techniques", "tasks", "loss_surface", "signals", "checkpoint",
-    "verdict", "report", "doctor", "messages", "measure", "tuning", "ablation", "export",
+    "verdict", "report", "doctor", "messages", "pages", "measure", "tuning", "ablation", "export",
     "commands", "cli",
 )  # fmt: skip
 

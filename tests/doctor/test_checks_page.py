@@ -1,12 +1,7 @@
-"""The page of checks, and the catalogue that it is made of."""
-
-from pathlib import Path
+"""The catalogue of checks."""
 
 from slipstream.doctor import all_checks
 from slipstream.doctor._catalogue import CHECKS, SOURCES
-from slipstream.doctor._page import main, page
-
-PAGE = Path(__file__).parents[2] / "docs" / "data-checks.md"
 
 
 def test_every_check_has_its_entry_once():
@@ -19,9 +14,3 @@ def test_every_check_has_its_entry_once():
     for entry in (*CHECKS, *SOURCES):
         assert entry.title and entry.cure.endswith(".") and not entry.title.endswith(".")
     assert all(entry.cause for entry in SOURCES)
-
-
-def test_the_page_in_the_documentation_is_the_generated_one(tmp_path):
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m slipstream.doctor._page"
-    main([str(tmp_path / "docs" / "page.md")])
-    assert (tmp_path / "docs" / "page.md").read_text(encoding="utf-8") == page()

@@ -2,13 +2,12 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
 from slipstream import doctor, errors
 from slipstream.errors import InputError, SlipstreamError
-from slipstream.messages import _page, all_entries, code_of_signal, get
+from slipstream.messages import all_entries, code_of_signal, get
 from slipstream.messages._sentences import PACKAGE, codes_of, in_words, sentences
 from slipstream.messages.explain import explain, table
 from slipstream.plan import Plan, all_keys
@@ -150,10 +149,3 @@ def test_sentences_are_read_from_the_source():
     assert in_words(made) == "a {folder} {...} {y}b / {d}"
     assert sentences("SLP-302") == ["Expected training data; got none. Return it under 'train'."]
     assert sentences("SLP-428")[0].startswith("Expected examples in ")
-
-
-def test_the_page_in_the_documentation_is_the_generated_one(tmp_path: Path):
-    page = Path(__file__).parents[2] / "docs" / "errors.md"
-    assert page.read_text("utf-8") == _page.page(), "run: python -m slipstream.messages._page"
-    _page.main([str(tmp_path / "docs" / "page.md")])
-    assert (tmp_path / "docs" / "page.md").read_text("utf-8") == _page.page()

@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -17,15 +16,6 @@ from slipstream.techniques.explain import (
     table,
     techniques_page,
 )
-from slipstream.techniques.page import main
-
-PAGE = Path(__file__).parents[2] / "docs" / "techniques.md"
-
-
-def test_the_page_in_the_documentation_is_the_generated_one():
-    assert PAGE.read_text(encoding="utf-8") == techniques_page(), (
-        "run: python -m slipstream.techniques.page"
-    )
 
 
 def test_the_page_names_every_technique_and_recipe_once():
@@ -36,11 +26,6 @@ def test_the_page_names_every_technique_and_recipe_once():
         assert sum(line.startswith(f"- **{recipe.name}**") for line in lines) == 1
     for recipe in case_recipes():
         assert lines.count(f"### {recipe.name}") == 1
-
-
-def test_the_page_is_written_where_it_is_asked_for(tmp_path):
-    main([str(tmp_path / "page.md")])
-    assert (tmp_path / "page.md").read_text(encoding="utf-8") == techniques_page()
 
 
 def test_the_table_has_every_technique_with_its_summary():

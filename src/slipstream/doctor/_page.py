@@ -1,9 +1,6 @@
-"""Writes docs/data-checks.md: python -m slipstream.doctor._page [PATH]."""
+"""The page of checks, docs/data-checks.md; `slipstream/pages.py` writes it."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 from slipstream.doctor import catalogue
 from slipstream.doctor._catalogue import CHECKS, Entry
@@ -23,10 +20,10 @@ nothing is refused: the same findings are told before the first step. Of what co
 (datasets, loaders, generators) the first batch is looked at, when the fit has taken it: nothing \
 is read for the look alone, and what only a whole split can tell is not said.
 
-This page is made of the checks themselves: `python -m slipstream.doctor._page`."""
+This page is made of the checks themselves: `python -m slipstream.pages`."""
 
 
-def page() -> str:
+def checks_page() -> str:
     """Return the page as Markdown."""
     sections = [_section(entry, cause) for entry, cause in catalogue()]
     parts = [TITLE, "## Data, model and plan together", *sections[: len(CHECKS)]]
@@ -37,14 +34,3 @@ def page() -> str:
 def _section(entry: Entry, cause: str) -> str:
     what = f"{entry.code}, `{entry.name}`: {entry.outcome}. {cause}"
     return f"### {entry.title}\n\n{what}\n\n**Cure:** {entry.cure}"
-
-
-def main(arguments: list[str]) -> None:
-    """Write the page to the path given, or to docs/data-checks.md below the working folder."""
-    path = Path(arguments[0]) if arguments else Path("docs") / "data-checks.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,9 +1,6 @@
-"""Writes docs/errors.md: python -m slipstream.messages._page [PATH]."""
+"""The page of messages, docs/errors.md; `slipstream/pages.py` writes it."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 from slipstream.messages import Entry, all_entries
 from slipstream.messages._sentences import PACKAGE, sentences_in
@@ -17,7 +14,7 @@ entry here; an identifier is never given to another message. What stands in brac
 What is found in data, from SLP-401 on, and why it matters, is told at length in \
 [data-checks.md](data-checks.md); exit codes in [commands.md](commands.md).
 
-This page is made of the messages themselves: `python -m slipstream.messages._page`."""
+This page is made of the messages themselves: `python -m slipstream.pages`."""
 
 PARTS = {
     "0": "The command line, and backends",
@@ -32,7 +29,7 @@ PARTS = {
 }
 
 
-def page() -> str:
+def messages_page() -> str:
     """Return the page as Markdown."""
     said = sentences_in(PACKAGE)
     lines, part = [TITLE], ""
@@ -52,14 +49,3 @@ def _section(entry: Entry, sentences: list[str]) -> str:
         f"### {entry.code}: {entry.title}\n\n{said}**Cause:** {entry.cause}\n\n"
         f"**Cure:** {entry.cure}"
     )
-
-
-def main(arguments: list[str]) -> None:
-    """Write the page to the path given, or to docs/errors.md below the working folder."""
-    path = Path(arguments[0]) if arguments else Path("docs") / "errors.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
