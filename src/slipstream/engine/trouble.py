@@ -92,11 +92,12 @@ def chance(update: int, until: int, epoch: float) -> Signal:
 
 def too_often(settings: Guard, seen: str, advice: str) -> TrainingError:
     """Return what a run ends with where too many updates went wrong."""
+    more = max(1, 4 * settings.retries)
     return TrainingError(
         f"at most {settings.retries} updates left out within {settings.window} "
         f"(guard.retries = {settings.retries}, guard.window = {settings.window})",
         f"one more: {seen}",
-        f"{advice} With guard.retries = {max(1, 4 * settings.retries)} it would go on for longer.",
+        f"{advice} With guard.retries = {more} it would go on for longer.",
         code="SLP-501",
     )
 
