@@ -9,6 +9,7 @@ from slipstream.data.splits import Data, Split
 from slipstream.engine import Probe, learning_rate_range, look
 from slipstream.errors import PlanError
 from slipstream.rewrite.counting import count_multiply_adds
+from slipstream.task import AS_GIVEN
 
 L = keras.layers
 KERNEL = 3 * 3
@@ -69,6 +70,23 @@ def test_a_shared_layer_counts_as_often_as_it_is_called():
     inputs = keras.Input((4,))
     shared = L.Dense(4)
     assert count_multiply_adds(keras.Model(inputs, shared(shared(inputs))), np.zeros((1, 4))) == 32
+
+
+@pytest.mark.parametrize(
+    ("num_train", "changes", "size"),
+    [
+        (24, {}, 24),
+        (45, {}, 32),
+        (24, {"batch.size": 16}, 16),
+        # Asked for: the checks refuse these.
+        (24, {"batch.size": 64}, 64),
+        (24, {"batch.accumulation": 2, "runtime.loop": "slipstream"}, 32),
+    ],
+)
+def test_few_examples_are_one_batch_where_nobody_asked_for_its_size(num_train, changes, size):
+    few = task(plan=AS_GIVEN.edit(changes))
+    facts, _ = look(few, "few.py", data(num_train))
+    assert facts.as_given == AS_GIVEN.edit({**changes, "batch.size": size})
 
 
 def test_facts_of_a_sequential_model():

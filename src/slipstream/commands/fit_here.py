@@ -64,7 +64,7 @@ def fit_here(
     data = to_data(task.data())
     load_seconds = time.monotonic() - start
     facts, model = engine.look(task, reference, data)
-    chosen = plan if plan is not None else on_installed(task.plan)
+    chosen = plan if plan is not None else on_installed(facts.as_given)
     if plan is None and "runtime.backend" not in changes:
         chosen = chosen.adapt({"runtime.backend": backend})
     chosen = chosen.edit(changes)

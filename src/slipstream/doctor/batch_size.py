@@ -12,7 +12,8 @@ def check(case: Case) -> Iterator[Finding]:
     """Refuse batches (times accumulation) that are larger than the training split.
 
     Keras silently trains on the smaller batch that there is, so that the plan says one thing and
-    the training does another; where remainders are dropped, there is no update at all.
+    the training does another. Where a task says nothing of batches, and has fewer than the usual
+    32 examples, its plan as given takes all of them at once.
     """
     lengths = [
         len(part.array)

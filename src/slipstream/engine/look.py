@@ -14,6 +14,7 @@ from slipstream.data.splits import Data, leaves
 from slipstream.engine.build import build_model
 from slipstream.engine.fingerprint import fingerprint
 from slipstream.engine.outputs import metric_name, output_facts
+from slipstream.plan import Plan
 from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.task import InputFacts, ModelFacts, Task, TaskFacts
 
@@ -42,7 +43,7 @@ def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]
             monitor=task.monitor,
             mode=task.better,
             target=task.target,
-            as_given=task.plan,
+            as_given=_fitted(task.plan, data.train.num_examples),
             kind=_kind(facts),
             num_train=data.train.num_examples,
             num_validation=data.validation.num_examples,
@@ -63,6 +64,17 @@ def look(task: Task, reference: str, data: Data) -> tuple[TaskFacts, ModelFacts]
         ),
         facts,
     )
+
+
+def _fitted(plan: Plan, num_train: int) -> Plan:
+    """Return a plan whose batches hold no more than there is, where nobody asked for their size.
+
+    Keras makes one smaller batch of it. A size that was asked for is refused by the checks.
+    """
+    is_usual = (plan.batch.size, plan.batch.accumulation) == (Plan().batch.size, 1)
+    if not is_usual or not 0 < num_train < plan.batch.size:
+        return plan
+    return plan.adapt({"batch.size": num_train})
 
 
 def _kinds(model: Any) -> Iterator[str]:

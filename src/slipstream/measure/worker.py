@@ -151,7 +151,7 @@ class Session:
         task, data = self._task, self._data
         facts, model = engine.look(task, self._reference, data)
         self._model = model
-        plan = (request.plan or task.plan).edit(request.changes)
+        plan = (request.plan or facts.as_given).edit(request.changes)
         target = task.target if request.target is None else request.target
         case = doctor.Case(data, model, plan, task.monitor, task.name, target=target)
         findings = tuple(dataclasses.asdict(finding) for finding in doctor.examine(case))
