@@ -142,6 +142,42 @@ def test_a_gradient_that_is_not_finite_is_found_though_its_loss_is():
     assert ran.recorder.signals[0].seen.startswith("gradients that are not finite")
 
 
+def two_classes(**settings):
+    """Return a task and a data set of two classes, one training row of which is broken."""
+
+    def net():
+        return keras.Sequential(
+            [keras.Input((NUM_FEATURES,)), keras.layers.Dense(1, activation="sigmoid")]
+        )
+
+    whole = poisoned(np.nan)
+    train, validation = (
+        Split(one.x, (one.y > 0).astype("float32")[:, None])
+        for one in (whole.train, whole.validation)
+    )
+    return task(net, metrics=(), **settings), Data(train, validation)
+
+
+# Torch refuses probabilities that are NaN; the second loss has no native form.
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "binary_focal_crossentropy"])
+def test_probabilities_that_are_not_numbers_are_as_any_other_loss(loss):
+    task_, data_ = two_classes(loss=loss)
+    plan_ = plan({**MOMENTUM, "duration.epochs": 2, "runtime.steps_per_execution": 3})
+    bad = [6 * epoch + place_of(BAD, epoch) for epoch in range(2)]
+    ran = run(task_, plan_, data_)
+    assert named(ran) == [("non_finite", update, examples_of(update)) for update in bad]
+    assert "loss that is not finite" in ran.recorder.signals[0].seen
+    assert_identical(ran, by_hand(plan_, data_, bad, task_))
+    assert np.isfinite(ran.values[-1]["val_loss"])
+
+
+def test_keras_own_loop_diverges_on_probabilities_that_are_not_numbers():
+    task_, data_ = two_classes(loss="binary_crossentropy")
+    record = train(task_, plan({"runtime.loop": "keras"}), data=data_)
+    assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
+    assert [event.kind for event in record.events] == ["divergence"]
+
+
 def regression():
     """Return a problem of numbers."""
     train, validation = (split(num, seed) for num, seed in ((45, 1), (23, 2)))

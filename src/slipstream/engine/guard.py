@@ -14,7 +14,7 @@ from slipstream.backends import Program, not_finite
 from slipstream.engine.feed import Feed
 from slipstream.engine.left_out import LeftOut
 from slipstream.engine.recorder import Recorder
-from slipstream.engine.trouble import TroubleError, chance
+from slipstream.engine.trouble import UNDEFINED, TroubleError, chance, is_undefined_loss
 from slipstream.plan import Plan
 from slipstream.signals import Spikes
 
@@ -55,6 +55,8 @@ class Guard:
         self._kept_spikes = self._spikes.state() if self._spikes else {}
         # After how many updates the state is looked at, and until which one; 0 is seldom.
         self._stride, self._until = 0, 0
+        # Up to which update those go that are being made.
+        self._making = 0
         self._rows: list[NDArray[np.float64]] = []
         self._told_to = 0
         self._next_look = self._next_copy = 0.0
@@ -107,6 +109,7 @@ class Guard:
             stop = self.left_out.first_in(update, end)
             if self._stride:
                 stop = min(stop, update + self._stride)
+            self._making = stop
             yield stop - update, True
             update = stop
 
@@ -163,7 +166,7 @@ class Guard:
         if not self._settings.non_finite:
             return
         if not math.isfinite(program.peek_metrics().get("loss", 0.0)):
-            raise TroubleError(update - 1, "non_finite", "a loss that is not finite")
+            raise TroubleError(update - 1, "non_finite", UNDEFINED)
         program.synchronize()
         if not_finite(model) - (self._always or set()):
             raise TroubleError(update - 1, "non_finite", "gradients that are not finite")
@@ -184,6 +187,18 @@ class Guard:
                 f"above the {spikes.middle:.4g} that was usual before"
             )
             raise TroubleError(told[place][0], "loss_spike", seen)
+
+    def trouble_of(self, error: Exception, update: int) -> TroubleError | None:
+        """Return what an error tells of the updates that were being made; None for nothing.
+
+        Args:
+            error: What ended them.
+            update: Updates made before them.
+        """
+        is_of_update = self._settings.non_finite and is_undefined_loss(error)
+        if not is_of_update or self._making <= update:
+            return None
+        return TroubleError(self._making - 1, "non_finite", UNDEFINED)
 
     def meet(self, trouble: TroubleError) -> str:
         """Decide what is done about it; the run is to go back then.

@@ -24,7 +24,13 @@ from slipstream.engine.keras_feed import FileBatches
 from slipstream.engine.limits import Limits
 from slipstream.engine.recorder import Recorder
 from slipstream.engine.replay import Replay, Sources, read_back, written_out
-from slipstream.engine.trouble import ADVICE, has_diverged, refuse_divergence
+from slipstream.engine.trouble import (
+    ADVICE,
+    has_diverged,
+    is_undefined_loss,
+    refuse_divergence,
+    undefined,
+)
 from slipstream.plan import Plan
 from slipstream.record import Point
 
@@ -122,7 +128,13 @@ class KerasLoop:
             settings["initial_epoch"] = self.replay.first_epoch
         clock = self._recorder.clock
         start, evaluated = time.perf_counter(), clock.spent.get("evaluate", 0.0)
-        self._built.model.fit(**settings, epochs=epochs, callbacks=callbacks, verbose=0)
+        try:
+            self._built.model.fit(**settings, epochs=epochs, callbacks=callbacks, verbose=0)
+        except RuntimeError as error:
+            if not is_undefined_loss(error):
+                raise
+            advice = f"{ADVICE} {OWN_LOOP}"
+            raise undefined(self.update, self.epochs, self._recorder, advice) from error
         self._note_divergence()
         if self.replay is not None:
             self.replay.end()

@@ -109,7 +109,8 @@ class OwnLoop:
             except TroubleError as trouble:
                 found = trouble
             except Exception as error:
-                if not is_out_of_memory(error) or self._kept is None or not self._splits:
+                found = self._guard.trouble_of(error, self.update)
+                if found is None and not (is_out_of_memory(error) and self._kept and self._splits):
                     raise
             # Not within the handler: an error keeps alive what failed.
             if found is None:
@@ -189,9 +190,8 @@ class OwnLoop:
         Raises:
             RecordError: It is the state of another training. Nothing was changed.
         """
-        position = state.position
+        position, seed = state.position, self._plan.seeds.seed
         updates = self._feed.updates_per_epoch
-        seed = self._plan.seeds.seed
         if position.seed != seed or position.update >= updates:
             raise RecordError(
                 f"a state with the data in the order of seed {seed}, {updates} updates an epoch",

@@ -15,6 +15,9 @@ from slipstream.record import Point, Signal
 ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
 # How many numbers are named in a sentence; an event has them all.
 NAMED = 5
+UNDEFINED = "a loss that is not finite"
+# What torch says of probabilities that are NaN; other backends compute a loss that is NaN.
+_REFUSED_BY_TORCH = "all elements of input should be between 0 and 1"
 
 
 class TroubleError(Exception):
@@ -31,6 +34,16 @@ class TroubleError(Exception):
         self.update = update
         self.kind = kind
         self.seen = seen
+
+
+def is_undefined_loss(error: Exception) -> bool:
+    """Whether an error is torch's way to say that a loss is not a number.
+
+    Example:
+        >>> is_undefined_loss(RuntimeError("all elements of input should be between 0 and 1"))
+        True
+    """
+    return isinstance(error, RuntimeError) and _REFUSED_BY_TORCH in str(error)
 
 
 def rows_of(examples: Collection[int], feed: Feed) -> str:
@@ -142,13 +155,32 @@ def has_diverged(point: Point, plan: Plan, recorder: Recorder, advice: str) -> b
     return True
 
 
+def diverged(loss: float, update: int, epoch: float, advice: str) -> TrainingError:
+    """Return what a run ends with whose training loss is not finite."""
+    came = f"{loss} by update {update} (epoch {epoch:.2f})"
+    return TrainingError("a finite training loss", came, advice, code="SLP-501")
+
+
+def undefined(update: int, epoch: float, recorder: Recorder, advice: str) -> TrainingError:
+    """Return what a run ends with whose loss cannot be computed; an event tells it.
+
+    Args:
+        update: Updates made before.
+        epoch: How many epochs they are.
+        recorder: Where the event goes.
+        advice: What may help.
+    """
+    seen = f"a training loss of {math.nan}"
+    signal = Signal(epoch=epoch, step=update, kind="divergence", seen=seen, advice=advice)
+    recorder.signal(signal)
+    return diverged(math.nan, update, epoch, advice)
+
+
 def refuse_divergence(point: Point, plan: Plan, recorder: Recorder, advice: str) -> None:
     """End a run that has diverged; see `has_diverged`.
 
     Raises:
         TrainingError: It has.
     """
-    if not has_diverged(point, plan, recorder, advice):
-        return
-    came = f"{point.values['loss']} by update {point.step} (epoch {point.epoch:.2f})"
-    raise TrainingError("a finite training loss", came, advice, code="SLP-501")
+    if has_diverged(point, plan, recorder, advice):
+        raise diverged(point.values["loss"], point.step, point.epoch, advice)

@@ -142,13 +142,26 @@ def _binary(settings: Mapping[str, Any]) -> Formula | None:
             return functional.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
         epsilon = keras.config.epsilon()
         clipped = torch.clip(y_pred, epsilon, 1.0 - epsilon)
-        return functional.binary_cross_entropy(clipped, y_true, reduction=reduction)
+        return _entropy_of_probabilities(y_true, clipped, reduction)
 
     return Formula(
         prepare_numbers,
         lambda y_true, y_pred: entropy(y_true, y_pred, "none").mean(-1),
         lambda y_true, y_pred: entropy(y_true, y_pred, "mean"),
     )
+
+
+def _entropy_of_probabilities(y_true: Tensor, p: Tensor, reduction: str) -> Tensor:
+    """Return the entropy of probabilities, NaN where there is one: torch's kernel refuses those."""
+    if p.is_cpu:
+        try:
+            return functional.binary_cross_entropy(p, y_true, reduction=reduction)
+        except RuntimeError:
+            if not (p.isnan().any() or y_true.isnan().any()):
+                raise
+    # On a GPU the refusal would be known too late, and end all work there.
+    losses = -(y_true * p.log() + (1.0 - y_true) * torch.log1p(-p))
+    return losses.mean() if reduction == "mean" else losses
 
 
 def _categorical(settings: Mapping[str, Any]) -> Formula | None:
