@@ -173,6 +173,54 @@ def test_gaps_broken_rows_and_missing_tables_are_refused(tmp_path):
         table_file(tmp_path / "t.parquet", "b")
 
 
+@pytest.mark.parametrize(
+    ("stray", "made", "says"),
+    [
+        ("unknown", "{:.1f}", r"1 of 40 rows, like 'unknown' in row 17\. Mend"),
+        ("y", "{:.0f}", r"1 of 40 rows, like 'y' in row 17\. Mend"),
+        (None, "{:,.0f}", r"40 of 40 rows, like '1,000' in row 0\. Mend"),
+        (None, "{:.0f}%", r"40 of 40 rows, like '1000%' in row 0\. Mend"),
+        (None, "{:.0f},5", r"40 of 40 rows, like '1000,5' in row 0\. Mend"),
+        (None, "01/28/{:.0f}", r"40 of 40 rows, like '01/28/1000' in row 0\. Mend"),
+        (None, "{:.0f}-01-28", r"date32\[day\] \(dates and times are no classes\)"),
+    ],
+)
+def test_numbers_among_the_targets_never_become_names(tmp_path, stray, made, says):
+    words = [made.format(1000 + 7 * row) for row in range(40)]
+    words[17] = stray or words[17]
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f'{row},"{word}"\n' for row, word in enumerate(words)))
+    with pytest.raises(DataError, match=says) as caught:
+        table_file(path, "y")
+    assert caught.value.code == "SLP-315"
+
+
+def test_numbers_that_are_written_as_words_in_parquet_are_refused_unless_whole(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [0, 1, 2], "y": ["1.5", "2", "10.25"]}), path)
+    with pytest.raises(DataError, match=r"got words, like '1\.5' in row 0"):
+        table_file(path, "y")
+    pq.write_table(pa.table({"a": [0, 1, 2], "y": ["2", "0", "1"]}), path)
+    assert table_file(path, "y").y.tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "0123456789abcdef",
+        ["<=50K", ">50K"],
+        ["0-10", "10-20", "20-30"],
+        ["1st", "2nd", "3rd"],
+        ["1.1.1", "1.1.2", "2.3.1"],
+        ["true", "false"],
+    ],
+)
+def test_names_that_hold_digits_are_names(tmp_path, names):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{row},{name}\n" for row, name in enumerate(names)))
+    assert table_file(path, "y").y.tolist() == [sorted(names).index(name) for name in names]
+
+
 def test_arrays_of_an_npz_file_are_taken_by_name(tmp_path):
     file = tmp_path / "a.npz"
     np.savez(file, x=np.eye(3), labels=np.arange(3), w=np.ones(3))

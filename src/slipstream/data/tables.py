@@ -12,6 +12,7 @@ import numpy as np
 
 from slipstream.data.bounds import first_line
 from slipstream.data.extras import needed
+from slipstream.data.names import numbered
 from slipstream.data.nests import Array
 from slipstream.data.splits import Split
 from slipstream.data.table_bounds import why_no_csv, why_no_parquet
@@ -38,7 +39,7 @@ def table_file(path: str | Path, label: str, *, features: Sequence[str] | None =
 
     Raises:
         DataError: The file is missing or broken, lacks a column, or has one without numbers or
-            with gaps.
+            with gaps; targets are numbers of which some are not written as such.
 
     Example:
         >>> import tempfile
@@ -210,30 +211,21 @@ def _targets(column: Any, name: str, path: Path) -> Array:
         return np.asarray(column.cast("float64").to_numpy(), np.float32)
     if types.is_integer(column.type):
         return np.asarray(column.to_numpy(), np.int64)
+    if types.is_temporal(column.type):
+        raise _no_targets(column, name, path, "dates and times are no classes")
     try:
-        return _numbered(column)
+        return numbered(column, name, path)
     except (needed("pyarrow").ArrowException, UnicodeError, TypeError, IndexError) as error:
-        raise DataError(
-            f"numbers or words in column '{name}' of {path}",
-            f"values of type {column.type} ({first_line(error)})",
-            "Name another column of targets, or write this one as words.",
-            code="SLP-315",
-        ) from None
+        raise _no_targets(column, name, path, first_line(error)) from None
 
 
-def _numbered(column: Any) -> Array:
-    """Return the places of values in their sorted order; each is looked at once."""
-    if not needed("pyarrow").types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    words = column.unify_dictionaries().combine_chunks()
-    # A single chunk stays one of several.
-    words = words.chunk(0) if hasattr(words, "chunk") else words
-    values, codes = words.dictionary.to_pylist(), words.indices.to_numpy()
-    used = sorted({values[code] for code in np.unique(codes)})
-    order = {value: place for place, value in enumerate(used)}
-    places = np.array([order.get(value, -1) for value in values], np.int64)
-    numbers: Array = places[codes]
-    return numbers
+def _no_targets(column: Any, name: str, path: Path, why: str) -> DataError:
+    return DataError(
+        f"numbers or words in column '{name}' of {path}",
+        f"values of type {column.type} ({why})",
+        "Name another column of targets, or write this one as numbers or words.",
+        code="SLP-315",
+    )
 
 
 def _refuse_gaps(column: Any, name: str, path: Path) -> None:

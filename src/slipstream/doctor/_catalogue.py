@@ -326,9 +326,12 @@ SOURCES: tuple[Entry, ...] = (
     ),
     Entry(
         "SLP-315",
-        "text_column", "Words among the inputs of a table", REFUSED,
-        "Leave the column out with `features=[...]`, or write it as numbers.",
-        "A model without an input of dtype `\"string\"` takes numbers.",
+        "text_column", "Words where a table should have numbers", REFUSED,
+        "Leave the column out with `features=[...]`, or write it as numbers: 1234.5 in place of"
+        " 1,234.5 or 45%. Names of classes begin with a letter.",
+        "A model without an input of dtype `\"string\"` takes numbers. Among targets, one word in"
+        " a column of numbers would make names of classes of them all, and dates or numbers with"
+        " signs, too: training would go by the places of their sorted words.",
     ),
     Entry(
         "SLP-316",
