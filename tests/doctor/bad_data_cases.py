@@ -234,6 +234,27 @@ MORE_WARNINGS: Cases = {
             inputs=(FOUR_FEATURES,),
         ),
     ),
+    "a row number of what is forecast, in no order of time": (
+        "row_numbers",
+        ("number 3,",),
+        case(
+            lambda n: np.linspace(-3, 3, n),
+            regression("MeanSquaredError"),
+            x=lambda n: np.column_stack([features(3)(n), np.arange(n)[::-1]]),
+            inputs=(FOUR_FEATURES,),
+        ),
+    ),
+    "a column of zeros beside standardised ones": (
+        "constant_features",
+        ("1 of 4 features (number 3",),
+        case(
+            labels,
+            SPARSE,
+            x=lambda n: np.column_stack([standard(n), np.zeros(n)]),
+            inputs=(FOUR_FEATURES,),
+            sizes=(NUM_TRAIN, 36),
+        ),
+    ),
     "pixels that only one split has scaled": (
         "split_scales",
         ("in the inputs of the validation split", "times as large in 3 of 3 features"),

@@ -141,9 +141,9 @@ def small_table() -> Case:
     return made(x, x.sum(axis=1) % 2, BINARY)
 
 
-def images_as_bytes() -> Case:
+def images_as_bytes(scaling: str = "Rescaling") -> Case:
     x = RANDOM.integers(0, 256, (300, 8, 8, 3), np.uint8)
-    return made(x, np.arange(300) % 6, classes(6), layers=("Rescaling", "Conv2D", "Dense"))
+    return made(x, np.arange(300) % 6, classes(6), layers=(scaling, "Conv2D", "Dense"))
 
 
 def named(count: int) -> np.ndarray:
@@ -182,6 +182,24 @@ def another_year() -> Case:
     x = np.column_stack([years, RANDOM.integers(1, 13, 600), RANDOM.normal(size=(600, 2))])
     parts = [Split(x[a:b], x[a:b, 2]) for a, b in ((0, 400), (400, 500), (500, 600))]
     return Case(Data(*parts), facts(x, MEAN_SQUARE), Plan())
+
+
+def by_time(first: int, is_split: bool) -> Case:
+    """Return a series of measurements with the number of their time, forecast from the past."""
+    x = np.column_stack([first + np.arange(320), RANDOM.normal(size=(320, 3))])
+    split = Split(x, RANDOM.normal(size=320))
+    if not is_split:
+        return made(x, split.y, MEAN_SQUARE)
+    data = Data(split.take(np.arange(250)), split.take(np.arange(250, 320)))
+    return Case(data, facts(x, MEAN_SQUARE), Plan())
+
+
+def flat_digits(axis: int | None) -> Case:
+    """Return images as rows, standardised, whose edges are the same in all of them."""
+    x, y = datasets.load_digits(return_X_y=True)
+    spread = x.std(axis=axis)
+    x = (x - x.mean(axis=axis)) / np.where(spread, spread, 1)
+    return made(x.astype("float32"), y, classes(10))
 
 
 X = RANDOM.normal(size=(700, 9)).astype("float32")
@@ -267,6 +285,14 @@ SETS: dict[str, tuple[set[str], Callable[[], Case]]] = {
         ),
     ),
     "images of two cameras": (set(), two_cameras),
+    "years since 1700": (set(), lambda: by_time(1700, is_split=False)),
+    "hours that go on": (set(), lambda: by_time(0, is_split=True)),
+    "digits standardised pixel by pixel": (set(), lambda: flat_digits(axis=0)),
+    "digits standardised as a whole": (set(), lambda: flat_digits(axis=None)),
+    "bytes and a model that normalises them": (
+        set(),
+        lambda: images_as_bytes("BatchNormalization"),
+    ),
     "a new year in the test split": (set(), another_year),
 }
 

@@ -17,6 +17,7 @@ from slipstream.task import InputFacts
 SCALING = frozenset(
     {"Divide", "Lambda", "Multiply", "Normalization", "Rescaling", "TrueDivide", "custom"}
 )
+NORMALISING = SCALING | {"BatchNormalization", "GroupNormalization", "LayerNormalization"}
 FEWEST_EXAMPLES = 10
 
 Floats = NDArray[np.float64]

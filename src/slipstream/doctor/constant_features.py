@@ -11,7 +11,7 @@ from slipstream.doctor._arrays import NUM_ROWS_SHOWN, Part, chunks, inputs_of
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._features import FEWEST_EXAMPLES, holds_tokens
 
-# Where so many values are zeros, as in pixels and counts, a feature of zeros is nothing odd.
+# Where so many values are background, as in pixels and counts, a feature of it is nothing odd.
 SPARSE_SHARE = 0.1
 
 
@@ -20,7 +20,8 @@ def check(case: Case) -> Iterator[Finding]:
 
     All backends train on, and learn nothing from them: a column that was read wrongly, filled in or
     left over. Where it does change later, its weights are those of the first day. Numbers of tokens
-    are left alone, and so are zeros where much else is zero.
+    are left alone, and so is what is background elsewhere: zeros where much else is zero, the edge
+    of images, standardised or not.
     """
     for part, facts in inputs_of(case):
         if part.split != "training" or holds_tokens(case, facts):
@@ -57,12 +58,22 @@ def _constant(part: Part) -> NDArray[np.int64]:
         if not left.size:
             return left
     assert first is not None
-    zeros = left[first[left] == 0]
-    return left[first[left] != 0] if zeros.size and _is_sparse(part, zeros) else left
+    return np.asarray(left[~_are_background(part, left, first[left])], np.int64)
 
 
-def _is_sparse(part: Part, zeros: NDArray[np.int64]) -> bool:
-    """Whether zeros are frequent in features that are not made of them."""
+def _are_background(
+    part: Part, constant: NDArray[np.int64], values: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which constant features are what others often are too, as at the edge of images."""
     _, rows = next(chunks(part.array))
-    others = np.delete(rows.reshape(-1, rows.shape[-1]), zeros, axis=1)
-    return bool(others.size and np.mean(others == 0) > SPARSE_SHARE)
+    others = np.delete(rows.reshape(-1, rows.shape[-1]), constant, axis=1)
+    if not others.size:
+        return np.zeros(len(constant), bool)
+    lows = others.min(axis=0)
+    darkest = lows.min()
+    # Standardised one by one, the background is 0 where nothing else is, and a low elsewhere; each
+    # feature has a lowest value once in any case.
+    num_low = np.sum(others == lows) - len(lows)
+    is_often_zero = max(np.sum(others == 0), num_low) > SPARSE_SHARE * others.size
+    is_often_darkest = np.mean(others == darkest) > SPARSE_SHARE
+    return np.asarray((is_often_zero & (values == 0)) | (is_often_darkest & (values == darkest)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from slipstream.doctor._arrays import Part, chunks, inputs_of
 from slipstream.doctor._case import Case, Finding
-from slipstream.doctor._features import SCALING
+from slipstream.doctor._features import NORMALISING
 
 PIXEL_AXES = 3
 BRIGHTEST = 255
@@ -20,10 +20,10 @@ def check(case: Case) -> Iterator[Finding]:
     """Warn of uint8 inputs above 1, and of images of whole numbers up to 255, that nothing scales.
 
     No backend minds: values up to 255 make the first updates 255 times too large, and training is
-    slow or stays at chance. Models that rescale, normalise or hold layers of the user's own are
-    left alone, and so are integers for an Embedding.
+    slow or stays at chance. Models that rescale, normalise (their values, or those of a layer) or
+    hold layers of the user's own are left alone, and so are integers for an Embedding.
     """
-    if SCALING.intersection(case.model.layers):
+    if NORMALISING.intersection(case.model.layers):
         return
     for part, facts in inputs_of(case):
         if part.split != "training" or not facts.dtype.startswith(("float", "bfloat")):
