@@ -32,6 +32,7 @@ from slipstream.commands.look import as_given, launch_for, on_installed
 from slipstream.commands.look_at_plans import look_at_plans, past_checks
 from slipstream.errors import InputError, TrainingError
 from slipstream.measure import Launch
+from slipstream.measure.changed import refuse_changed
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
 from slipstream.record import Record
@@ -70,7 +71,8 @@ def ablate(
         technique helps.
 
     Raises:
-        InputError: Task, data or plan cannot be used, or the plan is the task's own.
+        InputError: Task, data or plan cannot be used, the plan is the task's own, or finished runs
+            in the folder are of others.
     """
     require_seeds(num_seeds, "each variant")
     launch = launch_for(reference, folder)
@@ -91,6 +93,7 @@ def ablate(
             else variant
             for variant in variants(plan, baseline)
         ]
+        refuse_changed(folder / RUNS_FOLDER, looked.facts, _sides(notes, chosen))
         write_notes(folder, notes)
         write_plan(plan, folder / PLAN_FILE)
         with past_checks():
@@ -118,6 +121,13 @@ def _called(variant: Variant) -> str:
     return f"{BASELINE_NAME} with {variant.technique}"
 
 
+def _sides(notes: AblationNotes, chosen: Sequence[Variant]) -> dict[str, Plan]:
+    plan, baseline = Plan.from_dict(notes.plan), Plan.from_dict(notes.as_given)
+    return {BASELINE: baseline, PLAN: plan} | {
+        variant.side: variant.plan for variant in chosen if variant.plan is not None
+    }
+
+
 def _take_apart(
     launch: Launch,
     facts: TaskFacts,
@@ -127,10 +137,7 @@ def _take_apart(
     listener: Listener,
 ) -> tuple[AblationRow, ...]:
     start = time.monotonic()
-    plan, baseline = Plan.from_dict(notes.plan), Plan.from_dict(notes.as_given)
-    sides = {BASELINE: baseline, PLAN: plan} | {
-        variant.side: variant.plan for variant in chosen if variant.plan is not None
-    }
+    sides = _sides(notes, chosen)
     what = f"Running {len(sides)} variants on {notes.num_seeds} seeds each"
     listener(StageStarted("ablate", what))
     runs = folder / RUNS_FOLDER

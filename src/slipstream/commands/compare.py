@@ -31,6 +31,7 @@ from slipstream.commands.look import launch_for, on_installed
 from slipstream.commands.look_at_plans import look_at_plans, past_checks
 from slipstream.errors import TrainingError
 from slipstream.measure import Launch
+from slipstream.measure.changed import refuse_changed
 from slipstream.plan import Plan, to_toml, write_plan
 from slipstream.progress import Listener, StageDone, StageStarted, silent
 from slipstream.record import Record, read_record
@@ -104,7 +105,8 @@ def compare(
         listener: Told what happens.
 
     Raises:
-        InputError: Task, data or a plan cannot be used; nothing was trained.
+        InputError: Task, data or a plan cannot be used, or finished runs in the folder are of
+            others; nothing was trained.
         TrainingError: No run of A came to a finite value, so that there is no target.
     """
     require_seeds(num_seeds, "each plan", fewest=FEWEST_SEEDS)
@@ -121,6 +123,7 @@ def compare(
         names = labels if labels[0] != labels[1] else tuple(side.upper() for side in SIDES)
         called = {f"plan {name}": plan for name, plan in zip(names, sides.values(), strict=True)}
         looked = look_at_plans(launch, called, listener, target=target)
+        refuse_changed(folder / RUNS_FOLDER, looked.facts, sides)
         notes = notes.model_copy(
             update={"warnings": tuple(dict(vars(finding)) for finding in looked.warnings)}
         )

@@ -137,6 +137,9 @@ class _Optimizer:
         start = time.monotonic()
         stored = self._study.result("look", FirstLook)
         if stored is not None:
+            what = "Looking whether task and data are those that the study began with"
+            self._listener(StageStarted("look", what))
+            self._study.refuse_changed(look(self._launch)[0])
             self._findings = findings_of(stored.warnings)
             for finding in self._findings:
                 self._listener(Notice(in_words(finding), warning=True, code=finding.code))
@@ -146,7 +149,7 @@ class _Optimizer:
             return stored.facts
         facts, self._findings = look(self._launch, listener=self._listener)
         self._start_seconds = time.monotonic() - start
-        self._study.forget_unless_same(facts)
+        self._study.refuse_changed(facts)
         warnings = tuple(dict(vars(finding)) for finding in self._findings)
         self._study.store("look", FirstLook(facts=facts, warnings=warnings), self._start_seconds)
         return facts

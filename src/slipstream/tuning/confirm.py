@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slipstream.measure.changed import refuse_changed
 from slipstream.measure.interleave import Job, Run, interleave, run_interleaved
 from slipstream.measure.manager import Launch
 from slipstream.measure.messages import Happening, TrainingProgress
@@ -43,7 +44,11 @@ def confirm(
 
     Returns:
         The records of each side.
+
+    Raises:
+        RecordError: Finished runs in the folder are of another task, data, plan or environment.
     """
+    refuse_changed(folder, facts, sides)
     jobs = interleave(sides, range(num_seeds), folder, limit_seconds)
     records: dict[str, list[Record]] = {side: [] for side in sides}
     watch = _Watch(len(jobs), stage, listener)

@@ -131,7 +131,7 @@ class Study:
                 values.append(kind.model_validate_json(line))
         return values
 
-    def forget_unless_same(self, facts: TaskFacts) -> None:
+    def refuse_changed(self, facts: TaskFacts) -> None:
         """Raise RecordError when task or data are no longer those that the study began with."""
         known = self._values.setdefault("task", [facts.fingerprint, facts.data_hash])
         if known != [facts.fingerprint, facts.data_hash]:
