@@ -140,6 +140,16 @@ MORE_ERRORS: Cases = {
         ("probabilities", "ends in log_softmax"),
         case(lambda n: shares(n, 0.25), output((4,), "log_softmax", "KLDivergence")),
     ),
+    "a class's weight that is NaN": (
+        "weight_values",
+        ("NaN or infinity for class 2", "class_weight"),
+        case(labels, SPARSE, class_weight={0: 1.0, 1: 2, 2: float("nan"), 3: 1.0}),
+    ),
+    "classes of no weight": (
+        "weight_values",
+        ("0 for classes 0, 1, 2 and 1 more",),
+        case(labels, SPARSE, class_weight=dict.fromkeys(range(4), 0)),
+    ),
     "weights of zero alone": (
         "weight_values",
         ("0 in all 20", "validation"),
@@ -224,6 +234,21 @@ MORE_WARNINGS: Cases = {
         ("in feature 2", "where 0.2", "Normalization"),
         case(labels, SPARSE, x=lambda n: features(3)(n) * [1, 1, 1e9]),
     ),
+    "a broken cell": (
+        "feature_scales",
+        ("1e+30 in 1 of 40 examples (row 9) of feature 1 (", "lie from 0.0", "mend what was read"),
+        case(labels, SPARSE, x=with_value(1e30, 9)),
+    ),
+    "broken cells in two features, for a model that normalises": (
+        "feature_scales",
+        ("2 of 40 examples (rows 2, 3) of feature 1 (counted", "likewise in 2 (-5e+12)"),
+        case(
+            labels,
+            SPARSE,
+            x=lambda n: with_value(1e12, 2, 3)(n) - np.outer(np.arange(n) == n - 33, [0, 0, 5e12]),
+            layers=("BatchNormalization",),
+        ),
+    ),
     "a row number": (
         "row_numbers",
         ("1 of 4 (number 3, counted from 0) that numbers", "from 0 to 39"),
@@ -299,6 +324,34 @@ MORE_WARNINGS: Cases = {
         "class_weight_keys",
         ("none for class 3", "one for 4, which does not occur", "{0: 1.0"),
         case(labels, SPARSE, class_weight={0: 1.0, 1: 2.0, 2: 1.0, 4: 1.0}),
+    ),
+    "a class of negative weight": (
+        "weight_values",
+        ("negative ones for class 3",),
+        case(labels, SPARSE, class_weight={0: 1, 1: 1, 2: 1, 3: -1}),
+    ),
+    "class_weight for measured values": (
+        "class_weight_keys",
+        ("weights for 2 classes", "round", "sample_weight"),
+        case(lambda n: np.linspace(0, 1, n), regression("Huber"), class_weight={0: 1, 1: 2}),
+    ),
+    "a softmax over several labels an example": (
+        "softmax_of_labels",
+        ("sum to 1", "20 of 40", "activation='sigmoid'"),
+        case(
+            lambda n: np.eye(4)[labels(n)] + np.eye(4)[0] * (labels(n) % 2)[:, None],
+            output((4,), "softmax", "BinaryCrossentropy"),
+        ),
+    ),
+    "one measured value": (
+        "constant_targets",
+        ("7.5 in all 40", "which column"),
+        case(lambda n: np.full(n, 7.5), regression("MeanAbsoluteError")),
+    ),
+    "one-hot targets of 0 and 255": (
+        "one_hot_rows",
+        ("40 of 40", "Divide each row by its sum."),
+        case(lambda n: 255 * np.eye(4)[labels(n)], ONE_HOT),
     ),
     "BinaryAccuracy of logits": (
         "accuracy_of_logits",

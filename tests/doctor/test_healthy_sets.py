@@ -237,6 +237,10 @@ SETS: dict[str, tuple[set[str], Callable[[], Case]]] = {
             X, (X[:, :4] > 0.8).astype(int), output((4,), "sigmoid", "BinaryCrossentropy")
         ),
     ),
+    "one-hot labels, compared one by one": (
+        set(),
+        lambda: made(X, named(5), output((5,), "softmax", "BinaryCrossentropy")),
+    ),
     "one-hot labels": (
         set(),
         lambda: made(X, named(5), output((5,), "softmax", "CategoricalCrossentropy")),

@@ -23,6 +23,7 @@ _OF_WHOLE_SPLITS = frozenset(
         "class_imbalance",
         "class_weight_keys",
         "constant_features",
+        "constant_targets",
         "feature_scales",
         "missing_class",
         "one_class",

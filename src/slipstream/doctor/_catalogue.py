@@ -73,7 +73,7 @@ CHECKS: tuple[Entry, ...] = (
     Entry(
         "SLP-408",
         "not_finite", "NaN or infinity in inputs, targets or weights", REFUSED,
-        "Leave these examples out, or fill in what is missing.",
+        "Leave these examples out, or fill in what is missing; scale what float32 cannot hold.",
     ),
     Entry(
         "SLP-409",
@@ -140,7 +140,7 @@ CHECKS: tuple[Entry, ...] = (
     ),
     Entry(
         "SLP-421",
-        "weight_values", "Sample weights that are all 0 (refused) or negative (a warning)",
+        "weight_values", "Weights that are all 0 (refused) or negative (a warning)",
         "refused, or a warning", "Check how they are made.",
     ),
     Entry(
@@ -263,8 +263,9 @@ CHECKS: tuple[Entry, ...] = (
     ),
     Entry(
         "SLP-444",
-        "feature_scales", "A feature that is far larger than all others", TOLD,
-        "Scale each feature, or begin the model with `keras.layers.Normalization()`.",
+        "feature_scales", "A feature, or a value in it, that is far larger than all others", TOLD,
+        "Scale each feature, or begin the model with `keras.layers.Normalization()`; where it is a"
+        " few values, mend their rows.",
     ),
     Entry(
         "SLP-445",
@@ -285,6 +286,16 @@ CHECKS: tuple[Entry, ...] = (
         "SLP-448",
         "top_k", "A top-k accuracy of fewer than k classes", REFUSED,
         "Leave it out, or give it a smaller k.",
+    ),
+    Entry(
+        "SLP-449",
+        "softmax_of_labels", "A softmax where an example has several labels", TOLD,
+        "`activation=\"sigmoid\"` at the end.",
+    ),
+    Entry(
+        "SLP-450",
+        "constant_targets", "Measured targets that are all the same", TOLD,
+        "Check how they are read, and which column they are.",
     ),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from slipstream.data.splits import Array
-from slipstream.doctor._arrays import bad_rows, fits, targets_of
+from slipstream.doctor._arrays import bad_rows, chunks, fits, targets_of
 from slipstream.doctor._case import Case, Finding
 from slipstream.doctor._losses import ONE_HOT
 
@@ -30,12 +30,14 @@ def check(case: Case) -> Iterator[Finding]:
         most = 1.0 if output.loss in ("CategoricalHinge", "KLDivergence") else np.inf
         rows = bad_rows(part, lambda values, most=most: _no_distribution(values, most))  # type: ignore[misc]
         if rows.num_bad:
+            largest = max(float(values.max()) for _, values in chunks(part.array))
+            mend = "For several classes an example, use sigmoid and 'binary_crossentropy'."
             yield Finding(
                 "one_hot_rows",
                 "warning",
                 "targets that sum to 1 over the classes",
                 f"other sums in {rows} in {part.place}",
-                "For several classes an example, use sigmoid and 'binary_crossentropy'.",
+                "Divide each row by its sum." if largest > 1 + TOLERANCE else mend,
             )
 
 
