@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, str] = {
     "rewrite": "errors ops plan",
     "lowering": "errors backends",
     "techniques": "errors plan task record verdict",
-    "tasks": "errors files plan task data record",
+    "tasks": "errors files plan task data record checkpoint",
     "verdict": "errors record",
     "report": "errors files plan record verdict loss_surface",
     "doctor": "errors plan task record data",

@@ -85,6 +85,10 @@ class StorageError(TrainingError):
     """A disk that did not take what was to be kept: full, read-only, or failing."""
 
 
+class CallbackError(Exception):
+    """A callback of the user's raised an error, or has a state that cannot be kept."""
+
+
 ErrorType = TypeVar("ErrorType", bound=SlipstreamError)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 from engine_help import JIT, plan, task
 
-from slipstream.checkpoint import CheckpointStore
+from slipstream.checkpoint import CheckpointStore, _writing
 from slipstream.checkpoint.every import Every
 from slipstream.data.splits import Data, Split
-from slipstream.engine import Evaluated, Keeping, Limits, Progress, hybrid, train
+from slipstream.engine import Evaluated, Finished, Keeping, Limits, Progress, hybrid, train
 from slipstream.errors import InputError, RecordError
 from slipstream.record import read_record
 
@@ -87,6 +88,8 @@ class Watcher:
         self.kill_at = kill_at
         self.seen = 0
         self.values = np.zeros(2)
+        # It goes on growing while a checkpoint is written.
+        self.told = []
         self.update = 0
 
     def __call__(self, event):
@@ -95,14 +98,15 @@ class Watcher:
             self.values[self.seen % 2] = event.point.values["val_loss"]
         if isinstance(event, Progress):
             self.update = event.update
+            self.told.append(event.update)
             if event.update >= self.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def state(self):
-        return {"seen": self.seen, "values": self.values}
+        return {"seen": self.seen, "values": self.values, "told": self.told}
 
     def restore(self, state):
-        self.seen, self.values = state["seen"], state["values"]
+        self.seen, self.values, self.told = state["seen"], state["values"], state["told"]
 
 
 def go(folder, changes, watcher=None, interrupt_at=math.inf, resume=True, every="5 updates"):
@@ -204,6 +208,37 @@ def test_keras_own_loop_goes_on_within_an_epoch_in_keras_own_order(tmp_path):
     assert (third.outcome, third.updates) == (whole.outcome, 28)
     assert_same_runs(stopped, uninterrupted)
     assert go(stopped, changes).points == third.points
+
+
+def test_a_checkpoint_holds_what_an_observer_knew_when_it_was_made(tmp_path, monkeypatch):
+    encoded = _writing._encoded
+
+    def late(values):
+        # Meanwhile the training goes on.
+        time.sleep(0.1)
+        return encoded(values)
+
+    monkeypatch.setattr(_writing, "_encoded", late)
+    go(tmp_path, {"runtime.jit": JIT, "duration.epochs": 4}, resume=False, every="3 updates")
+    found = sorted(tmp_path.glob("checkpoints/*/values.json"))
+    assert found
+    for file in found:
+        told = json.loads(file.read_text())["observers"][0]["values"]["told"]
+        update = json.loads(file.with_name("manifest.json").read_text())["update"]
+        assert told[-1] == update
+
+
+def test_what_an_observer_makes_of_the_end_leaves_the_run_as_it_is(tmp_path):
+    class Failing(Watcher):
+        def __call__(self, event):
+            if isinstance(event, Finished):
+                raise KeyError("gone")
+
+    changes = {"runtime.jit": JIT, "duration.epochs": 1}
+    record = go(tmp_path, changes, Failing(), resume=False)
+    assert record.outcome == "completed" and record.best_value is not None
+    assert record.notes[-1] == "An error after the run was over: KeyError: 'gone'."
+    assert read_record(tmp_path) == record
 
 
 def test_another_run_is_not_gone_on_with(tmp_path):

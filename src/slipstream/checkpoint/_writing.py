@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slipstream.checkpoint._arrays import Entry, entries_of, parts_of
 from slipstream.checkpoint._disk import remove_tree, write_file
 from slipstream.checkpoint._manifest import (
@@ -92,6 +94,29 @@ class Draft:
         content = manifest.encoded()
         write_file(part / MANIFEST_FILE, [content])
         return Name.of(manifest, content)
+
+
+def why_not_kept(state: Mapping[Any, Any]) -> str:
+    """Return what of a state no checkpoint could give back; "" where all of it can be kept.
+
+    Args:
+        state: Plain values and arrays, by name.
+
+    Example:
+        >>> why_not_kept({"count": 1, "names": ["a", {"b"}]})
+        "values['names']['1'] of type set"
+    """
+    if wrong := _unspeakable(dict.fromkeys(state)):
+        return f"values{wrong}"
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    wrong = _unspeakable({name: value for name, value in state.items() if name not in arrays})
+    if wrong:
+        return f"values{wrong}"
+    try:
+        entries_of(arrays)
+    except InputError as error:
+        return error.came
+    return ""
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:

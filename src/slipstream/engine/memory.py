@@ -8,7 +8,7 @@ import time
 from typing import final
 
 from slipstream.engine.events import Evaluated, Event, Started
-from slipstream.errors import tells_of_memory
+from slipstream.errors import CallbackError, tells_of_memory
 from slipstream.record import Signal
 
 # Handing back takes milliseconds, and what is taken again is cleared by the system.
@@ -24,6 +24,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         >>> is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory"))
         True
     """
+    if isinstance(error, CallbackError):
+        return False
     cause: BaseException | None = error
     while cause is not None:
         if tells_of_memory(f"{type(cause).__name__}: {cause}"):

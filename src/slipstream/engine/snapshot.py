@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -116,11 +117,13 @@ def restore(run: Running, snapshot: Snapshot) -> None:
 
 def _refuse_others(stateful: Sequence[Any], kept: Sequence[str]) -> None:
     """Refuse other callbacks with a state than those that a run began with."""
-    here = [type(observer).__name__ for observer in stateful]
+    here = [_kind(observer) for observer in stateful]
+    ours = {_kind(one) for one in stateful if type(one).__module__.startswith("slipstream.obs")}
     if here != list(kept):
         raise RecordError(
-            f"callbacks with a state as the run had them: {', '.join(kept) or 'none'}",
-            ", ".join(here) or "none",
+            "callbacks with a state as the run had them: "
+            + (", ".join(kind for kind in kept if kind not in ours) or "none"),
+            ", ".join(kind for kind in here if kind not in ours) or "none",
             "Give it the same ones in the same order, or begin another run in another folder.",
             code="SLP-647",
         )
@@ -153,8 +156,13 @@ def _told(observer: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return an observer's state: its plain values, and its arrays."""
     state = observer.state()
     arrays = {name: np.array(v) for name, v in state.items() if isinstance(v, np.ndarray)}
-    values = {name: value for name, value in state.items() if name not in arrays}
-    return {"kind": type(observer).__name__, "values": values}, arrays
+    # They are written while the observer goes on.
+    values = {name: copy.deepcopy(v) for name, v in state.items() if name not in arrays}
+    return {"kind": _kind(observer), "values": values}, arrays
+
+
+def _kind(observer: Any) -> str:
+    return str(getattr(observer, "kind", type(observer).__name__))
 
 
 def _below(start: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -183,7 +183,18 @@ def _written(job: Job, recorder: Recorder, run: Run, outcome: str) -> Record:
     facts = record_of(job, recorder, run, outcome)
     if job.folder is not None:
         write_record(facts, job.folder)
-    recorder.tell(Finished(facts))
+    return _told_the_end(facts, recorder, job.folder)
+
+
+def _told_the_end(facts: Record, recorder: Recorder, folder: Path | None) -> Record:
+    try:
+        recorder.tell(Finished(facts))
+    except Exception as error:
+        # The run is over, and stands: what an observer makes of that cannot undo it.
+        note = f"An error after the run was over: {type(error).__name__}: {error}."
+        facts = facts.model_copy(update={"notes": [*facts.notes, note]})
+        if folder is not None:
+            write_record(facts, folder)
     return facts
 
 
