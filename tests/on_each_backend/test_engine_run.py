@@ -142,10 +142,43 @@ def test_not_a_number_is_never_the_best():
         point = Point(step=step, epoch=float(step), seconds=0.0, values={"val_loss": value})
         model.get_layer("logits").bias.assign(np.full(3, float(step)))
         recorder.evaluated(point, model, 0.1)
-    assert [event.is_best for event in heard] == [False, True, False, True, False, False]
+    evaluated = [event for event in heard if isinstance(event, Evaluated)]
+    assert [event.is_best for event in evaluated] == [False, True, False, True, False, False]
     assert recorder.best.step == 3
     np.testing.assert_array_equal(recorder.best_weights[-1], [3.0, 3.0, 3.0])
     assert recorder.stop == "stopped_early"
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_best"),
+    [
+        ("float32", [False, False, True, False, False]),
+        # A loss that overflowed says nothing of the weights there.
+        ("mixed_float16", [True, False, True, False, False]),
+    ],
+)
+def test_an_accuracy_of_weights_that_are_ruined_is_never_the_best(policy, is_best):
+    heard = []
+    changes = {**KEEP_BEST, "precision.policy": policy, "duration.stop_at_target": True}
+    watching = task(monitor="val_accuracy", target=0.9)
+    recorder = Recorder(watching, plan(changes), None, [heard.append])
+    model = dense_net()
+    told = [
+        (math.inf, 0.5, 0.4),
+        (0.5, math.nan, 0.95),
+        (0.5, 0.5, 0.6),
+        (0.4, math.inf, 0.7),
+        (math.nan, math.nan, 0.95),
+    ]
+    for step, (loss, held_out, accuracy) in enumerate(told):
+        values = {"loss": loss, "val_loss": held_out, "val_accuracy": accuracy}
+        model.get_layer("logits").bias.assign(np.full(3, float(step)))
+        point = Point(step=step, epoch=float(step), seconds=0.0, values=values)
+        recorder.evaluated(point, model, 0.1)
+    assert [event.is_best for event in heard if isinstance(event, Evaluated)] == is_best
+    assert recorder.best.step == 2
+    np.testing.assert_array_equal(recorder.best_weights[-1], [2.0, 2.0, 2.0])
+    assert recorder.stop is None
 
 
 def test_divergence_is_a_failure_with_advice(tmp_path):

@@ -52,6 +52,18 @@ def written(tmp_path_factory):
     return folder, record
 
 
+def test_what_is_not_finite_is_drawn_without_a_word(tmp_path, caplog):
+    writer = TensorBoardWriter(tmp_path)
+    values = {"loss": 0.5, "val_loss": np.nan, "val_error": np.inf}
+    writer(Evaluated(Point(step=3, epoch=1.0, seconds=0.0, values=values), False, 0.1))
+    writer._writer.close()
+    assert caplog.messages == []
+    curves = values_of(read_events(tmp_path))
+    assert curves["training/loss"] == [(3, 0.5)]
+    assert np.isnan(curves["validation/loss"][0][1])
+    assert curves["validation/error"] == [(3, np.inf)]
+
+
 def test_curves_over_updates(written):
     folder, record = written
     curves = values_of(read_events(folder))

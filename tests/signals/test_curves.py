@@ -92,6 +92,14 @@ def test_every_spike_is_told():
     assert told(points(train, held_out)) == [("validation_spike", 5.0), ("validation_spike", 9.0)]
 
 
+def test_a_validation_loss_that_is_not_finite_is_told_once():
+    held_out = [1.0, math.nan, math.inf, 0.7, math.nan, 0.6, 0.6, 0.6]
+    told_ = found_over(points(FALLING, held_out, accuracy=FALLING), "val_accuracy", "max")
+    assert [(signal.kind, signal.step) for signal in told_] == [("validation_not_finite", 20)]
+    assert told_[0].seen == "a validation loss of nan"
+    assert told(points([1.0, math.nan], [1.0, math.nan])) == [("divergence", 2.0)]
+
+
 def test_divergence():
     rising = [1.0, 1.1, 2.0, 4.0]
     assert told(points(rising, rising)) == [("divergence", 4.0)]

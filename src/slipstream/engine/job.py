@@ -21,6 +21,11 @@ from slipstream.plan.accounting import unapplied
 from slipstream.record import Bound, Failure, Outcome, Record, Timings
 from slipstream.task import Task
 
+NONE_IS_BEST = (
+    "No evaluation was the best, for none has finite losses and a finite {}: the weights that were "
+    "kept are those of the last update."
+)
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -112,7 +117,7 @@ def record_of(job: Job, recorder: Recorder, run: Run, outcome: str) -> Record:
         final_values=recorder.points[-1].values if recorder.points else {},
         test_values=run.test_values,
         applied=dict(run.built.applied) if run.built else {},
-        notes=_notes(plan, run, outcome),
+        notes=_notes(job, recorder, run, outcome),
         bound=_bound(job, recorder, run) if outcome != "failed" else None,
         checkpoints=job.keeper.told if job.keeper else None,
         events=recorder.signals,
@@ -127,12 +132,16 @@ def _bound(job: Job, recorder: Recorder, run: Run) -> Bound | None:
     return bound_of(spent, loop.examples, loop.update, run.built.model, job.data.train, job.plan)
 
 
-def _notes(plan: Plan, run: Run, outcome: str) -> list[str]:
+def _notes(job: Job, recorder: Recorder, run: Run, outcome: str) -> list[str]:
     if run.built is None:
         return []
     notes = list(run.built.notes)
     # What a run does last is not stated where it was cut short.
-    missing = () if outcome in ("failed", "interrupted") else unapplied(plan, run.built.applied)
+    if outcome in ("failed", "interrupted"):
+        return notes
+    missing = unapplied(job.plan, run.built.applied)
     if missing:
         notes.append(f"Nothing is known of what was done of {', '.join(missing)}.")
+    if job.plan.duration.restore_best and recorder.points and recorder.best is None:
+        notes.append(NONE_IS_BEST.format(job.task.monitor))
     return notes

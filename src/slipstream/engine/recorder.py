@@ -145,7 +145,8 @@ class Recorder:
             self._file.write(point_to_line(point))
             self._file.flush()
         value = self.watched(point)
-        is_best = self._is_best(value)
+        is_well = self._is_well(point)
+        is_best = is_well and self._is_best(value)
         if is_best:
             self.best = point
             self._since_best = 0
@@ -153,7 +154,7 @@ class Recorder:
                 self.best_weights = [np.array(variable) for variable in model.weights]
         else:
             self._since_best += 1
-        self._decide(value)
+        self._decide(value, is_well)
         self.tell(Evaluated(point, is_best, learning_rate))
         for signal in found_at_the_end(self.points, self._task.monitor, self._task.better):
             self.signal(signal)
@@ -222,6 +223,15 @@ class Recorder:
             )
         return point.values[monitor]
 
+    def _is_well(self, point: Point) -> bool:
+        """Whether what was evaluated has finite losses: an accuracy has a value whatever weights.
+
+        Under float16 the loss scale skips a step that overflows, yet its loss may be logged.
+        """
+        scaled = self._plan.precision.policy == "mixed_float16"
+        names = ("val_loss",) if scaled else ("loss", "val_loss")
+        return all(math.isfinite(point.values.get(name, 0.0)) for name in names)
+
     def _is_best(self, value: float) -> bool:
         # A NaN is never the best value, the first one included.
         if not math.isfinite(value):
@@ -230,10 +240,11 @@ class Recorder:
             return True
         return is_better(value, self.best.values[self._task.monitor], self._task.better)
 
-    def _decide(self, value: float) -> None:
+    def _decide(self, value: float, is_well: bool) -> None:
         duration, target = self._plan.duration, self._task.target
         mode = self._task.better
-        if duration.stop_at_target and target is not None and meets(value, target, mode):
+        aims = is_well and duration.stop_at_target
+        if aims and target is not None and meets(value, target, mode):
             self.decided = "reached_target"
         if duration.patience and self._since_best >= duration.patience:
             self.decided = self.decided or "stopped_early"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ NUM_BARS = 64
 # Of more numbers than these an even sample is drawn: its bars are within a hundredth of all, and
 # counting millions after each epoch would cost more than looking at them.
 MOST_COUNTED = 2**16
+# Where the library warns of values that are not finite.
+_VALUES = logging.getLogger("tensorboardX.x2num")
 
 
 @final
@@ -104,22 +107,30 @@ class TensorBoardWriter:
             self._writer = self._open_writer(purge_step=self._purge_from)
         return self._writer
 
+    def _write_scalar(self, tag: str, value: float, step: int) -> None:
+        # What is not finite is drawn as such; that the library says so, too, is noise.
+        before = _VALUES.disabled
+        _VALUES.disabled = before or not math.isfinite(value)
+        try:
+            self._open().add_scalar(tag, value, step)
+        finally:
+            _VALUES.disabled = before
+
     def _write_evaluation(self, event: Evaluated) -> None:
-        writer, step = self._open(), event.point.step
-        self._step = step
+        self._step = step = event.point.step
         for name, value in event.point.values.items():
-            writer.add_scalar(_tag(name), value, step)
-        writer.add_scalar("learning_rate", event.learning_rate, step)
-        writer.add_scalar("examples_per_second", self._examples_per_second, step)
+            self._write_scalar(_tag(name), value, step)
+        self._write_scalar("learning_rate", event.learning_rate, step)
+        self._write_scalar("examples_per_second", self._examples_per_second, step)
 
     def _write_layers(self, event: Looked) -> None:
         writer, layers = self._open(), event.layers
-        writer.add_scalar("gradient_norm", layers.gradient_norm, layers.step)
+        self._write_scalar("gradient_norm", layers.gradient_norm, layers.step)
         for gradient in layers.gradients:
-            writer.add_scalar(f"gradient_norms/{gradient.path}", gradient.norm, layers.step)
+            self._write_scalar(f"gradient_norms/{gradient.path}", gradient.norm, layers.step)
         for activation in layers.activations:
             if activation.dead is not None:
-                writer.add_scalar(f"dead_units/{activation.layer}", activation.dead, layers.step)
+                self._write_scalar(f"dead_units/{activation.layer}", activation.dead, layers.step)
         for kind in ("weights", "gradients", "activations"):
             for name, values in getattr(event, kind).items():
                 histogram = _histogram(values)

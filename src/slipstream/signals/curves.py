@@ -51,7 +51,7 @@ def found_at_the_end(points: Sequence[Point], monitor: str, mode: Mode) -> list[
     found = (
         [diverged]
         if diverged
-        else [_overfitting(points), _gap(points, monitor, mode), _spike(points)]
+        else [_unjudged(points), _overfitting(points), _gap(points, monitor, mode), _spike(points)]
     )
     return [
         Signal(epoch=last.epoch, step=last.step, kind=kind, seen=seen, advice=advice)
@@ -91,6 +91,17 @@ def _divergence(points: Sequence[Point]) -> tuple[str, str, str] | None:
     if min(losses[-2:]) > limit:
         return "divergence", f"a training loss of {last:.4g}, up from {losses[0]:.4g}", advice
     return None
+
+
+def _unjudged(points: Sequence[Point]) -> tuple[str, str, str] | None:
+    held_out = points[-1].values.get("val_loss", 0.0)
+    if math.isfinite(held_out):
+        return None
+    advice = (
+        "Such an evaluation is never the best. Look for extreme or broken examples in the "
+        "validation split, and for a logarithm of 0 or a division by 0 in the model or the loss."
+    )
+    return "validation_not_finite", f"a validation loss of {held_out}", advice
 
 
 def _overfitting(points: Sequence[Point]) -> tuple[str, str, str] | None:
