@@ -282,6 +282,24 @@ ERRORS: dict[str, tuple[str, tuple[str, ...], Case]] = {
         ("infinity in 4 of 40",),
         case(labels, SPARSE, x=broken_x(-np.inf, "float16")),
     ),
+    "more than float32 holds, and as much below 0": (
+        "not_finite",
+        ("like 1e+200, which are infinite as float32, in 1 of 40 examples (row 7)", "scale"),
+        case(
+            labels,
+            SPARSE,
+            x=lambda n: features(3)(n) + np.outer(np.arange(n) == n - 33, [0, 1e200, -1e200]),
+        ),
+    ),
+    "targets of more than float32 holds": (
+        "not_finite",
+        ("like -1e+39", "targets of the training split", "(row 3)"),
+        case(
+            lambda n: np.where(np.arange(n) == n - 37, -1e39, np.linspace(-3, 3, n)),
+            output((1,), "linear", "MeanSquaredError"),
+            sizes=(NUM_TRAIN, 20),
+        ),
+    ),
     "NaN in the targets": (
         "not_finite",
         ("targets", "row 6"),
