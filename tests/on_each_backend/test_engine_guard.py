@@ -129,6 +129,13 @@ def test_an_example_that_is_met_in_each_epoch_is_one_trouble_and_then_left_out()
     assert BAD not in ran.loop._feed.examples_of(6 * 6 + place_of(BAD, 6)), "nor in smaller parts"
 
 
+def test_what_is_known_in_the_last_epoch_is_not_told_as_if_training_went_on():
+    ran = run(task(), plan({"batch.size": 2, "duration.epochs": 3}), poisoned(np.nan))
+    expected = "All 3 updates that had row 17 of the training split went wrong."
+    assert ran.built.notes[-1].startswith(expected)
+    assert ran.built.notes[-1].endswith("but epoch 3 is the last.")
+
+
 def test_a_gradient_that_is_not_finite_is_found_though_its_loss_is():
     def net():
         return keras.Sequential(
@@ -251,6 +258,9 @@ def test_repeated_trouble_lowers_the_rate_and_then_ends_the_run():
     record = train(task(), plan({**changes, "guard.retries": 1}), data=poisoned(np.inf, rows))
     assert (record.outcome, record.failure.kind) == ("failed", "Diverged")
     assert "(guard.retries = 1, guard.window = 100)" in record.failure.message
+    assert "Look at these examples" in record.failure.message
+    assert "No learning rate has been applied yet" in record.events[0].advice
+    assert "If they are right: Lower schedule.peak" in record.events[1].advice
     assert [event.kind for event in record.events] == ["non_finite", "divergence"]
     assert [event.examples for event in record.events] == [examples_of(one) for one in bad[:2]]
 

@@ -39,6 +39,7 @@ class LeftOut:
 
     def __init__(self, plan: Plan, feed: Feed, recorder: Recorder) -> None:
         self._settings = plan.guard
+        self._epochs = plan.duration.epochs
         self._feed = feed
         self._recorder = recorder
         self._updates: list[int] = []
@@ -107,7 +108,7 @@ class LeftOut:
         lately = [one for one in self._updates if update - one < self._settings.window]
         given_up = self._given_up(found, lately, seen)
         if given_up is not None:
-            self._tell(update, "divergence", seen, self.advice)
+            self._tell(update, "divergence", seen, self._look_and(update))
             raise given_up
         done = "the update is left out"
         if found.shared:
@@ -118,7 +119,7 @@ class LeftOut:
             done += f", and rates are times {self._settings.rate_factor:g} after it"
         self._updates.append(update)
         note = self._blame(found)
-        advice = f"Look at these examples (the record lists all). If they are right: {self.advice}"
+        advice = self._look_and(update)
         if found.shared:
             advice = f"{note} Mend the data, or take that out of them." if note else "Look at them."
         self._tell(update, trouble.kind, f"{seen}; {done}", advice)
@@ -136,6 +137,17 @@ class LeftOut:
             )
         )
 
+    def _advice_at(self, update: int) -> str:
+        """Return what may help, other than a look at the examples."""
+        # Where none before went well, the model is as it began.
+        return words.AT_FIRST if self.between(0, update) == update else self.advice
+
+    def _look_and(self, update: int) -> str:
+        """Return what may help where the examples may be to blame, and where they are not."""
+        others = self._advice_at(update)
+        if_right = others if others == words.AT_FIRST else f"If they are right: {others}"
+        return f"{words.LOOK} {if_right}"
+
     def _blame(self, found: Evidence) -> str:
         """Go on without the rows that are to blame, from the next epoch on; returns a note."""
         rows = [row for row in found.certain if row not in self._without]
@@ -145,7 +157,7 @@ class LeftOut:
         self._without |= dict.fromkeys(rows, epoch)
         self._feed.leave_out(self._without)
         updates = len(found.with_row(rows)) + 1
-        return words.rows_left_out(rows, updates, epoch, self._feed)
+        return words.rows_left_out(rows, updates, epoch, self._feed, epoch == self._epochs)
 
     def _is_repeated(self, found: Evidence, lately: list[int]) -> bool:
         """Whether so much went wrong since the rate was lowered last that it is lowered again."""
@@ -160,7 +172,7 @@ class LeftOut:
         # A few examples may spoil batches that follow each other, but not all of two epochs.
         most = 2 * self._feed.updates_per_epoch if found.shared else 0
         if in_a_row >= max(IN_A_ROW, most):
-            return words.all_in_a_row(in_a_row, seen, self.advice)
+            return words.all_in_a_row(in_a_row, seen, self._advice_at(update))
         if not found.shared and found.num_causes([*lately, update]) > retries:
-            return words.too_often(self._settings, seen, self.advice)
+            return words.too_often(self._settings, seen, self._look_and(update))
         return None

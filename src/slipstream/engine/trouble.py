@@ -15,6 +15,11 @@ from slipstream.record import Point, Signal
 ADVICE = "Lower schedule.peak, add schedule.warmup, or set clipping.global_norm = 1.0."
 # How many numbers are named in a sentence; an event has them all.
 NAMED = 5
+LOOK = "Look at these examples (the record lists all)."
+AT_FIRST = (
+    "No learning rate has been applied yet: it is a matter of these examples, or of the model as "
+    "it begins."
+)
 UNDEFINED = "a loss that is not finite"
 # What torch says of probabilities that are NaN; other backends compute a loss that is NaN.
 _REFUSED_BY_TORCH = "all elements of input should be between 0 and 1"
@@ -74,7 +79,9 @@ def same_trouble(updates: Sequence[int], rows: Sequence[int], feed: Feed) -> str
     return f", and counts as one trouble with {before}: {rows_of(rows, feed)} went wrong each time"
 
 
-def rows_left_out(rows: Sequence[int], updates: int, epoch: int, feed: Feed) -> str:
+def rows_left_out(
+    rows: Sequence[int], updates: int, epoch: int, feed: Feed, is_last: bool = False
+) -> str:
     """Return what a record says of rows that are left out from now on.
 
     Args:
@@ -82,9 +89,16 @@ def rows_left_out(rows: Sequence[int], updates: int, epoch: int, feed: Feed) -> 
         updates: How many updates had them, all of which went wrong.
         epoch: After how many epochs they are left out.
         feed: The training split, cut into updates.
+        is_last: Whether training ends with that epoch.
     """
     is_one = len(rows) == 1
     which = rows_of(rows, feed)
+    if is_last:
+        them = "it" if is_one else "them"
+        return (
+            f"All {updates} updates that had {which} went wrong. Training would go on without "
+            f"{them}, but epoch {epoch} is the last."
+        )
     return (
         f"After epoch {epoch} training goes on without {which}: all {updates} updates that had "
         f"{'it' if is_one else 'them'} went wrong. The example that comes next stands in "
