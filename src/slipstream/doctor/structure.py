@@ -9,6 +9,12 @@ from slipstream.data.splits import Arrays
 from slipstream.doctor._arrays import splits
 from slipstream.doctor._case import Case, Finding
 
+MEND = "Give the arrays in this order as a tuple, or as a dict with these names."
+PAIR = (
+    " A pair of tuples from load_data, (a, b), (c, d), is read as (x, y) of training and (x, y) of"
+    " validation: return slipstream.Split((a, b), (c, d)), or a pair of dicts."
+)
+
 
 def check(case: Case) -> Iterator[Finding]:
     """Refuse inputs and targets of which one is missing, misnamed or too many.
@@ -30,8 +36,18 @@ def check(case: Case) -> Iterator[Finding]:
                     "error",
                     f"one array for each {noun} of the model: {_listed(names)}",
                     f"{came} in the {role} of the {split_name} split",
-                    "Give the arrays in this order as a tuple, or as a dict with these names.",
+                    MEND + (PAIR if _may_be_two_splits(case) else ""),
                 )
+
+
+def _may_be_two_splits(case: Case) -> bool:
+    """Whether one array came for several inputs, and one for several outputs."""
+    train = case.data.train
+    pairs = ((case.model.inputs, train.x), (case.model.outputs, train.y))
+    return all(
+        len(facts) > 1 and not isinstance(arrays, Mapping) and len(list(leaves(arrays))) == 1
+        for facts, arrays in pairs
+    )
 
 
 def _mismatch(arrays: Arrays, names: Sequence[str], extra_is_fine: bool) -> str:
