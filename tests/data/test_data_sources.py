@@ -386,6 +386,22 @@ def test_ragged_rows_are_counted_and_their_lines_named(tmp_path):
     assert "4 rows (lines 3, 5, 6, ...), 2 in the first" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a;kind\n1;2\n", "write numbers with points: here are semicolons."),
+        ("a\tkind\n1\t2\n", "here are tabs."),
+        ("a;kind\n1;2\n1,5;2\n", "1 value in every row .* in 1 row .line 3., .* semicolons."),
+        ("kind,a,kind\n1,2,3\n", "Give each of them a name of its own"),
+    ],
+)
+def test_other_separators_and_names_that_come_twice_are_told(tmp_path, text, says):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=says):
+        table_file(path, "kind")
+
+
 def test_nulls_of_a_parquet_file_are_counted_and_their_rows_named(tmp_path):
     path = tmp_path / "t.parquet"
     columns = {"a": [1.0, None, 3.0, None], "y": [0, 1, None, 1]}

@@ -148,26 +148,43 @@ def _ragged(path: Path, rows: Sequence[Any]) -> DataError:
     first = rows[0]
     shown = ", ".join(str(row.number) for row in rows[:NUM_ROWS_SHOWN])
     more = ", ..." if len(rows) > NUM_ROWS_SHOWN else ""
+    values = "value" if first.expected_columns == 1 else "values"
+    lines = "row (line" if len(rows) == 1 else "rows (lines"
     return DataError(
-        f"{first.expected_columns} values in every row of {path}, as its header has",
-        f"another number of them in {len(rows)} row{'s' if len(rows) > 1 else ''} (lines {shown}"
-        f"{more}), {first.actual_columns} in the first of these",
-        "Mend these lines, or quote values that hold a comma.",
+        f"{first.expected_columns} {values} in every row of {path}, as its header has",
+        f"another number of them in {len(rows)} {lines} {shown}{more}),"
+        f" {first.actual_columns} in the first of these",
+        (_another_separator(first.text) if first.expected_columns == 1 else "")
+        or "Mend these lines, or quote values that hold a comma.",
         code="SLP-313",
     )
 
 
+def _another_separator(text: str) -> str:
+    """Return what to do where values are separated by something else; "" where they are not."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if mark in text:
+            return f"Separate values by commas and write numbers with points: here are {name}."
+    return ""
+
+
 def _refuse_missing(name: str, names: Sequence[str], path: Path) -> None:
-    if names.count(name) == 1:
+    count = names.count(name)
+    if count == 1:
         return
     shown = ", ".join(f"'{other:.40}'" for other in names[:12]) + (
         ", ..." if len(names) > 12 else ""
     )
     near = get_close_matches(name, names, 1)
+    mend = f"Did you mean '{near[0]}'?" if near else "Name one of these."
+    if count > 1:
+        mend = "Give each of them a name of its own in the file."
+    elif len(names) == 1 and path.suffix not in PARQUET_ENDINGS:
+        mend = _another_separator(names[0]) or mend
     raise DataError(
         f"one column '{name}' in {path}",
-        f"{names.count(name) or 'none'}; its columns are {shown}",
-        f"Did you mean '{near[0]}'?" if near else "Name one of these.",
+        f"{count or 'none'}; its columns are {shown}",
+        mend,
         code="SLP-326",
     )
 
