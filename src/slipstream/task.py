@@ -148,11 +148,16 @@ class TaskFacts(BaseModel):
 
 @dataclass(frozen=True)
 class InputFacts:
-    """One input of a built model; the shape is without the batch axis."""
+    """One input of a built model; the shape is without the batch axis.
+
+    `table` is how many rows the Embedding has that takes the input as it is, the fewest of several;
+    None where there is none.
+    """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    table: int | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,14 @@ def doubled(n: int) -> np.ndarray:
     return features(30)(7)[np.arange(n) % 7]
 
 
+FORTY_IDS = (InputFacts("x", (2,), "int32", table=40),)
+
+
+def ids(n: int, first: int = 0) -> np.ndarray:
+    """Return n examples of two ids each; the first one rises by 1, the other tells the splits."""
+    return np.column_stack([first + np.arange(n), np.full(n, n % 7)])
+
+
 FOUR_FEATURES = InputFacts("x", (4,), "float32")
 
 
@@ -140,6 +148,16 @@ MORE_ERRORS: Cases = {
         ("probabilities", "ends in log_softmax"),
         case(lambda n: shares(n, 0.25), output((4,), "log_softmax", "KLDivergence")),
     ),
+    "two inputs and two outputs, read as two splits": (
+        "structure",
+        ("1 array in the inputs", "slipstream.Split((a, b), (c, d))"),
+        case(
+            labels,
+            OutputFacts(**{**vars(SPARSE), "name": "p"}),
+            OutputFacts(**{**vars(SPARSE), "name": "q"}),
+            inputs=(InputFacts("a", (3,), "float32"), InputFacts("b", (3,), "float32")),
+        ),
+    ),
     "a class's weight that is NaN": (
         "weight_values",
         ("NaN or infinity for class 2", "class_weight"),
@@ -205,6 +223,26 @@ MORE_ERRORS |= {
         "top_k",
         ("at least 5 classes", "top-5", "got 4 of them."),
         case(labels, OutputFacts(**{**vars(SPARSE), "top_k": 5})),
+    ),
+    "tokens from 1": (
+        "embedding_ids",
+        ("ids from 0 to 39", "of 40 rows", "ids from 1 to 40", "(row 39)", "subtract 1", "=41"),
+        case(labels, SPARSE, x=lambda n: ids(n, 1), inputs=FORTY_IDS),
+    ),
+    "an id below 0": (
+        "embedding_ids",
+        ("ids from -1 to 38", "1 of 40 examples (row 0)", "add 1."),
+        case(labels, SPARSE, x=lambda n: ids(n, -1), inputs=FORTY_IDS),
+    ),
+    "ids of two more than there are, in the validation split": (
+        "embedding_ids",
+        ("validation split", "to 41", "2 of 20 examples (rows 18, 19)", "input_dim=42"),
+        case(labels, SPARSE, x=by_split(ids, lambda n: ids(n, 22)), inputs=FORTY_IDS),
+    ),
+    "numbers of customers": (
+        "embedding_ids",
+        ("from 0 to 39000", "40 of 40", "numpy.unique"),
+        case(labels, SPARSE, x=by_split(lambda n: ids(n) * 1000, ids), inputs=FORTY_IDS),
     ),
     "channels before rows": (
         "input_shapes",
@@ -387,6 +425,11 @@ MORE_WARNINGS: Cases = {
         "class_imbalance",
         ("2 examples of class 1 (5 %) beside 38 of class 0", "sample_weight", "focal"),
         case(lambda n: np.arange(n) % 20 == 0, BINARY),
+    ),
+    "a class of one example": (
+        "class_imbalance",
+        ("1 example of class 1 (2.5 %)",),
+        case(lambda n: np.arange(n) == 0, BINARY),
     ),
     "a rare class, one-hot": (
         "class_imbalance",

@@ -180,6 +180,13 @@ HEALTHY: dict[str, Case] = {
         inputs=(InputFacts("x", (3,), "int32"),),
         x=lambda n: (features(3)(n) * 200).astype("uint8"),
     ),
+    "ids that fill an Embedding's table, as floats": case(
+        labels,
+        SPARSE,
+        inputs=(InputFacts("x", (3,), "float32", table=200),),
+        layers=("Embedding",),
+        x=lambda n: np.maximum(features(3)(n) * 200 - 0.9, [[199, 0, -0.9]] * n),
+    ),
     "text for a model of text": case(
         labels,
         SPARSE,

@@ -7,6 +7,7 @@ from engine_help import NUM_FEATURES, data, dense_net, numbers, plan, sparse_los
 
 from slipstream.data.splits import Data, Split
 from slipstream.engine import Probe, learning_rate_range, look
+from slipstream.engine.look import model_facts
 from slipstream.errors import PlanError
 from slipstream.rewrite.counting import count_multiply_adds
 from slipstream.task import AS_GIVEN
@@ -187,3 +188,19 @@ def test_the_range_of_rates_rises_until_the_loss_does():
     assert 5 < len(points) < 31, "a rate of 100 diverges"
     assert not losses[-1] <= 4 * min(losses)
     assert min(losses) < losses[0]
+
+
+def test_an_input_knows_the_smallest_embedding_that_takes_it_as_it_is():
+    a, b, c = (keras.Input((3,), name=name) for name in "abc")
+    shared = L.Embedding(70, 2)
+    parts = [shared(a), L.Embedding(50, 2)(a), shared(b), L.Embedding(9, 2)(c + 1)]
+    several = keras.Model({"b": b, "a": a, "c": c}, L.Dense(4)(L.Concatenate()(parts)))
+    stack = keras.Sequential([L.Embedding(20, 2), L.Dense(4)])
+    stack.build((None, 3))
+    for net, tables in (
+        (several, {"a": 50, "b": 70, "c": None}),
+        (keras.models.clone_model(several), {"a": 50, "b": 70, "c": None}),
+        (stack, {stack.inputs[0].name: 20}),
+    ):
+        facts = model_facts(task(lambda net=net: net), net, None)
+        assert {one.name: one.table for one in facts.inputs} == tables

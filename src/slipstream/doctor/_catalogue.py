@@ -297,6 +297,12 @@ CHECKS: tuple[Entry, ...] = (
         "constant_targets", "Measured targets that are all the same", TOLD,
         "Check how they are read, and which column they are.",
     ),
+    Entry(
+        "SLP-451",
+        "embedding_ids", "Ids of tokens or categories outside an Embedding's table", REFUSED,
+        "Ids from 0 to `input_dim - 1`: subtract what they begin with, number them with"
+        " `numpy.unique(x, return_inverse=True)`, or give the Embedding more rows.",
+    ),
 )  # fmt: skip
 
 # What sources of data refuse while they are opened or read.

@@ -108,7 +108,12 @@ def model_facts(task: Task, model: Any, data: Data | None) -> ModelFacts:
     Without data it is the model's own declarations that tell, and it must have them.
     """
     inputs = tuple(
-        InputFacts(_name(tensor, f"input_{i}"), tuple(tensor.shape[1:]), str(tensor.dtype))
+        InputFacts(
+            _name(tensor, f"input_{i}"),
+            tuple(tensor.shape[1:]),
+            str(tensor.dtype),
+            _table(model, tensor),
+        )
         for i, tensor in enumerate(getattr(model, "inputs", None) or [])
     )
     if not inputs and data is not None:
@@ -123,6 +128,17 @@ def model_facts(task: Task, model: Any, data: Data | None) -> ModelFacts:
     outputs = tuple(output_facts(task, model, None if data is None else data.train))
     logged = tuple(_logged(task, [o.name for o in outputs]))
     return ModelFacts(inputs, outputs, logged, tuple(sorted(set(_known_kinds(model)))))
+
+
+def _table(model: Any, tensor: Any) -> int | None:
+    """Return how many rows there are for the ids of an input that an Embedding takes as it is."""
+    sizes = [
+        layer.input_dim
+        for layer in model._flatten_layers()
+        if type(layer) is keras.layers.Embedding
+        and any(one is tensor for node in layer._inbound_nodes for one in node.input_tensors)
+    ]
+    return min(sizes, default=None)
 
 
 def _logged(task: Task, outputs: list[str]) -> Iterator[str]:
