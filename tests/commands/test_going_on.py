@@ -16,6 +16,8 @@ from slipstream.commands.going_on import (
     begun_with,
     finished_run,
     is_under_way,
+    lost_files,
+    notices,
     plan_to_go_on_with,
     refuse_taken,
 )
@@ -68,6 +70,56 @@ def test_it_goes_on_with_the_plan_that_it_began_with(tmp_path: Path) -> None:
         plan_to_go_on_with(tmp_path, None, {"schedule.peak": 0.1}, NOTES)
     with pytest.raises(InputError, match=r"batch\.size = 32 where it was 8"):
         plan_to_go_on_with(tmp_path, Plan(), {}, NOTES)
+
+
+def checkpoint_of(folder: Path, plan: Plan) -> None:
+    values = {"identity": {"plan": dict(plan.flat())}}
+    with RunLock(folder) as lock:
+        CheckpointStore(folder, lock=lock).save(Snapshot({"w": np.ones(3)}, values, update=1))
+
+
+@pytest.mark.parametrize("left", [None, "[duration]\nepo", "\0"])
+def test_the_plan_of_the_checkpoint_stands_in_for_a_lost_one(
+    tmp_path: Path, left: str | None
+) -> None:
+    plan = Plan().edit({"batch.size": 8, "schedule.peak": 0.1})
+    checkpoint_of(tmp_path, plan)
+    if left is not None:
+        (tmp_path / "plan.toml").write_text(left)
+    assert plan_to_go_on_with(tmp_path, None, {}, NOTES) == plan
+    with pytest.raises(InputError, match=r"batch\.size = 16 where it was 8"):
+        plan_to_go_on_with(tmp_path, None, {"batch.size": 16}, NOTES)
+    assert lost_files(tmp_path) == ("command.json", "plan.toml")
+
+
+def test_a_plan_that_was_edited_in_the_folder_is_told_as_such(tmp_path: Path) -> None:
+    checkpoint_of(tmp_path, Plan().edit({"batch.size": 8}))
+    write_plan(Plan(), tmp_path / "plan.toml")
+    with pytest.raises(InputError, match=r"size = 32 where it was 8\. Delete .*plan\.toml"):
+        plan_to_go_on_with(tmp_path, None, {}, NOTES)
+
+
+def test_damaged_notes_do_not_lock_a_run_that_has_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "command.json").write_text('{"comm')
+    write_plan(Plan(), tmp_path / "plan.toml")
+    with pytest.raises(InputError, match="no checkpoint to go on from: begin anew"):
+        begun_with(tmp_path, "digits")
+    checkpoint_of(tmp_path, Plan())
+    assert begun_with(tmp_path, "digits") is None
+    (told,) = notices(tmp_path, None)
+    assert "command.json" in told.text and "written anew" in told.text
+    write_run(make_record(outcome="completed"), tmp_path)
+    assert finished_run(tmp_path, None, {}, None) is not None
+    with pytest.raises(InputError, match="wrote on digits"):
+        begun_with(tmp_path, "diabetes")
+
+
+def test_a_run_whose_checkpoints_are_gone_begins_anew_and_says_so(tmp_path: Path) -> None:
+    assert ["no run" in notice.text for notice in notices(tmp_path, None)] == [True]
+    assert list(notices(tmp_path, NOTES)) == []
+    (tmp_path / "metrics.jsonl").touch()
+    (told,) = notices(tmp_path, NOTES)
+    assert told.warning and "no checkpoint of this run: it begins anew" in told.text
 
 
 def test_what_another_command_or_task_left_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Ctrl-C while a worker opens, and while it trains."""
 
+import json
 import signal
 import threading
 from contextlib import contextmanager
@@ -73,3 +74,22 @@ def test_while_the_worker_of_a_finished_training_closes_the_record_stays(
     assert asked.signal == signal.SIGINT and record.outcome == "completed"
     # The worker writes it; this one writes nothing, and nobody wrote in its place.
     assert not job.folder.exists()
+
+
+def test_a_run_whose_worker_was_killed_keeps_its_points(fake_launch, facts, tmp_path):
+    job = Job("run", facts.as_given, tmp_path / "run")
+    job.folder.mkdir()
+    points = [
+        {"step": step, "epoch": step, "seconds": step, "values": {"val_accuracy": step / 4}}
+        for step in (1, 2)
+    ]
+    lines = "".join(json.dumps(point) + "\n" for point in points)
+    (job.folder / "metrics.jsonl").write_text(lines)
+    launch = fake_launch({"on": "train", "do": "killed"})
+    record, asked = fit._train(launch, facts, job, request_of(job), lambda _: None)
+    assert asked is None and record.failure.kind == "out_of_memory"
+    assert (record.outcome, record.best_value, record.updates) == ("failed", 0.5, 2)
+    assert record.timings.clock_seconds == 2.0
+    (job.folder / "metrics.jsonl").write_text("no points\n")
+    record, _ = fit._train(launch, facts, job, request_of(job), lambda _: None)
+    assert (record.outcome, record.best_value) == ("failed", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,6 +25,8 @@ from slipstream.commands.going_on import (
     begun_with,
     finished_run,
     is_under_way,
+    lost_files,
+    notices,
     plan_to_go_on_with,
     refuse_taken,
 )
@@ -116,9 +118,12 @@ def fit(
         require_backend(str(changes["runtime.backend"]))
     # A worker refuses a plan before its first update, when this is all that there is.
     traces = (COMMAND_FILE, PLAN_FILE, METRICS_FILE)
-    with claimed(folder, resume=resume, marker=COMMAND_FILE, traces=traces):
-        if resume and kept is None:
-            listener(Notice(f"{folder} holds no run to go on with: one is begun there."))
+    goes_on = resume and is_under_way(folder)
+    lost = lost_files(folder) if goes_on else ()
+    marker = "" if goes_on else COMMAND_FILE
+    with claimed(folder, resume=resume, marker=marker, traces=traces):
+        for notice in notices(folder, kept) if resume else ():
+            listener(notice)
         facts, warnings = look(launch, None, wanted, listener, changes)
         chosen = (wanted or as_given(facts)).edit(changes)
         notes = FitNotes(
@@ -127,10 +132,9 @@ def fit(
             facts=facts,
             warnings=tuple(dict(vars(finding)) for finding in warnings),
         )
-        if not (resume and is_under_way(folder)):
+        if not goes_on:
             # Another plan than the run's is refused by its checkpoint, and must not replace it.
-            write_notes(folder, notes)
-            write_plan(chosen, folder / PLAN_FILE)
+            _write_begin(folder, notes, chosen)
         start = time.monotonic()
         listener(StageStarted("train", _what(facts, chosen)))
         job = Job("run", chosen, folder)
@@ -143,11 +147,22 @@ def fit(
             callbacks=True,
         )
         record, asked = _train(launch, facts, job, request, listener)
+        if record.failure is None:
+            _write_begin(folder, notes, chosen, lost)
         write_fit_report(folder, record, notes)
         listener(StageDone("train", in_words(record), time.monotonic() - start))
         if asked is not None:
             asked.interrupt()
         return record
+
+
+def _write_begin(
+    folder: Path, notes: FitNotes, plan: Plan, names: Sequence[str] = (COMMAND_FILE, PLAN_FILE)
+) -> None:
+    if COMMAND_FILE in names:
+        write_notes(folder, notes)
+    if PLAN_FILE in names:
+        write_plan(plan, folder / PLAN_FILE)
 
 
 def in_words(record: Record) -> str:
@@ -226,7 +241,7 @@ def _train(
     # The training is over and its record written: Ctrl-C ends the worker, and the record stays.
     stopped = _closed(worker) or stopped
     if isinstance(answer, Failed):
-        return _write(failed_record(job, facts, answer), job.folder), stopped
+        return _salvage(job, facts, answer), stopped
     record = answer.record
     if record.outcome == "interrupted" and stopped is None:
         # Somebody asked the worker itself to end.
@@ -244,13 +259,16 @@ def _closed(worker: Worker) -> Asked | None:
     return None
 
 
-def _salvage(job: Job, facts: TaskFacts) -> Record:
+def _salvage(job: Job, facts: TaskFacts, failed: Failed | None = None) -> Record:
     """Return the record of a run that was ended in its middle, from what it had written."""
-    return _write(record_so_far(job, facts), job.folder)
-
-
-def _write(record: Record, folder: Path) -> Record:
-    write_record(record, folder)
+    try:
+        record = record_so_far(job, facts, failed)
+    except (OSError, ValueError):
+        # What it wrote cannot be read: that it failed is to be told all the same.
+        if failed is None:
+            raise
+        record = failed_record(job, facts, failed)
+    write_record(record, job.folder)
     return record
 
 

@@ -17,17 +17,16 @@ from slipstream.signals import found_over
 from slipstream.task import TaskFacts
 
 
-def record_so_far(job: Job, facts: TaskFacts) -> Record:
-    """Return a record that says "interrupted", from the points that a run had written."""
-    unfinished = failed_record(job, facts, Failed("error", "interrupted"))
+def record_so_far(job: Job, facts: TaskFacts, failed: Failed | None = None) -> Record:
+    """Return a record from the points that a run had written: "interrupted", or how it failed."""
+    unfinished = failed_record(job, facts, failed or Failed("error", "interrupted"))
     points = list(read_points(job.folder))
     values = [point.values.get(facts.monitor, math.nan) for point in points]
     finite = [value for value in values if math.isfinite(value)]
     best = (min if facts.mode == "min" else max)(finite) if finite else None
     clock = points[-1].seconds if points else 0.0
     known = {
-        "outcome": "interrupted",
-        "failure": None,
+        **({} if failed else {"outcome": "interrupted", "failure": None}),
         "points": points,
         "events": found_over(points, facts.monitor, facts.mode),
         "best_value": best,
