@@ -295,6 +295,23 @@ def test_an_error_in_the_middle_is_a_fact_and_the_model_can_be_read():
     assert np.isfinite(models[0].predict(data().test.x, verbose=0)).all()
 
 
+def test_what_a_layer_raises_is_told_with_its_reason_and_logged_whole(caplog):
+    class Broken(keras.layers.Layer):
+        def call(self, inputs, training=False):
+            if training:
+                raise ValueError("no such pole")
+            return inputs
+
+    def net():
+        return keras.Sequential([dense_net(), Broken()])
+
+    record = train(task(net), plan(), data=data(40))
+    assert record.outcome == "failed"
+    assert "no such pole" in record.failure.message
+    assert "\x1b" not in record.failure.message
+    assert "in call\n" in caplog.text
+
+
 def test_a_model_that_fails_in_its_step_is_a_fact():
     task_ = task(loss=keras.losses.serialize(keras.losses.MeanSquaredError()), metrics=())
     bad = Data(Split(numbers(8, NUM_FEATURES), numbers(8, 4)), split(8))

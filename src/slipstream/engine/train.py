@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -46,6 +48,9 @@ from slipstream.record import (
     write_record,
 )
 from slipstream.task import Task
+
+KERAS_WRAPS = "Exception encountered when calling"
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 def train(
@@ -199,8 +204,13 @@ def _told_the_end(facts: Record, recorder: Recorder, folder: Path | None) -> Rec
 
 
 def _failure(error: Exception) -> Failure:
-    message = str(error).strip().splitlines()
-    return Failure(kind=type(error).__name__, message=message[0] if message else "")
+    # A process that trains writes it into the log of its run.
+    logging.getLogger("slipstream").error("The training ended with an error", exc_info=error)
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith(KERAS_WRAPS):
+        # The reason stands below.
+        lines[0] = f"{lines[0].rstrip('.')}: {lines[1]}"
+    return Failure(kind=type(error).__name__, message=lines[0] if lines else "")
 
 
 def _train(job: Job, pipeline: Pipeline, recorder: Recorder, run: Run, limits: Limits) -> str:
