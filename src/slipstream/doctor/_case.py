@@ -38,7 +38,7 @@ class Case:
     is_shuffled: bool = True
     has_validation: bool = True
     target: float | None = None
-    class_weight: Mapping[Any, float] | None = None
+    class_weight: Mapping[Any, Any] | None = None
 
 
 @dataclass(frozen=True)

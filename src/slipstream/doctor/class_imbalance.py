@@ -36,11 +36,12 @@ def check(case: Case) -> Iterator[Finding]:
         if counts[often] < max(FEWEST, RATIO * counts[rare]):
             continue
         share = share_in_words(counts[rare], counts.sum())
+        noun = "example" if counts[rare] == 1 else "examples"
         yield Finding(
             "class_imbalance",
             "warning",
             f"classes of about the same size in {part.place}",
-            f"{counts[rare]:,.0f} examples of class {rare} ({share}) beside {counts[often]:,.0f} of"
+            f"{counts[rare]:,.0f} {noun} of class {rare} ({share}) beside {counts[often]:,.0f} of"
             f" class {often}",
             "Weigh rare classes more (sample_weight, or class_weight in fit) or train with"
             " loss.name = 'focal', and watch F1 or AUC: the accuracy hardly sees them.",
