@@ -370,7 +370,7 @@ MORE_WARNINGS: Cases = {
     ),
     "class_weight for measured values": (
         "class_weight_keys",
-        ("weights for 2 classes", "round", "sample_weight"),
+        ("measured values in the targets", "rounds", "sample_weight"),
         case(lambda n: np.linspace(0, 1, n), regression("Huber"), class_weight={0: 1, 1: 2}),
     ),
     "a softmax over several labels an example": (

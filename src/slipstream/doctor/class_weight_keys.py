@@ -27,10 +27,10 @@ def check(case: Case) -> Iterator[Finding]:
             yield Finding(
                 "class_weight_keys",
                 "warning",
-                f"class_weight for classes alone, and measured values in {part.place}",
-                f"weights for {len(case.class_weight)} classes, which Keras takes for the values"
-                " that round to their numbers",
-                "Leave it out, or give a sample_weight for each example.",
+                "class_weight for targets that are classes alone",
+                f"one for measured values in {part.place}, which Keras rounds to numbers of"
+                " classes",
+                "Leave class_weight out, or give a sample_weight for each example.",
             )
         found = classes_in(part, output) if part.split == "training" else None
         if found is None:

@@ -33,7 +33,7 @@ def check(case: Case) -> Iterator[Finding]:
                 "softmax_of_labels",
                 "warning",
                 f"sigmoid at the end of '{output.name}', for several labels an example",
-                f"softmax, whose answers sum to 1, and labels that do not in {rows} in"
+                f"softmax, whose answers sum to 1, and labels that do not, in {rows} in"
                 f" {part.place}",
                 "End the model with activation='sigmoid'.",
                 about="task",
