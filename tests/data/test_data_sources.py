@@ -195,6 +195,14 @@ def test_numbers_among_the_targets_never_become_names(tmp_path, stray, made, say
     assert caught.value.code == "SLP-315"
 
 
+def test_what_float32_cannot_hold_is_infinite_in_a_table_without_a_warning(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n1.5,1e200\n-1e200,0.5\n")
+    split = table_file(path, "y")
+    assert split.x.tolist() == [[1.5], [-np.inf]]
+    assert split.y.tolist() == [np.inf, 0.5]
+
+
 def test_numbers_that_are_written_as_words_in_parquet_are_refused_unless_whole(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": [0, 1, 2], "y": ["1.5", "2", "10.25"]}), path)

@@ -194,7 +194,13 @@ def _numbers(column: Any, name: str, path: Path) -> Array:
     _refuse_words(column.type, name, path, column)
     if needed("pyarrow").types.is_decimal(column.type):
         column = column.cast("float64")
-    return np.asarray(column.to_numpy(), np.float32)
+    return _as_float32(column)
+
+
+def _as_float32(column: Any) -> Array:
+    # What becomes infinite is for the checks to tell, with its rows.
+    with np.errstate(over="ignore"):
+        return np.asarray(column.to_numpy(), np.float32)
 
 
 def _refuse_words(kind: Any, name: str, path: Path, column: Any = ()) -> None:
@@ -225,7 +231,7 @@ def _targets(column: Any, name: str, path: Path) -> Array:
     _refuse_gaps(column, name, path)
     types = needed("pyarrow").types
     if types.is_floating(column.type) or types.is_decimal(column.type):
-        return np.asarray(column.cast("float64").to_numpy(), np.float32)
+        return _as_float32(column.cast("float64"))
     if types.is_integer(column.type):
         return np.asarray(column.to_numpy(), np.int64)
     if types.is_temporal(column.type):
