@@ -185,6 +185,24 @@ def test_keras_own_loop_diverges_on_probabilities_that_are_not_numbers():
     assert [event.kind for event in record.events] == ["divergence"]
 
 
+# The second one's net keeps to Keras' own loss on each backend.
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "binary_focal_crossentropy"])
+def test_a_validation_loss_that_is_not_a_number_is_told_and_training_goes_on(loss):
+    task_, data_ = two_classes(loss=loss)
+    data_ = Data(data_.validation, data_.train)
+    changes = {"duration.epochs": 2, "duration.restore_best": True}
+    record = train(task_, plan(changes), data=data_)
+    assert (record.outcome, record.best_value) == ("completed", None)
+    assert [event.kind for event in record.events] == ["validation_not_finite"]
+    assert any("those of the last update" in note for note in record.notes)
+    record = train(task_, plan({**changes, "runtime.loop": "keras"}), data=data_)
+    assert record.best_value is None
+    if keras.backend.backend() == "torch":
+        assert "a finite validation loss" in record.failure.message
+    else:
+        assert [event.kind for event in record.events] == ["validation_not_finite"]
+
+
 def regression():
     """Return a problem of numbers."""
     train, validation = (split(num, seed) for num, seed in ((45, 1), (23, 2)))

@@ -16,12 +16,14 @@ from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import shares_of
 from slipstream.backends._state import TrainingState, not_finite, restore_state, state_of
 from slipstream.backends._tensor_float import set_tensor_float32
+from slipstream.backends._undefined import is_undefined_loss
 
 __all__ = [
     "Looker",
     "Program",
     "StepSettings",
     "TrainingState",
+    "is_undefined_loss",
     "not_finite",
     "open_looker",
     "open_program",

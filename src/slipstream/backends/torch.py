@@ -20,6 +20,7 @@ from slipstream.backends._preparation import batches_of, judged, prepared
 from slipstream.backends._protocol import loss_rows, loss_tracker, scalars
 from slipstream.backends._settings import PLAIN, StepSettings
 from slipstream.backends._shares import factors_of
+from slipstream.backends._undefined import is_undefined_loss
 from slipstream.data.splits import Arrays, Split, leaves, map_arrays
 
 # NumPy's dtypes that mean the same in PyTorch: such arrays are taken as they lie in memory.
@@ -333,7 +334,13 @@ class TorchProgram:
             return
         x, y, weights = batch
         seen = Seen(x, y, weights, self._parts.forward(x, False))
-        self._parts.track(seen, self._parts.loss(seen, False))
+        try:
+            loss = self._parts.loss(seen, False)
+        except RuntimeError as error:
+            if not is_undefined_loss(error):
+                raise
+            loss = torch.tensor(torch.nan)
+        self._parts.track(seen, loss)
 
     def _set_mode(self, training: bool) -> None:
         """Tell layers made of PyTorch modules what is going on, as Keras' fit does."""

@@ -10,11 +10,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.backends import Program, not_finite
+from slipstream.backends import Program, is_undefined_loss, not_finite
 from slipstream.engine.feed import Feed
 from slipstream.engine.left_out import LeftOut
 from slipstream.engine.recorder import Recorder
-from slipstream.engine.trouble import UNDEFINED, TroubleError, chance, is_undefined_loss
+from slipstream.engine.trouble import UNDEFINED, TroubleError, chance
 from slipstream.plan import Plan
 from slipstream.signals import Spikes
 

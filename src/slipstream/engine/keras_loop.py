@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from slipstream.backends import TrainingState, scalars, state_of
+from slipstream.backends import TrainingState, is_undefined_loss, not_finite, scalars, state_of
 from slipstream.backends.seeding import random_sources
 from slipstream.data.columns import columns_in
 from slipstream.data.order import Position
@@ -27,14 +27,18 @@ from slipstream.engine.replay import Replay, Sources, read_back, written_out
 from slipstream.engine.trouble import (
     ADVICE,
     has_diverged,
-    is_undefined_loss,
     refuse_divergence,
     undefined,
 )
+from slipstream.errors import TrainingError
 from slipstream.plan import Plan
 from slipstream.record import Point
 
 OWN_LOOP = "runtime.loop = 'slipstream' names the batch and leaves it out."
+UNJUDGED = (
+    "Look for extreme or broken examples in the validation split, and for a logarithm of 0 or a "
+    "division by 0 in the model or the loss. With runtime.loop = 'slipstream' the training goes on."
+)
 UNGUARDED = "Keras' loop went on, for guard.non_finite is off; with it on, the run ends there."
 
 
@@ -133,14 +137,23 @@ class KerasLoop:
         except RuntimeError as error:
             if not is_undefined_loss(error):
                 raise
-            advice = f"{ADVICE} {OWN_LOOP}"
-            raise undefined(self.update, self.epochs, self._recorder, advice) from error
+            raise self._undefined() from error
         self._note_divergence()
         if self.replay is not None:
             self.replay.end()
         evaluating = clock.spent.get("evaluate", 0.0) - evaluated
         clock.add("train", time.perf_counter() - start - evaluating)
         return self._recorder.stop or ("limit_reached" if watch.limited else "completed")
+
+    def _undefined(self) -> TrainingError:
+        """Return what a run ends with whose loss torch refuses to compute."""
+        points = self._recorder.points
+        is_noted = bool(points) and points[-1].step == self.update
+        is_judging = self.update > 0 and self.is_at_end_of_epoch and not is_noted
+        if is_judging and not not_finite(self._built.model):
+            came = f"{np.nan} after update {self.update} (epoch {self.epochs:.2f})"
+            return TrainingError("a finite validation loss", came, UNJUDGED, code="SLP-525")
+        return undefined(self.update, self.epochs, self._recorder, f"{ADVICE} {OWN_LOOP}")
 
     def _fit_data(self) -> dict[str, Any]:
         """Return what fit is given of the data: arrays, or batches of what lies in files."""

@@ -21,8 +21,6 @@ AT_FIRST = (
     "it begins."
 )
 UNDEFINED = "a loss that is not finite"
-# What torch says of probabilities that are NaN; other backends compute a loss that is NaN.
-_REFUSED_BY_TORCH = "all elements of input should be between 0 and 1"
 
 
 class TroubleError(Exception):
@@ -39,16 +37,6 @@ class TroubleError(Exception):
         self.update = update
         self.kind = kind
         self.seen = seen
-
-
-def is_undefined_loss(error: Exception) -> bool:
-    """Whether an error is torch's way to say that a loss is not a number.
-
-    Example:
-        >>> is_undefined_loss(RuntimeError("all elements of input should be between 0 and 1"))
-        True
-    """
-    return isinstance(error, RuntimeError) and _REFUSED_BY_TORCH in str(error)
 
 
 def rows_of(examples: Collection[int], feed: Feed) -> str:
