@@ -173,7 +173,10 @@ def in_words(record: Record) -> str:
         return f"failed: {kind}{record.failure.message}"
     seconds = seconds_in_words(record.timings.clock_seconds)
     if record.best_value is None:
-        return f"no finite {record.monitor} in {seconds}"
+        # A metric may have a value where no loss has one.
+        value = record.final_values.get(record.monitor, math.nan)
+        missing = "loss" if math.isfinite(value) else record.monitor
+        return f"no finite {missing} in {seconds}"
     text = f"{record.monitor} {record.best_value:.4f} after {seconds}"
     if record.target is not None:
         first = record.seconds_to(record.target)
