@@ -71,7 +71,11 @@ def _after_fit(record: Record, folder: Path, task: str) -> tuple[object, ...]:
     if record.failure.kind not in LASTING_FAILURES:
         return "fit", task, "--out", folder, "--resume"
     rate = float(record.plan["schedule"]["peak"]) / 10
-    return "fit", task, "--plan", folder / PLAN_FILE, "--set", f"schedule.peak={rate:.3g}"
+    change = f"schedule.peak={rate:.3g}"
+    if record.failure.message.endswith("[SLP-525]"):
+        # The validation split is at fault, and no rate.
+        change = "runtime.loop=slipstream"
+    return "fit", task, "--plan", folder / PLAN_FILE, "--set", change
 
 
 def of_failure(failure: Failure, folder: Path) -> None:
