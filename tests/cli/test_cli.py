@@ -397,11 +397,12 @@ def test_an_error_of_slipstream_itself_is_one_line_and_a_file(
     assert "Traceback" in Path("out/error.txt").read_text()
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
 def test_a_full_disk_is_one_sentence_and_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("out").mkdir()
-    full = OSError(errno.ENOSPC, "No space left on device", "out/record.json")
+    full = OSError(number, "No space left on device", "out/record.json")
     monkeypatch.setattr("slipstream.commands.fit.fit", Command(full))
     assert run("fit", "digits", "--out", "out", "--quiet") == 1
     _, error, got, _ = capsys.readouterr().err.splitlines()

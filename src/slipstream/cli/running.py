@@ -26,7 +26,7 @@ FAILED, BAD_INPUT = 1, 2
 INTERNAL = "SLP-020"
 ISSUES = "the project's issue tracker"
 # What a disk says that is full, read-only or broken: nothing that a traceback would explain.
-NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+NO_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 # Of each part of a message: somebody's name of a file may be as long as they like.
 MOST_SHOWN = 1200
 DATA_FOLDER_VARIABLE = "SLIPSTREAM_DATA_DIR"
