@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from slipstream.commands._writing import values_of
+from slipstream.doctor import Finding
 from slipstream.errors import InputError, RecordError
 from slipstream.files import read_json
 from slipstream.record import RECORD_FILE, Environment, JsonModel, Record, write_json
@@ -26,6 +28,16 @@ class FitNotes(JsonModel):
     as_given: dict[str, dict[str, Any]]
     facts: TaskFacts | None = None
     warnings: tuple[dict[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, reference: str, facts: TaskFacts, warnings: Iterable[Finding]) -> FitNotes:
+        """Return the notes of a fit that begins, after the look at its task."""
+        return cls(
+            reference=reference,
+            as_given=facts.as_given.to_dict(),
+            facts=facts,
+            warnings=values_of(warnings),
+        )
 
 
 class CompareNotes(JsonModel):

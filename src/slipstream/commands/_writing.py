@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +116,11 @@ def signalled(sides: Sequence[report.Side]) -> tuple[report.Notice, ...]:
 
 def _kind(signal: Signal) -> str:
     return signal.kind.replace("_", " ")
+
+
+def values_of(findings: Iterable[Finding]) -> tuple[dict[str, str], ...]:
+    """Return findings as plain values; `findings_of` reads them."""
+    return tuple(dict(vars(finding)) for finding in findings)
 
 
 def findings_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:

@@ -25,6 +25,7 @@ from slipstream.commands._writing import (
     environment_of,
     findings_of,
     labelled,
+    values_of,
     write_report,
 )
 from slipstream.commands.folders import PLAN_FILE, claimed
@@ -82,8 +83,7 @@ def ablate(
         refuse_others(folder, notes)
         looked = look_at_plans(launch, {PLAN_NAME: plan}, listener, partial(_others, plan))
         baseline = as_given(looked.facts)
-        warnings = tuple(dict(vars(finding)) for finding in looked.warnings)
-        found = {"as_given": baseline.to_dict(), "warnings": warnings}
+        found = {"as_given": baseline.to_dict(), "warnings": values_of(looked.warnings)}
         notes = notes.model_copy(update=found)
         if BASELINE_NAME in looked.refused:
             raise looked.refused[BASELINE_NAME]

@@ -24,6 +24,7 @@ from slipstream.commands._writing import (
     environment_of,
     findings_of,
     labelled,
+    values_of,
     write_report,
 )
 from slipstream.commands.folders import REPORT_FILE, claimed
@@ -124,9 +125,7 @@ def compare(
         called = {f"plan {name}": plan for name, plan in zip(names, sides.values(), strict=True)}
         looked = look_at_plans(launch, called, listener, target=target)
         refuse_changed(folder / RUNS_FOLDER, looked.facts, sides)
-        notes = notes.model_copy(
-            update={"warnings": tuple(dict(vars(finding)) for finding in looked.warnings)}
-        )
+        notes = notes.model_copy(update={"warnings": values_of(looked.warnings)})
         write_notes(folder, notes)
         for side, plan in sides.items():
             write_plan(plan, folder / f"plan_{side}.toml")

@@ -107,11 +107,7 @@ def fit(
         kept = begun_with(folder, launch.reference)
         finished = finished_run(folder, wanted, changes, kept)
         if finished is not None:
-            ended = "is finished" if finished.failure is None else "failed for good"
-            listener(Notice(f"{folder} holds this run, and it {ended}: nothing was trained."))
-            if kept is not None and not (folder / REPORT_FILE).exists():
-                write_fit_report(folder, finished, kept)
-            return finished
+            return _told_finished(folder, finished, kept, listener)
         wanted = plan_to_go_on_with(folder, wanted, changes, kept)
         wanted = on_installed(wanted) if wanted is not None else None
     if "runtime.backend" in changes:
@@ -126,12 +122,7 @@ def fit(
             listener(notice)
         facts, warnings = look(launch, None, wanted, listener, changes)
         chosen = (wanted or as_given(facts)).edit(changes)
-        notes = FitNotes(
-            reference=launch.reference,
-            as_given=facts.as_given.to_dict(),
-            facts=facts,
-            warnings=tuple(dict(vars(finding)) for finding in warnings),
-        )
+        notes = FitNotes.of(launch.reference, facts, warnings)
         if not goes_on:
             # Another plan than the run's is refused by its checkpoint, and must not replace it.
             _write_begin(folder, notes, chosen)
@@ -154,6 +145,17 @@ def fit(
         if asked is not None:
             asked.interrupt()
         return record
+
+
+def _told_finished(
+    folder: Path, record: Record, notes: FitNotes | None, listener: Listener
+) -> Record:
+    """Say that there is nothing to train; the report is written where it is missing."""
+    ended = "is finished" if record.failure is None else "failed for good"
+    listener(Notice(f"{folder} holds this run, and it {ended}: nothing was trained."))
+    if notes is not None and not (folder / REPORT_FILE).exists():
+        write_fit_report(folder, record, notes)
+    return record
 
 
 def _write_begin(

@@ -75,11 +75,7 @@ def fit_here(
     engine.check(task, chosen, data)
     callbacks = tasks.callbacks_of(task)
     tell_look(facts, findings, listener, start)
-    notes = FitNotes(
-        reference=reference,
-        as_given=facts.as_given.to_dict(),
-        warnings=tuple(dict(vars(finding)) for finding in findings),
-    )
+    notes = FitNotes.of(reference, facts, findings)
     write_notes(folder, notes)
     write_plan(chosen, folder / PLAN_FILE)
 

@@ -23,7 +23,7 @@ from slipstream.commands._optimize_values import (
     RunLimit,
     is_gain,
 )
-from slipstream.commands._writing import findings_of
+from slipstream.commands._writing import findings_of, values_of
 from slipstream.commands.folders import claimed
 from slipstream.commands.look import as_given, describe, in_words, launch_for, look
 from slipstream.doctor import Finding
@@ -150,8 +150,8 @@ class _Optimizer:
         facts, self._findings = look(self._launch, listener=self._listener)
         self._start_seconds = time.monotonic() - start
         self._study.refuse_changed(facts)
-        warnings = tuple(dict(vars(finding)) for finding in self._findings)
-        self._study.store("look", FirstLook(facts=facts, warnings=warnings), self._start_seconds)
+        first = FirstLook(facts=facts, warnings=values_of(self._findings))
+        self._study.store("look", first, self._start_seconds)
         return facts
 
     def _runtime(self, facts: TaskFacts, given: Plan) -> RuntimeResult:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.doctor._arrays import Part, chunks, inputs_of
+from slipstream.doctor._arrays import NUM_ROWS_SHOWN, Part, chunks, inputs_of
 from slipstream.doctor._case import Case
 from slipstream.task import InputFacts
 
@@ -21,6 +21,19 @@ NORMALISING = SCALING | {"BatchNormalization", "GroupNormalization", "LayerNorma
 FEWEST_EXAMPLES = 10
 
 Floats = NDArray[np.float64]
+
+
+def likewise(others: Sequence[str]) -> str:
+    """Return the end of a sentence about one feature of several: which others there are.
+
+    Example:
+        >>> likewise(["4", "7"]), likewise([])
+        ('; likewise in 4, 7', '')
+    """
+    if not others:
+        return ""
+    more = ", ..." if len(others) > NUM_ROWS_SHOWN else ""
+    return f"; likewise in {', '.join(others[:NUM_ROWS_SHOWN])}{more}"
 
 
 def holds_tokens(case: Case, facts: InputFacts) -> bool:

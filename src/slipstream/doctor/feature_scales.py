@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slipstream.doctor._arrays import NUM_ROWS_SHOWN, Part, Rows, rows_at
+from slipstream.doctor._arrays import Part, Rows, rows_at
 from slipstream.doctor._case import Case, Finding
-from slipstream.doctor._features import NORMALISING, Floats, bounds, tables
+from slipstream.doctor._features import NORMALISING, Floats, bounds, likewise, tables
 
 # Amounts of money beside shares are a thousand times as large, and are trained on.
 RATIO = 1e6
@@ -88,9 +88,7 @@ def _apart(part: Part, feature: int) -> _Apart | None:
 
 def _of_values(part: Part, apart: list[_Apart]) -> Finding:
     first, *more = apart
-    also = ", ".join(f"{one.feature} ({one.value:.3g})" for one in more[:NUM_ROWS_SHOWN])
-    also = f"; likewise in {also}" if more else ""
-    also += ", ..." if len(more) > NUM_ROWS_SHOWN else ""
+    also = likewise([f"{one.feature} ({one.value:.3g})" for one in more])
     return Finding(
         "feature_scales",
         "warning",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from slipstream.data.splits import Array
-from slipstream.doctor._arrays import NUM_ROWS_SHOWN, Part
+from slipstream.doctor._arrays import Part
 from slipstream.doctor._case import Case, Finding
-from slipstream.doctor._features import bounds, tables
+from slipstream.doctor._features import bounds, likewise, tables
 
 SENTINELS = (-999.0, -9999.0, -99_999.0, -999_999.0, 999.0, 9999.0, 99_999.0, 999_999.0)
 # Such a number is a measurement unless it lies so many times the width of all others away.
@@ -29,9 +29,7 @@ def check(case: Case) -> Iterator[Finding]:
         if not found:
             continue
         feature, value, count, low, high = found[0]
-        more = [str(each[0]) for each in found[1:]]
-        also = f"; likewise in {', '.join(more[:NUM_ROWS_SHOWN])}" if more else ""
-        also += ", ..." if len(more) > NUM_ROWS_SHOWN else ""
+        also = likewise([str(each[0]) for each in found[1:]])
         yield Finding(
             "sentinels",
             "warning",
